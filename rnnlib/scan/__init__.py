@@ -1,0 +1,112 @@
+r"""The diagonal linear recurrence :math:`h_t = \lambda_t \odot h_{t-1} + x_t`, and nothing else.
+
+One function, three backends that are tested against each other:
+
+- ``sequential``: a Python loop, the definition (``sequential.py``);
+- ``chunked``: PyTorch operations on any device (``chunked.py``);
+- ``cuda``: Triton kernels (``cuda.py``).
+
+Their derivatives are scans too (``differentiation.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from .differentiation import LinearScan, scan_operator
+from .sequential import sequential_scan
+
+if TYPE_CHECKING:
+    from jaxtyping import Inexact
+    from torch import Tensor
+
+__all__ = ["BACKENDS", "linear_scan"]
+
+BACKENDS = ("auto", "sequential", "chunked", "cuda")
+_DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+
+
+def linear_scan(
+    lam: Inexact[Tensor, "N"] | Inexact[Tensor, "B T N"],
+    x: Inexact[Tensor, "B T N"],
+    h0: Inexact[Tensor, "B N"] | None = None,
+    *,
+    reverse: bool = False,
+    backend: str = "auto",
+) -> Inexact[Tensor, "B T N"]:
+    r"""All states of the diagonal linear recurrence
+
+    .. math:: h_t = \lambda_t \odot h_{t-1} + x_t, \qquad t = 1, \dots, T.
+
+    Differentiable any number of times, in reverse and in forward mode, and under ``torch.func`` (``grad``, ``vmap``,
+    ``jvp``, ``hessian``). Under ``torch.compile`` it is one opaque operator with first derivatives by ``backward()``;
+    second derivatives, forward mode and ``torch.func`` transforms inside a compiled function are not supported.
+
+    In float32 (complex64) no state is further from the exact recurrence than
+    :math:`4 u \, \min\big(T, 1/(1 - \max|\lambda|)\big) \max_t |h_t|` with :math:`u = 2^{-24}`, the unit roundoff:
+    the longer the memory, the more roundings it adds up. Errors of the inputs themselves come on top.
+
+    Args:
+        lam: eigenvalues, one per channel ``(N,)`` or one per step ``(B, T, N)``. Any modulus is computed; states grow
+            without bound where it exceeds 1.
+        x: inputs ``(B, T, N)``, batch, time (T >= 1), channel; float32, float64, complex64 or complex128.
+        h0: state ``(B, N)`` before the first input; zero by default.
+        reverse: run from the last step to the first, :math:`h_t = \lambda_t \odot h_{t+1} + x_t`; ``h0`` is then the
+            state after the last input.
+        backend: ``"auto"`` takes ``"cuda"`` for tensors on a CUDA device where Triton works and ``"chunked"``
+            elsewhere; ``"sequential"`` is the reference loop.
+
+    Returns:
+        The states ``(B, T, N)``, in the order of the inputs.
+
+    Raises:
+        TypeError: an argument is no tensor, or its dtype is not supported, or dtypes differ.
+        ValueError: ranks, shapes or devices do not fit, T = 0, or the backend is unknown or unusable here.
+
+    Source: Zucchet and Orvieto (2024), section 2.2, assumption (a); h_0 = 0 there.
+    """
+    _check({"lam": lam, "x": x} | ({} if h0 is None else {"h0": h0}), backend)
+    if h0 is None:
+        h0 = x.new_zeros(x.shape[0], x.shape[2])
+    if backend == "cuda" and not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(
+            f"backend='cuda' needs tensors on a CUDA device, but x is on {x.device}: move lam, x and h0 with "
+            ".to('cuda'), or use backend='auto'"
+        )
+    if backend == "sequential":
+        return sequential_scan(lam, x, h0, reverse)
+    if torch.compiler.is_compiling():
+        return scan_operator(lam, x, h0, reverse, backend)
+    return LinearScan.apply(lam, x, h0, reverse, backend)
+
+
+def _check(tensors: dict[str, Tensor], backend: str) -> None:
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+    lam, x = tensors["lam"], tensors["x"]
+    if x.ndim != 3:
+        raise ValueError(f"x must have shape (batch, time, channel), got {tuple(x.shape)}")
+    batch, time, channels = x.shape
+    if time == 0:
+        raise ValueError("x has no time steps (T = 0): pass at least one")
+    if tuple(lam.shape) not in {(channels,), tuple(x.shape)}:
+        raise ValueError(
+            f"lam must have shape (channel,) = ({channels},) or that of x, {tuple(x.shape)}; got {tuple(lam.shape)}"
+        )
+    if "h0" in tensors and tuple(tensors["h0"].shape) != (batch, channels):
+        got = tuple(tensors["h0"].shape)
+        raise ValueError(f"h0 must have shape (batch, channel) = ({batch}, {channels}); got {got}")
+    for name, value in tensors.items():
+        if value.dtype not in _DTYPES:
+            supported = ", ".join(str(dtype).removeprefix("torch.") for dtype in _DTYPES)
+            raise TypeError(f"{name} has dtype {value.dtype}; convert it to one of {supported}")
+        if value.dtype != x.dtype:
+            raise TypeError(f"{name} has dtype {value.dtype} but x has {x.dtype}: convert one with .to(dtype)")
+        if value.device != x.device:
+            raise ValueError(f"{name} is on {value.device} but x is on {x.device}: move one with .to(device)")
+    if backend not in BACKENDS:
+        raise ValueError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")

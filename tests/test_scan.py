@@ -1,0 +1,210 @@
+"""linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cuda.py."""
+
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnlib import linear_scan
+from rnnlib.scan import backends
+from rnnlib.scan.chunked import chunked_scan
+from rnnlib.scan.sequential import sequential_scan
+
+DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
+
+
+def draw(B=2, T=7, N=3, *, dtype=torch.float64, per_step=False, modulus=0.95, seed=0):
+    """lam, x and h0 with |lam| <= modulus, and random angles if complex."""
+    g = torch.Generator().manual_seed(seed)
+    wide = torch.complex128 if dtype.is_complex else torch.float64
+    x, h0 = torch.randn(B, T, N, dtype=wide, generator=g), torch.randn(B, N, dtype=wide, generator=g)
+    shape = (B, T, N) if per_step else (N,)
+    lam = modulus * torch.rand(shape, dtype=torch.float64, generator=g).sqrt()
+    if dtype.is_complex:
+        lam = torch.polar(lam, 6.28 * torch.rand(shape, dtype=torch.float64, generator=g))
+    else:
+        lam = lam * torch.where(torch.rand(shape, generator=g) < 0.3, -1.0, 1.0)
+    return lam.to(dtype), x.to(dtype), h0.to(dtype)
+
+
+def wide(*tensors):
+    return [t.to(torch.complex128 if t.is_complex() else torch.float64) for t in tensors]
+
+
+def test_sequential_is_the_recurrence_written_out():
+    lam, x, h0 = torch.tensor([0.5]), torch.tensor([[[1.0], [2.0], [3.0]]]), torch.tensor([[4.0]])
+    assert linear_scan(lam, x, h0, backend="sequential").flatten().tolist() == [3.0, 3.5, 4.75]
+    assert linear_scan(lam, x, h0, reverse=True, backend="sequential").flatten().tolist() == [3.25, 4.5, 5.0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 15, 16, 17, 101])
+def test_chunked_equals_sequential(T, per_step, reverse, dtype):
+    lam, x, h0 = draw(T=T, dtype=dtype, per_step=per_step)
+    expected = sequential_scan(*wide(lam, x, h0), reverse)
+    actual = linear_scan(lam, x, h0, reverse=reverse, backend="chunked")
+    assert actual.dtype == dtype
+    tolerance = 1e-5 if dtype in (torch.float32, torch.complex64) else 1e-12
+    torch.testing.assert_close(actual.to(expected.dtype), expected, rtol=tolerance, atol=tolerance)
+
+
+@given(st.data())
+def test_any_shape_length_stride_and_chunk(data):
+    """Forward and all three gradients, against autograd through the loop in double precision."""
+    dtype = data.draw(st.sampled_from(DTYPES), "dtype")
+    B, N = data.draw(st.integers(1, 4), "B"), data.draw(st.integers(1, 5), "N")
+    chunk = data.draw(st.integers(1, 20), "chunk")
+    T = data.draw(st.one_of(st.integers(1, 70), st.sampled_from([chunk, 2 * chunk - 1, 2 * chunk, 2 * chunk + 1])), "T")
+    per_step, reverse = data.draw(st.booleans(), "per_step"), data.draw(st.booleans(), "reverse")
+    modulus = data.draw(st.sampled_from([0.0, 0.5, 0.99, 1 - 1e-6]), "modulus")
+    inputs = draw(B, T, N, dtype=dtype, per_step=per_step, modulus=modulus, seed=data.draw(st.integers(0, 999), "seed"))
+    lam, x, h0 = inputs
+    layout = data.draw(st.sampled_from(["contiguous", "transposed", "sliced", "expanded"]), "layout")
+    if layout == "transposed":
+        x = x.transpose(1, 2).contiguous().transpose(1, 2)
+    elif layout == "sliced":
+        x = x.repeat_interleave(2, dim=2)[..., ::2]
+    elif layout == "expanded":
+        x = x[:1].expand(B, T, N)
+
+    tolerance = 2e-4 if dtype in (torch.float32, torch.complex64) else 1e-10
+    forward = chunked_scan(lam, x, h0, reverse, chunk)
+    reference = [t.requires_grad_() for t in wide(lam, x, h0)]
+    expected = sequential_scan(*reference, reverse)
+    torch.testing.assert_close(forward.to(expected.dtype), expected.detach(), rtol=tolerance, atol=tolerance)
+
+    grad = torch.randn(expected.shape, dtype=expected.dtype, generator=torch.Generator().manual_seed(1))
+    leaves = [t.detach().requires_grad_() for t in (lam, x, h0)]
+    actual = torch.autograd.grad(linear_scan(*leaves, reverse=reverse), leaves, grad.to(dtype))
+    for a, e in zip(actual, torch.autograd.grad(expected, reference, grad), strict=True):
+        torch.testing.assert_close(a.to(e.dtype), e, rtol=tolerance, atol=tolerance * max(1.0, e.abs().max().item()))
+
+
+def test_every_state_is_written(monkeypatch):
+    """Memory that a fresh tensor happens to hold must never come back: here it holds NaN."""
+    empty_like = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda *args, **kwargs: empty_like(*args, **kwargs).fill_(torch.nan))
+    for T in range(1, 40):
+        for reverse in [False, True]:
+            assert linear_scan(*draw(T=T), reverse=reverse, backend="chunked").isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("per_step", [False, True])
+def test_first_and_second_derivatives(per_step, reverse, dtype):
+    inputs = [t.requires_grad_() for t in draw(B=2, T=5, N=2, dtype=dtype, per_step=per_step)]
+
+    def states(lam, x, h0):
+        return linear_scan(lam, x, h0, reverse=reverse)
+
+    assert torch.autograd.gradcheck(states, inputs, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(states, inputs)
+
+
+def loss(lam, x, h0=None, backend="auto"):
+    return linear_scan(lam, x, h0, backend=backend).abs().square().sum().sqrt()
+
+
+def test_func_grad_jvp_and_hessian_match_the_loop():
+    lam, x, h0 = draw(T=9)
+    for transform in [torch.func.grad, torch.func.hessian, lambda f: torch.func.jacrev(torch.func.jacrev(f))]:
+        expected = transform(lambda lam: loss(lam, x, h0, "sequential"))(lam)
+        torch.testing.assert_close(transform(lambda lam: loss(lam, x, h0))(lam), expected)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("mapped", ["lam", "x", "h0", "lam x", "x h0", "lam x h0"])
+def test_func_vmap_matches_a_loop_over_members(mapped, per_step):
+    names = ["lam", "x", "h0"]
+    members = [dict(zip(names, draw(T=6, per_step=per_step, seed=seed), strict=True)) for seed in range(4)]
+    shared = [name for name in names if name not in mapped.split()]
+    for member in members:
+        member.update({name: members[0][name] for name in shared})
+    stacked = [members[0][n] if n in shared else torch.stack([m[n] for m in members], dim=-1) for n in names]
+    in_dims = tuple(None if name in shared else -1 for name in names)
+    for function in [linear_scan, torch.func.grad(loss)]:
+        expected = torch.stack([function(*m.values()) for m in members])
+        torch.testing.assert_close(torch.func.vmap(function, in_dims)(*stacked), expected)
+
+
+def test_compile_in_one_graph_with_gradients():
+    torch._dynamo.reset()
+    lam, x, h0 = [t.requires_grad_() for t in draw(T=20)]
+    compiled = torch.compile(lambda *inputs: torch.tanh(loss(*inputs) / 10), backend="aot_eager", fullgraph=True)
+    actual = torch.autograd.grad(compiled(lam, x, h0), [lam, x, h0])
+    expected = torch.autograd.grad(torch.tanh(loss(lam, x, h0) / 10), [lam, x, h0])
+    torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+@pytest.mark.parametrize("backend", ["sequential", "chunked"])
+def test_single_precision_error_bound_over_long_memories(backend, dtype):
+    """The bound in linear_scan's docstring, at T = 1e5 and |lam| up to 1 - 1e-6."""
+    T, moduli = 100_000, torch.tensor([0.0, 0.9, 0.999, 1 - 1e-4, 1 - 1e-6])
+    lam = torch.polar(moduli, torch.tensor([0.0, 1.0, 0.01, 3.0, 0.3])) if dtype.is_complex else moduli
+    x = torch.randn(1, T, 5, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    lam = lam.to(dtype)
+    exact = linear_scan(*wide(lam, x), backend="sequential")
+    error = (linear_scan(lam, x, backend=backend) - exact).abs().amax((0, 1))
+    memory = (1 / (1 - wide(lam)[0].abs())).clamp(max=T)
+    assert (error <= 4 * 2**-24 * memory * exact.abs().amax((0, 1))).all()
+    assert error[-1] > 0  # single precision was really used
+
+
+lam, x, h0 = draw()
+BAD = {
+    "x is a list": (TypeError, "x must be a torch.Tensor", lambda: linear_scan(lam, [1.0])),
+    "x has rank 2": (ValueError, r"x must have shape \(batch, time, channel\)", lambda: linear_scan(lam, x[0])),
+    "T = 0": (ValueError, "T = 0", lambda: linear_scan(lam, x[:, :0])),
+    "lam has other channels": (
+        ValueError,
+        r"lam must have shape \(channel,\) = \(3,\)",
+        lambda: linear_scan(lam[:2], x),
+    ),
+    "lam has rank 0": (ValueError, "lam must have shape", lambda: linear_scan(lam[0], x)),
+    "lam has other steps": (ValueError, "lam must have shape", lambda: linear_scan(x[:, 1:], x)),
+    "h0 has other channels": (ValueError, "h0 must have shape", lambda: linear_scan(lam, x, h0[:, :2])),
+    "integers": (TypeError, "lam has dtype torch.int64; convert", lambda: linear_scan(lam.long(), x.long())),
+    "half precision": (TypeError, "lam has dtype torch.float16; convert", lambda: linear_scan(lam.half(), x)),
+    "mixed dtypes": (TypeError, "lam has dtype torch.float32 but x has", lambda: linear_scan(lam.float(), x)),
+    "mixed devices": (ValueError, "lam is on meta but x is on cpu", lambda: linear_scan(lam.to("meta"), x)),
+    "unknown backend": (
+        ValueError,
+        "unknown backend 'fast'; choose one of auto",
+        lambda: linear_scan(lam, x, backend="fast"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_named(case):
+    error, message, call = BAD[case]
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_cuda_backend_on_cpu_tensors_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match=r"backend='cuda' needs tensors on a CUDA device.*\.to\('cuda'\)"):
+        linear_scan(lam, x, backend="cuda")
+
+
+def test_a_gpu_without_working_triton_falls_back_with_one_warning(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no compiler")
+
+    cuda = pytest.importorskip("rnnlib.scan.cuda", reason="needs triton, which exists for Linux only")
+    monkeypatch.setattr(cuda, "cuda_scan", broken)
+    backends.default_backend.cache_clear()
+    gpu = torch.device("cuda", 0)
+    with pytest.warns(RuntimeWarning, match="Triton kernels do not work on cuda:0.*chunked"):
+        assert backends.default_backend(gpu) == "chunked"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert backends.default_backend(gpu) == "chunked"
+    backends.default_backend.cache_clear()
