@@ -1,0 +1,173 @@
+"""Complex diagonal recurrent layers: a linear recurrence between two linear maps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..parametrization import input_scale, ring
+from ..scan import linear_scan
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex, Float
+    from torch import Tensor
+
+
+class DiagonalLayer(nn.Module):
+    r"""What every complex diagonal layer shares,
+
+    .. math:: h_t = \lambda \odot h_{t-1} + \gamma \odot (B x_t), \qquad y_t = \mathrm{Re}(C h_t) + D x_t.
+
+    Subclasses say what :math:`\lambda` and :math:`\gamma` are. Complex parameters are stored as real tensors whose last
+    axis holds (real, imaginary), so that ``module.double()`` and optimisers treat them as any other.
+
+    Args:
+        input_size: size of x_t.
+        hidden_size: number of complex units, N.
+        output_size: size of y_t.
+        generator: source of randomness of the initial weights.
+        backend: passed to :func:`rnnlib.linear_scan`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        generator: torch.Generator | None = None,
+        backend: str = "auto",
+    ):
+        super().__init__()
+        for name, size in [("input_size", input_size), ("hidden_size", hidden_size), ("output_size", output_size)]:
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.backend = backend
+
+        def normal(variance: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.randn(shape, generator=generator) * math.sqrt(variance))
+
+        # variances 1 / first dimension for B and C: what the authors' code does (erratum 16)
+        self.B = normal(1 / hidden_size, hidden_size, input_size, 2)
+        self.C = normal(1 / output_size, output_size, hidden_size, 2)
+        self.D = normal(1 / input_size, output_size, input_size)
+
+    def eigenvalues(self) -> Complex[Tensor, "N"]:
+        r"""The eigenvalues :math:`\lambda`."""
+        raise TypeError(f"{type(self).__name__} must define eigenvalues()")
+
+    def input_scale(self) -> Float[Tensor, "N"] | None:
+        r"""The scale :math:`\gamma` of each unit's input, or None for 1."""
+        return None
+
+    def _drive(self, x: Float[Tensor, "*B in"]) -> Complex[Tensor, "*B N"]:
+        if x.shape[-1] != self.input_size:
+            raise ValueError(f"x must have {self.input_size} features on its last axis, got shape {tuple(x.shape)}")
+        gamma = self.input_scale()
+        B = self.B if gamma is None else self.B * gamma[:, None, None]
+        return torch.view_as_complex(torch.einsum("...i,nip->...np", x, B).contiguous())
+
+    def _read(self, h: Complex[Tensor, "*B N"], x: Float[Tensor, "*B in"]) -> Float[Tensor, "*B out"]:
+        # Re(C h) = Re C Re h - Im C Im h, as one real product
+        C = self.C * self.C.new_tensor([1.0, -1.0])
+        return torch.einsum("...np,onp->...o", torch.view_as_real(h), C) + x @ self.D.T
+
+    def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
+        """Outputs for whole sequences, from a zero state.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+
+        Returns:
+            Outputs ``(batch, time, output_size)``.
+
+        Raises:
+            ValueError: x has another rank or number of features.
+        """
+        if x.ndim != 3:
+            raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
+        h = linear_scan(self.eigenvalues(), self._drive(x), backend=self.backend)
+        return self._read(h, x)
+
+    def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:
+        """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
+        return torch.view_as_complex(self.B.new_zeros(batch, self.hidden_size, 2))
+
+    def step(
+        self, x: Float[Tensor, "B in"], state: Complex[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B out"], Complex[Tensor, "B N"]]:
+        """One time step, for streaming; a loop of steps gives the outputs of :meth:`forward`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: state ``(batch, hidden_size)`` after the previous step.
+
+        Returns:
+            The output ``(batch, output_size)`` and the new state.
+        """
+        state = self.eigenvalues() * state + self._drive(x)
+        return self._read(state, x), state
+
+    def impulse_response(self, length: int) -> Float[Tensor, "T out in"]:
+        r"""Response to a unit impulse, :math:`k_\tau = \mathrm{Re}(C \Lambda^\tau \Gamma B) + D [\tau = 0]`.
+
+        Args:
+            length: number of lags, T.
+
+        Returns:
+            Real tensor ``(length, output_size, input_size)``.
+        """
+        impulses = self.D.new_zeros(self.input_size, length, self.input_size)
+        impulses[:, 0] = torch.eye(self.input_size, dtype=impulses.dtype, device=impulses.device)
+        return self(impulses).permute(1, 2, 0)
+
+    def extra_repr(self) -> str:
+        return f"input_size={self.input_size}, hidden_size={self.hidden_size}, output_size={self.output_size}"
+
+
+class DiagonalRNN(DiagonalLayer):
+    r"""The paper's complex RNN: eigenvalues stored as they are, real and imaginary parts.
+
+    Nothing keeps them inside the unit circle or in conjugate pairs.
+
+    Args:
+        input_size: size of x_t.
+        hidden_size: number of complex units, N.
+        output_size: size of y_t.
+        normalize: learn an input scale gamma for each unit, started at :math:`\sqrt{1 - |\lambda|^2}`.
+        min_modulus: inner radius of the ring on which eigenvalues start.
+        max_modulus: its outer radius.
+        max_angle: its largest angle, radians.
+        generator: source of randomness of the initial parameters.
+        backend: passed to :func:`rnnlib.linear_scan`.
+
+    Source: Zucchet and Orvieto (2024), sections 3.2 and 4.1 ("complex numbers").
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        normalize: bool = False,
+        min_modulus: float = 0.0,
+        max_modulus: float = 1.0,
+        max_angle: float = math.pi,
+        generator: torch.Generator | None = None,
+        backend: str = "auto",
+    ):
+        super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
+        lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
+        self.lam = nn.Parameter(torch.view_as_real(lam).clone())
+        self.gamma = nn.Parameter(input_scale(lam)) if normalize else None
+
+    def eigenvalues(self) -> Complex[Tensor, "N"]:
+        return torch.view_as_complex(self.lam)
+
+    def input_scale(self) -> Float[Tensor, "N"] | None:
+        return self.gamma

@@ -1,0 +1,65 @@
+"""The linear recurrent unit: a diagonal layer with the exponential parametrisation and a learned input scale."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ..parametrization import EXPONENTIAL, Parametrization, input_scale, ring
+from .diagonal import DiagonalLayer
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex, Float
+    from torch import Tensor
+
+
+class LRU(DiagonalLayer):
+    r"""Linear recurrent unit,
+
+    .. math:: h_t = \lambda \odot h_{t-1} + \gamma \odot (B x_t), \quad y_t = \mathrm{Re}(C h_t) + D x_t, \quad
+              \lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}, \quad \gamma = e^{\omega_\gamma}.
+
+    The modulus stays below 1 whatever the optimiser does.
+
+    Args:
+        input_size: size of x_t.
+        hidden_size: number of complex units, N.
+        output_size: size of y_t.
+        min_modulus: inner radius of the ring on which eigenvalues start, the paper's :math:`\nu_0`.
+        max_modulus: its outer radius.
+        max_angle: its largest angle :math:`\theta_0`, radians.
+        parametrization: the change of variables; the LRU's own is the exponential one.
+        generator: source of randomness of the initial parameters.
+        backend: passed to :func:`rnnlib.linear_scan`.
+
+    Source: Orvieto et al. (2023); Zucchet and Orvieto (2024), section 3.1 and appendix D.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        min_modulus: float = 0.0,
+        max_modulus: float = 1.0,
+        max_angle: float = math.pi,
+        parametrization: Parametrization = EXPONENTIAL,
+        generator: torch.Generator | None = None,
+        backend: str = "auto",
+    ):
+        super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
+        lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
+        self.parametrization = parametrization
+        omega_nu, omega_theta = parametrization.parameters(lam)
+        self.omega_nu, self.omega_theta = nn.Parameter(omega_nu), nn.Parameter(omega_theta)
+        self.omega_gamma = nn.Parameter(torch.log(input_scale(lam)))
+
+    def eigenvalues(self) -> Complex[Tensor, "N"]:
+        return self.parametrization.eigenvalues(self.omega_nu, self.omega_theta)
+
+    def input_scale(self) -> Float[Tensor, "N"]:
+        return torch.exp(self.omega_gamma)

@@ -1,0 +1,259 @@
+r"""Closed forms: how far the state of a linear unit, and its sensitivity, spread in the long run.
+
+The unit :math:`h_{t+1} = \lambda h_t + x_{t+1}` is driven by a wide-sense stationary input with autocorrelation
+:math:`R(D) = \rho^{|D|}`, :math:`0 \le \rho \le 1`, unless a function takes another :math:`R`. Everything holds for
+infinitely many past steps and :math:`|\lambda| < 1`.
+
+Functions take Python numbers, NumPy arrays or PyTorch tensors and return the same kind, broadcast; through tensors
+they are differentiable. This module imports nothing of rnnlib, so theory and simulation check each other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = [
+    "cross_sensitivity",
+    "cross_sensitivity_as_printed",
+    "cross_sensitivity_of",
+    "diagonal_hessian",
+    "generating_function",
+    "generating_function_of",
+    "one_dimensional_curvature",
+    "one_dimensional_loss",
+    "sensitivity",
+    "state_variance",
+]
+
+
+def _conj(z):
+    return z.conj() if hasattr(z, "conj") else z.conjugate()
+
+
+def _abs2(z):
+    return z.real**2 + z.imag**2 if _is_complex(z) else z * z
+
+
+def _is_complex(z) -> bool:
+    return z.is_complex() if hasattr(z, "is_complex") else np.iscomplexobj(z)
+
+
+def generating_function(a, b, rho):
+    r"""The cross moment of two states driven by the same input,
+
+    .. math:: F(a, b) = \mathrm{E}[h^{(a)} h^{(b)}] = \sum_{i,j \ge 0} a^i b^j \rho^{|i-j|}
+              = \frac{1 - \rho^2 ab}{(1 - ab)(1 - \rho a)(1 - \rho b)}.
+
+    Args:
+        a: decay factor of the first state, real or complex.
+        b: decay factor of the second state.
+        rho: correlation of consecutive inputs, 0 (white) to 1 (constant).
+
+    Returns:
+        F(a, b).
+
+    Source: Zucchet and Orvieto (2024), appendix B.2.
+    """
+    return (1 - rho**2 * a * b) / ((1 - a * b) * (1 - rho * a) * (1 - rho * b))
+
+
+def state_variance(lam, rho):
+    r"""Second moment of the state, :math:`\mathrm{E}|h|^2 = F(\lambda, \bar\lambda)`.
+
+    Args:
+        lam: eigenvalue, real or complex, inside the unit circle.
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The real moment. For real :math:`\lambda` it is
+        :math:`(1 + \rho\lambda) / ((1 - \rho\lambda)(1 - \lambda^2))`.
+
+    Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
+    """
+    return generating_function(lam, _conj(lam), rho).real
+
+
+def cross_sensitivity(a, b, rho):
+    r"""The cross moment of two sensitivities,
+
+    .. math:: S(a, b) = \mathrm{E}\big[\mathrm{d}_a h^{(a)} \, \mathrm{d}_b h^{(b)}\big] = \partial_a \partial_b F(a, b)
+        = \frac{(1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 + \rho (1 - \rho^2) ab \, (\rho ab (1 + ab) - 2a - 2b)}
+               {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2}.
+
+    Args:
+        a: decay factor of the first state, real or complex.
+        b: decay factor of the second state.
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        S(a, b).
+
+    Source: Zucchet and Orvieto (2024), appendices B.2.2 and C.2.2, corrected: erratum 1 on the errata page.
+    """
+    return _sensitivity_ratio(a, b, rho, 1 - rho**2)
+
+
+def cross_sensitivity_as_printed(a, b, rho):
+    r""":math:`S(a, b)` as the paper prints it, with :math:`1 - \rho` where :math:`1 - \rho^2` is right.
+
+    Kept to show the size of the slip (erratum 1); use :func:`cross_sensitivity` for anything else.
+
+    Args:
+        a: decay factor of the first state.
+        b: decay factor of the second state.
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The printed expression.
+
+    Source: Zucchet and Orvieto (2024), appendices B.2.2 and C.2.2.
+    """
+    return _sensitivity_ratio(a, b, rho, 1 - rho)
+
+
+def _sensitivity_ratio(a, b, rho, whiteness):
+    ab = a * b
+    numerator = whiteness * (1 + ab) + rho**2 * (1 - ab) ** 3
+    numerator = numerator + rho * whiteness * ab * (rho * ab * (1 + ab) - 2 * a - 2 * b)
+    return numerator / ((1 - ab) ** 3 * (1 - rho * a) ** 2 * (1 - rho * b) ** 2)
+
+
+def sensitivity(lam, rho):
+    r"""Second moment of the sensitivity, :math:`\mathrm{E}|\mathrm{d}_\lambda h|^2 = S(\lambda, \bar\lambda)`.
+
+    With :math:`\varepsilon = 1 - \lambda` and real :math:`\lambda \to 1` it grows as
+    :math:`\frac{1 + \rho}{4 (1 - \rho)} \varepsilon^{-3}` for :math:`\rho < 1` and as :math:`\varepsilon^{-4}` for
+    :math:`\rho = 1`: the curse of memory.
+
+    Args:
+        lam: eigenvalue, real or complex, inside the unit circle.
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The real moment.
+
+    Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
+    """
+    return cross_sensitivity(lam, _conj(lam), rho).real
+
+
+def generating_function_of(R, a, b):
+    r"""F for any autocorrelation,
+
+    .. math:: F(a, b) = \frac{R(0) + \sum_{D \ge 1} (a^D + b^D) R(D)}{1 - ab}.
+
+    Args:
+        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond. NumPy array.
+        a: decay factor of the first state, a number.
+        b: decay factor of the second state, a number.
+
+    Returns:
+        F(a, b), a number. :math:`F(\lambda, \bar\lambda)` is the second moment of the state.
+
+    Source: Zucchet and Orvieto (2024), appendix B.2.
+    """
+    R, lag = np.asarray(R), np.arange(len(R))
+    return (R[0] + ((a**lag + b**lag) * R)[1:].sum()) / (1 - a * b)
+
+
+def cross_sensitivity_of(R, a, b):
+    r"""S for any autocorrelation; at :math:`a = b = \lambda` it is the paper's
+
+    .. math:: \mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1 + \lambda^2}{(1 - \lambda^2)^3}
+              \Big(R(0) + 2 \sum_{D \ge 1} \lambda^D R(D)\Big)
+              + \frac{2}{(1 - \lambda^2)^2} \sum_{D \ge 1} D \lambda^D R(D).
+
+    Args:
+        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond. NumPy array.
+        a: decay factor of the first state, a number.
+        b: decay factor of the second state, a number.
+
+    Returns:
+        S(a, b), a number. :math:`S(\lambda, \bar\lambda)` is the second moment of the sensitivity.
+
+    Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
+    """
+    R, lag = np.asarray(R), np.arange(len(R))
+    weighted = (a**lag + b**lag) * R
+    total, lagged = R[0] + weighted[1:].sum(), (lag * weighted).sum()
+    return total * (1 + a * b) / (1 - a * b) ** 3 + lagged / (1 - a * b) ** 2
+
+
+def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):
+    r"""Loss of one linear unit that imitates another, both driven by the same input,
+
+    .. math:: L = \tfrac{1}{2} \mathrm{E} |h - h^*|^2
+              = \tfrac{1}{2} \big[ F(\lambda, \bar\lambda) + F(\lambda^*, \bar\lambda^*)
+                - 2 \, \mathrm{Re}\, F(\lambda, \bar\lambda^*) \big].
+
+    With ``normalized`` each input is scaled by :math:`\gamma(\lambda) = \sqrt{1 - |\lambda|^2}` of its own unit.
+
+    Args:
+        lam: the student's eigenvalue, real or complex.
+        lam_star: the teacher's eigenvalue.
+        rho: correlation of consecutive inputs; white by default.
+        normalized: scale the inputs by gamma.
+
+    Returns:
+        The loss; for white inputs and ``normalized`` it is
+        :math:`1 - \mathrm{Re}[\gamma \gamma^* / (1 - \bar\lambda \lambda^*)]`.
+
+    Source: Zucchet and Orvieto (2024), sections 2.3 and 3.1, appendix C.1.
+    """
+    gamma = (1 - _abs2(lam)) ** 0.5 if normalized else 1.0
+    gamma_star = (1 - _abs2(lam_star)) ** 0.5 if normalized else 1.0
+    student = gamma**2 * state_variance(lam, rho)
+    teacher = gamma_star**2 * state_variance(lam_star, rho)
+    return 0.5 * (student + teacher) - gamma * gamma_star * generating_function(lam, _conj(lam_star), rho).real
+
+
+def one_dimensional_curvature(modulus, *, normalized=False):
+    r"""Second derivatives of the white-input loss at the optimum, along the modulus and along the angle.
+
+    Without normalisation, with :math:`s = |\lambda^*|`, they are :math:`(1 + s^2) / (1 - s^2)^3` and :math:`s^2` times
+    that; with it, :math:`1 / (1 - s^2)^2` and :math:`s^2 (1 + s^2) / (1 - s^2)^2`. A parametrisation multiplies each by
+    the square of its derivative.
+
+    Args:
+        modulus: :math:`|\lambda^*|`.
+        normalized: inputs scaled by gamma.
+
+    Returns:
+        The pair (along the modulus, along the angle in radians).
+
+    Source: Zucchet and Orvieto (2024), section 3.1 and appendix C.1.
+    """
+    square = modulus**2
+    if normalized:
+        return 1 / (1 - square) ** 2, square * (1 + square) / (1 - square) ** 2
+    radial = (1 + square) / (1 - square) ** 3
+    return radial, square * radial
+
+
+def diagonal_hessian(lam, b, c, rho=0.0):
+    r"""Hessian with respect to the eigenvalues of a complex diagonal network at the optimum.
+
+    The network is :math:`y = \mathrm{Re}[\sum_i c_i h_i]` with :math:`h_i` driven by :math:`b_i x`, and the loss
+    :math:`\frac{1}{2} \mathrm{E}(y - y^*)^2`. With :math:`k_i = b_i c_i`,
+
+    .. math:: A_{ij} = k_i k_j S(\lambda_i, \lambda_j), \qquad B_{ij} = k_i \bar k_j S(\lambda_i, \bar\lambda_j),
+
+    the block of units i and j over (Re, Im) is
+    :math:`\frac{1}{2} \begin{pmatrix} \mathrm{Re}(A+B) & \mathrm{Im}(B-A) \\ -\mathrm{Im}(A+B) & \mathrm{Re}(B-A)
+    \end{pmatrix}_{ij}`.
+
+    Args:
+        lam: eigenvalues, complex NumPy array ``(n,)``.
+        b: input weights ``(n,)``.
+        c: output weights ``(n,)``.
+        rho: correlation of consecutive inputs; white by default.
+
+    Returns:
+        Symmetric real array ``(2n, 2n)``; rows are the n real parts, then the n imaginary parts.
+
+    Source: Zucchet and Orvieto (2024), section 3.2 and appendix C.2.
+    """
+    lam, k = np.asarray(lam), np.asarray(b) * np.asarray(c)
+    A = np.outer(k, k) * cross_sensitivity(lam[:, None], lam[None, :], rho)
+    B = np.outer(k, k.conj()) * cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
+    return 0.5 * np.block([[(A + B).real, (B - A).imag], [-(A + B).imag, (B - A).real]])

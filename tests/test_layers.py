@@ -1,0 +1,135 @@
+"""Layers against an independent implementation: NumPy, one step at a time, from their definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rnnlib import LRU, DiagonalRNN
+from rnnlib.parametrization import OPTIMAL
+
+MAKERS = {
+    "complex": lambda *sizes, **kw: DiagonalRNN(*sizes, **kw),
+    "gamma": lambda *sizes, **kw: DiagonalRNN(*sizes, normalize=True, **kw),
+    "lru": lambda *sizes, **kw: LRU(*sizes, **kw),
+    "lru optimal": lambda *sizes, **kw: LRU(*sizes, parametrization=OPTIMAL, **kw),
+}
+ALL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def by_definition(layer, x):
+    """Outputs from the parameters alone, in NumPy."""
+    p = {name: value.detach().numpy() for name, value in layer.named_parameters()}
+    if isinstance(layer, DiagonalRNN):
+        lam, gamma = p["lam"] @ [1, 1j], p.get("gamma", np.ones(layer.hidden_size))
+    else:
+        nu, theta = np.exp(-np.exp(p["omega_nu"])), np.exp(p["omega_theta"])
+        if layer.parametrization is OPTIMAL:
+            nu = np.tanh(p["omega_nu"])
+            theta = p["omega_theta"] * (1 - nu**2) / (nu * np.sqrt(1 + nu**2))
+        lam, gamma = nu * np.exp(1j * theta), np.exp(p["omega_gamma"])
+    B, C, D = p["B"] @ [1, 1j], p["C"] @ [1, 1j], p["D"]
+    outputs = []
+    for sequence in x.numpy():
+        h = np.zeros(layer.hidden_size, complex)
+        for x_t in sequence:
+            h = lam * h + gamma * (B @ x_t)
+            outputs.append((C @ h).real + D @ x_t)
+    return torch.tensor(np.array(outputs)).view(*x.shape[:2], -1)
+
+
+@ALL
+def test_forward_is_the_definition(make):
+    layer = make(3, 8, 2, min_modulus=0.5, max_modulus=0.99, generator=generator()).double()
+    x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
+    torch.testing.assert_close(layer(x), by_definition(layer, x))
+
+
+@ALL
+def test_steps_give_the_outputs_of_forward(make):
+    layer = make(3, 8, 2, generator=generator()).double()
+    x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
+    state, outputs = layer.initial_state(2), []
+    for x_t in x.unbind(1):
+        y_t, state = layer.step(x_t, state)
+        outputs.append(y_t)
+    torch.testing.assert_close(torch.stack(outputs, 1), layer(x))
+
+
+@ALL
+def test_impulse_response_convolved_with_the_input_is_the_output(make):
+    layer = make(2, 8, 3, min_modulus=0.9, generator=generator()).double()
+    x = torch.randn(1, 30, 2, dtype=torch.float64, generator=generator(1))
+    k = layer.impulse_response(30)
+    y = torch.stack([sum(k[lag] @ x[0, t - lag] for lag in range(t + 1)) for t in range(30)])
+    torch.testing.assert_close(y, layer(x)[0])
+
+
+@pytest.mark.parametrize(("make", "count"), list(zip(MAKERS.values(), [385, 449, 449, 449], strict=True)), ids=MAKERS)
+def test_parameter_counts_of_the_paper(make, count):
+    assert sum(p.numel() for p in make(1, 64, 1, min_modulus=0.99).parameters()) == count
+
+
+@ALL
+def test_eigenvalues_start_on_the_ring(make):
+    lam = make(
+        1, 1000, 1, min_modulus=0.9, max_modulus=0.95, max_angle=math.pi / 3, generator=generator()
+    ).eigenvalues()
+    assert lam.abs().min() > 0.9 - 1e-6 and lam.abs().max() < 0.95 + 1e-6
+    assert lam.angle().abs().max() < math.pi / 3 + 1e-5
+
+
+def test_initial_scales_of_the_paper():
+    layer = LRU(64, 128, 32, generator=generator())
+    for weights, variance in [(layer.B, 1 / 128), (layer.C, 1 / 32), (layer.D, 1 / 64)]:
+        assert weights.var().item() == pytest.approx(variance, rel=0.1)
+
+
+def test_normalized_states_have_unit_variance():
+    layer = LRU(1, 32, 1, min_modulus=0.9, max_modulus=0.99, generator=generator()).double()
+    with torch.no_grad():
+        layer.B.zero_()[..., 0] = 1
+    x = torch.randn(400, 600, 1, dtype=torch.float64, generator=generator(1))
+    h = torch.zeros(400, 32, dtype=torch.complex128)
+    for x_t in x.unbind(1):
+        _, h = layer.step(x_t, h)
+    assert h.abs().square().mean().item() == pytest.approx(1, rel=0.05)
+
+
+def test_the_lru_stays_stable_whatever_the_optimiser_does():
+    layer = LRU(1, 16, 1, min_modulus=0.99, generator=generator())
+    optimizer = torch.optim.SGD(layer.parameters(), lr=10.0)
+    layer(torch.randn(2, 50, 1)).square().mean().backward()
+    optimizer.step()
+    assert layer.eigenvalues().abs().max() <= 1
+
+
+@ALL
+def test_training_lowers_the_loss_and_reaches_every_parameter(make):
+    layer = make(1, 16, 1, min_modulus=0.5, max_modulus=0.9, generator=generator())
+    x = torch.randn(16, 100, 1, generator=generator(1))
+    target = 0.5 * x.roll(1, 1)
+    optimizer = torch.optim.Adam(layer.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = (layer(x) - target).square().mean()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in layer.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_bad_shapes_are_named():
+    with pytest.raises(ValueError, match="hidden_size must be at least 1"):
+        LRU(1, 0, 1)
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\)"):
+        LRU(2, 4, 1)(torch.randn(5, 2))
+    with pytest.raises(ValueError, match="x must have 2 features"):
+        LRU(2, 4, 1)(torch.randn(5, 7, 3))
