@@ -1,0 +1,74 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Figure 1: the curse of memory
+#
+# **You will see** how sharply a linear unit reacts to its own eigenvalue as its memory grows, and the needles this carves into the
+# loss. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+from rnnlib import claims, style, theory
+
+style.use()
+
+# %% [markdown]
+# ## A: the sensitivity of the state
+# One unit, $h_{t+1} = \lambda h_t + x_{t+1}$, whose inputs have correlation $\rho^{|D|}$ at lag $D$. The memory length is about
+# $1/(1 - \lambda)$ steps. The second moment of $\mathrm{d}h/\mathrm{d}\lambda$ has a closed form, derived and simulated in
+# [the curse of memory](../theory/02-curse-of-memory.ipynb).
+
+# %%
+rhos = [0, 0.9, 0.99, 0.999, 1]
+eps = np.logspace(-4, 0, 400)  # distance to the edge of stability, 1 - lambda
+sensitivity = {rho: theory.sensitivity(1 - eps, rho) for rho in rhos}
+
+# %% [markdown]
+# ## B and C: the loss around one eigenvalue
+# A student unit imitates a teacher unit with eigenvalue $\lambda^*$, white inputs, loss $\frac{1}{2}\mathrm{E}|h - h^*|^2$. We cut the
+# loss twice: along the real axis, and along the circle $|\lambda| = \lambda^*$.
+
+# %%
+lam_stars = 1 - np.array([0.64, 0.32, 0.16, 0.08, 0.04, 0.02, 0.01])
+lam = np.linspace(0, 0.999, 4000)
+angle = np.linspace(-np.pi / 2, np.pi / 2, 4000)  # theta - theta*
+along_axis = {s: theory.one_dimensional_loss(lam, s) for s in lam_stars}
+along_circle = {s: theory.one_dimensional_loss(s * np.exp(1j * angle), s + 0j) for s in lam_stars}
+
+# %% mystnb={"figure": {"caption": "A: second moment of the sensitivity against the memory length, which is $-\\log_{10}(1 - \\lambda)$ from 0 to 4 on a logarithmic axis; grey, the second moment of the state itself at $\\rho = 1$. B: loss along the real axis for seven teachers. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's variance rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve dips to zero at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
+fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.7), layout="constrained")
+for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
+    axes[0].loglog(1 / eps, sensitivity[rho], color=color, label=rf"$\rho = {rho}$")
+axes[0].loglog(1 / eps, theory.state_variance(1 - eps, 1), color="0.6")
+axes[0].text(2e2, 3, r"$\mathrm{E}\,h^2,\ \rho = 1$", color="0.4")
+axes[0].set(title="A", xlabel=r"memory length $1/(1 - \lambda)$", ylabel=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
+axes[0].legend()
+
+for lam_star, color in zip(lam_stars, style.sequence("lam", len(lam_stars)), strict=True):
+    axes[1].semilogy(lam, along_axis[lam_star], color=color)
+    axes[2].semilogy(angle, along_circle[lam_star], color=color, label=f"{lam_star:.2f}")
+axes[1].set(title="B", xlabel=r"$\lambda$", ylabel="loss", ylim=(1e-3, 1e3))
+axes[2].set(title="C", xlabel=r"$\theta - \theta^*$ (radians)", ylim=(1e-3, 1e3))
+axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5));
+
+# %% [markdown]
+# Gradients do not explode anywhere here: $|\lambda| < 1$ throughout. Yet at $\lambda = 0.9999$ and $\rho = 1$ a change of $\lambda$ moves
+# the state with a variance 16 decades above that of a short memory.
+
+# %% [markdown]
+# ## What the paper claims, and what we measure
+# Powers are slopes in logarithmic axes; simulations run the recurrence of this package and differentiate it automatically.
+
+# %%
+claims.table("fig01")

@@ -1,0 +1,136 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # The curse of memory
+#
+# **You will see** why a long memory makes a recurrent state sensitive to its parameters, the closed forms, and a simulation that agrees with
+# them. **You need** [vanishing and exploding gradients](01-vanishing-and-exploding.ipynb) and geometric series. **Time** under a minute on a CPU.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from rnnlib import linear_scan, style, theory
+
+style.use()
+
+# %% [markdown]
+# ## Intuition: each step of the past is one more place where the parameter acts
+# One linear unit, $h_t = \lambda h_{t-1} + x_t$, unrolls to a weighted sum of its past inputs, and so does its derivative:
+#
+# $$h_t = \sum_{i \ge 0} \lambda^i \, x_{t-i}, \qquad \frac{\mathrm{d} h_t}{\mathrm{d} \lambda} = \sum_{i \ge 0} i \lambda^{i-1} x_{t-i} .$$
+#
+# The weight $\lambda^i$ of an input that lies $i$ steps back decays over the memory length $1/(1-\lambda)$. The weight of the same input in the
+# *derivative* is $i / \lambda$ times that: the input went through $i$ multiplications by $\lambda$, and a change of $\lambda$ touches each of them.
+
+# %% mystnb={"figure": {"caption": "Weight of the input i steps back, in the state and in its derivative.", "name": "fig-weights"}, "image": {"alt": "Left: lambda to the power i decays from 1 over the memory length. Right: i times lambda to the power i minus 1 rises to a maximum near the memory length and then decays; the maximum is about 4 for lambda 0.9, 18 for 0.98 and 37 for 0.99."}}
+i = np.arange(400)
+lams = [0.9, 0.98, 0.99]
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.5), layout="constrained")
+for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
+    axes[0].plot(i, lam**i, color=color, label=rf"$\lambda = {lam}$")
+    axes[1].plot(i, i * lam ** (i - 1.0), color=color)
+axes[0].set(xlabel="steps back, $i$", title=r"in the state: $\lambda^i$")
+axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1}$")
+axes[0].legend();
+
+# %% [markdown]
+# ## White inputs
+# Let the $x_t$ be uncorrelated with mean 0 and variance 1. Then the variances of the terms add, and with the geometric series and its derivatives
+#
+# $$\mathrm{E}\, h^2 = \sum_i \lambda^{2i} = \frac{1}{1-\lambda^2}, \qquad
+# \mathrm{E}\left(\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right)^2 = \sum_i i^2 \lambda^{2i-2} = \frac{1+\lambda^2}{(1-\lambda^2)^3} .$$
+#
+# With $\varepsilon = 1-\lambda$ the first grows as $\varepsilon^{-1}$ and the second as $\varepsilon^{-3}$: a power law, the third power of the memory length.
+# The sums, cut at 20,000 terms, give the same numbers:
+
+# %%
+lam, i = 0.99, np.arange(20_000.0)
+print(f"state        sum {np.sum(lam ** (2 * i)):12.4f}   formula {theory.state_variance(lam, 0):12.4f}")
+print(f"sensitivity  sum {np.sum(i**2 * lam ** (2 * i - 2)):12.1f}   formula {theory.sensitivity(lam, 0):12.1f}")
+
+# %% [markdown]
+# ## Correlated inputs
+# Inputs that resemble their predecessors add up coherently, which makes both moments larger. Let $\mathrm{E}\, x_t x_{t-D} = R(D)$ be
+# any autocorrelation that depends on the lag alone. Take two units with decay factors $a$ and $b$ on the same input:
+#
+# $$F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] = \sum_{i,j \ge 0} a^i b^j R(i-j)
+# = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
+#
+# (Group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$.) One function holds everything. The second moment of the state is
+# $F(\lambda, \bar\lambda)$. A derivative with respect to $a$ acts on the first state alone, so the second moment of the sensitivity is
+#
+# $$\mathrm{E}\left|\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right|^2 = S(\lambda, \bar\lambda), \qquad S(a, b) = \frac{\partial^2 F}{\partial a \, \partial b} .$$
+#
+# For $R(D) = \rho^{|D|}$ the sum over $D$ is geometric too,
+#
+# $$F(a,b) = \frac{1 - \rho^2 ab}{(1-ab)(1-\rho a)(1-\rho b)} .$$
+#
+# Differentiating it twice by hand is long. We let automatic differentiation do it and compare with the closed form in `rnnlib.theory`.
+
+# %%
+a, b, rho = torch.tensor([0.95, 0.9, 0.99], dtype=torch.float64)
+S = torch.func.grad(torch.func.grad(theory.generating_function, argnums=0), argnums=1)(a, b, rho)
+print(f"differentiated {S:.6f}   closed form {theory.cross_sensitivity(a, b, rho):.6f}")
+
+# %% [markdown]
+# The paper prints this closed form with a slip; the [errata page](../../book/errata.md) shows the evidence.
+#
+# ## A simulation agrees
+# Correlated inputs are themselves a diagonal scan: $x_t = \rho x_{t-1} + \sqrt{1-\rho^2}\, \xi_t$ with white $\xi$ has $R(D) = \rho^{|D|}$.
+# So one function makes the inputs and the states, and forward-mode differentiation of it the sensitivities. For each $\lambda$ we run 100 units
+# for 20,000 steps, after a burn-in of 20 memory lengths.
+
+
+# %%
+def simulate(lam, rho, units=100, steps=20_000):
+    """Mean squares of the state and of its derivative with respect to lam."""
+    burn_in = round(20 / (1 - lam))
+    xi = torch.randn(1, burn_in + steps, units, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = linear_scan(xi.new_full((units,), rho), (1 - rho**2) ** 0.5 * xi[:, 1:], xi[:, 0])
+    point = xi.new_full((units,), lam)
+    h, dh = torch.func.jvp(lambda value: linear_scan(value, x), (point,), (torch.ones_like(point),))
+    return h[:, burn_in:].square().mean().item(), dh[:, burn_in:].square().mean().item()
+
+
+# %% mystnb={"figure": {"caption": "Closed forms (lines) and simulations (dots).", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is three to four decades higher."}}
+rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
+line = np.logspace(np.log10(2), 2, 100)
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
+    simulated = np.array([simulate(1 - 1 / m, rho) for m in memory])
+    for ax, moment, points in zip(axes, [theory.state_variance, theory.sensitivity], simulated.T, strict=True):
+        ax.loglog(line, moment(1 - 1 / line, rho), color=color, label=rf"$\rho = {rho:g}$")
+        ax.loglog(memory, points, "o", ms=4, color=color)
+axes[0].set(xlabel=r"memory length $1/(1-\lambda)$", title=r"$\mathrm{E}\, h^2$")
+axes[1].set(xlabel=r"memory length $1/(1-\lambda)$", title=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
+axes[0].legend();
+
+# %% [markdown]
+# ## The two regimes
+# For $\lambda \to 1$ the closed form leaves, with $\varepsilon = 1 - \lambda$,
+#
+# $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \frac{1+\rho}{4(1-\rho)} \, \varepsilon^{-3} \quad (\rho < 1), \qquad \varepsilon^{-4} \quad (\rho = 1).$$
+#
+# An input that stays correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$) might as well be constant: the second law holds. Once the unit's memory is the
+# longer of the two, the first takes over. [Figure 1](../figures/fig01.ipynb) shows both, and what they do to a loss.
+#
+# ## Any other autocorrelation
+# `theory.cross_sensitivity_of` takes any $R$. Two time scales, for example, against the plain sum over all pairs of lags:
+
+# %%
+lag, lam = np.arange(1500), 0.95
+R = 0.6 * 0.99**lag + 0.4 * 0.5**lag
+weight = lag * lam ** (lag - 1.0)
+pairs = weight @ R[np.abs(lag[:, None] - lag[None, :])] @ weight
+print(f"all pairs {pairs:.3f}   closed form {theory.cross_sensitivity_of(R, lam, lam):.3f}")

@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Normalisation and reparametrisation
+#
+# **You will see** the input scale and the change of variable that cancel the curse of memory, derived as the solution of a differential equation, and
+# why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from rnnlib import style, theory
+from rnnlib.parametrization import EXPONENTIAL, OPTIMAL, POLAR
+
+style.use()
+
+# %% [markdown]
+# ## Normalisation: scale the input
+# With white inputs the state has variance $1/(1-|\lambda|^2)$. So drive the unit with $\gamma x_t$ instead,
+#
+# $$h_t = \lambda h_{t-1} + \gamma x_t, \qquad \gamma(\lambda) = \sqrt{1-|\lambda|^2} ,$$
+#
+# and the variance is 1 whatever $\lambda$. Correlated inputs leave $(1+\rho\lambda)/(1-\rho\lambda)$, which is bounded by $(1+\rho)/(1-\rho)$.
+#
+# The sensitivity loses one power of $\varepsilon = 1-\lambda$ by the same scale, two remain: for white inputs and $\gamma$ held constant,
+#
+# $$\gamma^2 \, \mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1+\lambda^2}{(1-\lambda^2)^2} .$$
+
+# %%
+for eps in [1e-1, 1e-2, 1e-3]:
+    lam = 1 - eps
+    state, sensitivity = theory.state_variance(lam, 0), theory.sensitivity(lam, 0)
+    print(f"lambda = {lam:<6}  state {(1 - lam**2) * state:.3f}  sensitivity {(1 - lam**2) * sensitivity:.3g}")
+
+# %% [markdown]
+# ## Reparametrisation: let the optimiser move in other units
+# Let the optimiser see $\omega$, with $\lambda = \lambda(\omega)$. By the chain rule a sensitivity is multiplied by
+# $\lambda'(\omega)$, and at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can *choose* the curvature: pick the
+# $\lambda(\omega)$ that makes it the same everywhere.
+#
+# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs:
+#
+# $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
+#
+# Write $\lambda = \nu e^{i\theta}$. Its second derivatives at the optimum are
+#
+# $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
+# \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
+
+
+# %%
+def hessian_at_optimum(parametrization, lam):
+    """2x2 Hessian of the normalised loss over the raw (modulus, angle), by automatic differentiation."""
+    lam = torch.tensor(lam, dtype=torch.complex128)
+    omega = torch.stack(parametrization.parameters(lam))
+
+    def loss(omega):
+        return theory.one_dimensional_loss(parametrization.eigenvalues(omega[0], omega[1]), lam, normalized=True)
+
+    return torch.func.hessian(loss)(omega).numpy()
+
+
+nu, theta = 0.95, np.pi / 7
+print("automatic differentiation\n", hessian_at_optimum(POLAR, nu * np.exp(1j * theta)).round(6))
+print("closed form, modulus and angle:", np.round(theory.one_dimensional_curvature(nu, normalized=True), 6))
+
+# %% [markdown]
+# ## The differential equation and its solution
+# **Modulus.** Curvature 1 in $\omega_\nu$ means $\nu'(\omega_\nu)^2 / (1-\nu^2)^2 = 1$, that is
+#
+# $$\frac{\mathrm{d}\nu}{\mathrm{d}\omega_\nu} = 1-\nu^2 \qquad\Longrightarrow\qquad \nu = \tanh \omega_\nu .$$
+#
+# **Angle.** Likewise $\theta'(\omega_\theta)^2 \, \nu^2(1+\nu^2) / (1-\nu^2)^2 = 1$. The right-hand side does not contain $\theta$, so with $\nu$ held constant
+#
+# $$\frac{\mathrm{d}\theta}{\mathrm{d}\omega_\theta} = \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} \qquad\Longrightarrow\qquad
+# \theta = \omega_\theta \, \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} .$$
+#
+# The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must know the modulus. This pair is the *optimal* parametrisation.
+
+# %%
+for nu in [0.5, 0.9, 0.99, 0.999]:
+    H = hessian_at_optimum(OPTIMAL, nu * np.exp(0.3j))
+    print(f"nu = {nu:<6} curvature: modulus {H[0, 0]:.6f}, angle {H[1, 1]:.6f}, mixed {abs(H[0, 1]):.1e}")
+
+# %% [markdown]
+# ## What deep state-space models do instead
+# The LRU uses $\nu = e^{-e^{\omega_\nu}}$ and $\theta = e^{\omega_\theta}$. For the modulus this is nearly as good: its curvature at the optimum is
+# $\left(\frac{\nu \ln \nu}{1-\nu^2}\right)^2$, which tends to $\frac14$. The angle's is only multiplied by $\theta^2$, and still explodes.
+
+# %% mystnb={"figure": {"caption": "Curvature of the normalised loss at the optimum, by automatic differentiation, at the angle pi/100; dotted: 1/4 and 1.", "name": "fig-curvatures"}, "image": {"alt": "Two log-log plots of curvature against the memory length. Modulus: the polar parametrisation grows with slope 2, exponential levels off at one quarter, optimal stays at 1. Angle: polar and exponential both grow with slope 2, optimal stays at 1."}}
+memory = np.logspace(0.3, 4, 40)
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True, layout="constrained")
+for parametrization in [POLAR, EXPONENTIAL, OPTIMAL]:
+    lams = (1 - 1 / memory) * np.exp(1j * np.pi / 100)
+    curvature = np.array([np.diag(hessian_at_optimum(parametrization, lam)) for lam in lams])
+    for ax, values in zip(axes, curvature.T, strict=True):
+        ax.loglog(memory, values, color=style.COLORS[parametrization.name], label=parametrization.name)
+for ax, title in zip(axes, ["modulus", "angle"], strict=True):
+    ax.axhline(0.25, color="0.6", ls=":", lw=1)
+    ax.axhline(1, color="0.6", ls=":", lw=1)
+    ax.set(title=title, xlabel=r"memory length $1/(1-\nu)$")
+axes[0].set_ylabel("curvature at the optimum")
+axes[0].legend();
+
+# %% [markdown]
+# Cancelling the curvature at the optimum is not everything: [Figure 2](../figures/fig02.ipynb) shows what correlated inputs leave of it. And far from the optimum the optimal
+# parametrisation can be the slowest of the three.

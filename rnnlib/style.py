@@ -1,0 +1,51 @@
+"""One look for all figures: a matplotlib style, a colour per architecture, sequential colours for ordered values."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+#: One colour per architecture and per parametrisation, from seaborn's colour-blind palette.
+COLORS = {
+    "rnn": "#0173b2",
+    "block": "#029e73",
+    "block_wide": "#949494",
+    "crnn": "#de8f05",
+    "crnn_gamma": "#ca9161",
+    "lru": "#d55e00",
+    "s4d": "#cc78bc",
+    "gru": "#56b4e9",
+    "polar": "#949494",
+    "exponential": "#d55e00",
+    "optimal": "#029e73",
+}
+
+#: Colour map of each ordered quantity, so that a quantity looks the same on every page.
+_MAPS = {"rho": "flare", "lam": "crest", "time": "viridis"}
+
+
+def use() -> None:
+    """Apply the style to every figure drawn from now on."""
+    import matplotlib.pyplot as plt
+
+    with resources.as_file(resources.files("rnnlib") / "rnnlib.mplstyle") as path:
+        plt.style.use(path)
+
+
+def sequence(quantity: str, count: int) -> list[tuple[float, float, float]]:
+    """Colours for ``count`` ordered values of a quantity, light to dark.
+
+    Args:
+        quantity: ``"rho"`` (input correlation), ``"lam"`` (eigenvalue) or ``"time"``.
+        count: how many colours.
+
+    Returns:
+        RGB triples.
+
+    Raises:
+        ValueError: unknown quantity.
+    """
+    import seaborn
+
+    if quantity not in _MAPS:
+        raise ValueError(f"unknown quantity {quantity!r}; choose from {', '.join(_MAPS)}")
+    return list(seaborn.color_palette(_MAPS[quantity], count))

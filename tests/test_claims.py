@@ -1,0 +1,37 @@
+"""The claims table: every claim of the figures in the book is measured, and a wrong number is called wrong."""
+
+import math
+
+import pytest
+
+from rnnlib import claims
+
+
+def test_every_claim_so_far_holds():
+    frame = claims.evaluate()
+    assert len(frame) == len(claims.CLAIMS) >= 15
+    assert set(frame["figure"]) == {"fig01", "fig02"}
+    failing = frame[frame["verdict"] != "holds"]
+    assert failing.empty, failing[["figure", "claim", "measured"]].to_string()
+
+
+@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.statement[:40])
+def test_a_number_outside_the_range_fails(claim):
+    assert claim.verdict(claim.expected) == "holds"
+    for wrong in [claim.expected + 1.01 * claim.tolerance, claim.expected - 1.01 * claim.tolerance, math.nan, math.inf]:
+        assert claim.verdict(wrong) == "fails"
+
+
+def test_statements_are_unique_and_say_how():
+    assert len({claim.statement for claim in claims.CLAIMS}) == len(claims.CLAIMS)
+    assert all(claim.how and claim.source for claim in claims.CLAIMS)
+
+
+def test_table_of_one_figure():
+    html = claims.table("fig02").to_html()
+    assert html.count("holds") == sum(claim.figure == "fig02" for claim in claims.CLAIMS)
+
+
+def test_unknown_figure_is_named():
+    with pytest.raises(ValueError, match="no claims for 'fig99'; choose from fig01, fig02"):
+        claims.evaluate("fig99")
