@@ -73,7 +73,7 @@ def evaluate(*figures: str) -> pd.DataFrame:
         figures: figure names such as ``"fig01"``; none means all.
 
     Returns:
-        A row a claim: figure, claim, paper, measured, accepted, how, source, verdict.
+        A row a claim: figure, claim, paper, tolerance, measured, how, source, verdict.
 
     Raises:
         ValueError: a name has no claims.
@@ -94,8 +94,8 @@ def evaluate(*figures: str) -> pd.DataFrame:
                 "figure": claim.figure,
                 "claim": claim.statement,
                 "paper": claim.expected,
+                "tolerance": claim.tolerance,
                 "measured": measured,
-                "accepted": f"± {claim.tolerance:g}",
                 "how": claim.how,
                 "source": claim.source,
                 "verdict": claim.verdict(measured),
@@ -111,13 +111,12 @@ def table(*figures: str) -> Styler:
         figures: as for :func:`evaluate`.
 
     Returns:
-        A pandas Styler; ``.data`` is the DataFrame.
+        A pandas Styler: claim, the paper's number with the accepted range, our number, how, source, verdict.
     """
     frame = evaluate(*figures)
-    if len(figures) == 1:
-        frame = frame.drop(columns="figure")
-    number = "{:.4g}".format
-    return frame.style.hide(axis="index").format({"paper": number, "measured": number})
+    accepted = [f"{paper:g} ± {slack:g}" for paper, slack in zip(frame["paper"], frame["tolerance"], strict=True)]
+    frame = frame.assign(paper=accepted).drop(columns=["tolerance"] + ["figure"] * (len(figures) == 1))
+    return frame.style.hide(axis="index").format({"measured": "{:.4g}".format})
 
 
 def _slope(moment: Callable[[float], float], eps: float) -> float:

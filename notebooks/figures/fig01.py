@@ -52,7 +52,11 @@ for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     axes[0].loglog(1 / eps, sensitivity[rho], color=color, label=rf"$\rho = {rho}$")
 axes[0].loglog(1 / eps, theory.state_variance(1 - eps, 1), color="0.6")
 axes[0].text(2e2, 3, r"$\mathrm{E}\,h^2,\ \rho = 1$", color="0.4")
-axes[0].set(title="A", xlabel=r"memory length $1/(1 - \lambda)$", ylabel=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
+axes[0].set(
+    title="A",
+    xlabel=r"memory length $1/(1 - \lambda)$",
+    ylabel=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$",
+)
 axes[0].legend()
 
 for lam_star, color in zip(lam_stars, style.sequence("lam", len(lam_stars)), strict=True):

@@ -43,13 +43,22 @@ variance = {rho: gamma2 * theory.state_variance(lam, rho) for rho in rhos}
 # (\lambda \ln \lambda)^2$. The scale $\gamma$ is held constant when differentiating, as the paper does.
 
 # %%
-sensitivity = {rho: gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho) for rho in rhos}
+sensitivity = {
+    rho: gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho) for rho in rhos
+}
 
 # %% mystnb={"figure": {"caption": "Second moments after normalisation and reparametrisation. Grey: without either, at $\\rho = 1$. The horizontal axis is $-\\log_{10}(1 - \\lambda)$ from 0 to 4, written as the memory length on a logarithmic axis. Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.7), sharex=True, sharey=True, layout="constrained")
 panels = [
     ("A", axes[0], variance, theory.state_variance(lam, 1), 1.0, r"$\mathrm{E}\,h^2$"),
-    ("B", axes[1], sensitivity, theory.sensitivity(lam, 1), 0.5, r"$\mathrm{E}\,(\mathrm{d}_\nu h)^2$"),
+    (
+        "B",
+        axes[1],
+        sensitivity,
+        theory.sensitivity(lam, 1),
+        0.5,
+        r"$\mathrm{E}\,(\mathrm{d}_\nu h)^2$",
+    ),
 ]
 for title, ax, moments, plain, factor, label in panels:
     ax.loglog(1 / eps, plain, color="0.6", label=r"neither, $\rho = 1$")

@@ -151,7 +151,9 @@ print(f"on {device}, T = {lengths[-1]}: the loop takes {ratio:.1f} times as long
 
 # %% mystnb={"figure": {"caption": "Seconds for one scan, one sequence of 64 complex channels, on the machine that built this page (or on yours).", "name": "fig-scan-timing"}, "image": {"alt": "Log-log plot of seconds against sequence length from 64 to 32768. The loop grows in proportion to the length; the chunked scan starts near it, grows more slowly and ends an order of magnitude below."}}
 fig, ax = plt.subplots(figsize=(4.5, 2.6), layout="constrained")
-for backend, color in zip(backends, ["0.5", style.COLORS["rnn"], style.COLORS["lru"]], strict=False):
+for backend, color in zip(
+    backends, ["0.5", style.COLORS["rnn"], style.COLORS["lru"]], strict=False
+):
     ax.loglog(lengths, timing[backend], "o-", ms=3, color=color, label=backend)
 ax.set(xlabel="sequence length $T$", ylabel="seconds")
 ax.legend();
@@ -165,7 +167,9 @@ ax.legend();
 T, lam = 100_000, torch.tensor([0.9, 0.999, 1 - 1e-6])
 x = torch.randn(1, T, 3)
 exact = linear_scan(lam.double(), x.double())
-bound = 4 * 2**-24 * torch.minimum(torch.tensor(T), 1 / (1 - lam.double())) * exact.abs().amax((0, 1))
+bound = (
+    4 * 2**-24 * torch.minimum(torch.tensor(T), 1 / (1 - lam.double())) * exact.abs().amax((0, 1))
+)
 for backend in ["sequential", "chunked"]:
     error = (linear_scan(lam, x, backend=backend).double() - exact).abs().amax((0, 1))
     for i in range(3):

@@ -69,7 +69,9 @@ x, h0 = torch.randn(20, 1, dtype=torch.float64), torch.zeros(1, 64, dtype=torch.
 rnn = network(radius=2.0)
 by_autograd = torch.autograd.functional.jacobian(lambda h: rnn(x, h)[1], h0).squeeze()
 difference = jacobian_products(rnn, x)[-1] - by_autograd
-print(f"largest entry {by_autograd.abs().max():.3f}, largest difference {difference.abs().max():.1e}")
+print(
+    f"largest entry {by_autograd.abs().max():.3f}, largest difference {difference.abs().max():.1e}"
+)
 
 # %% [markdown]
 # Now its size over 200 steps. Small inputs keep the tanh near its linear part, where the spectral radius decides; large inputs
@@ -83,7 +85,9 @@ for radius, color in zip(radii, style.sequence("lam", len(radii)), strict=True):
     rnn = network(radius)
     for scale, line in [(0.01, "-"), (1.0, "--")]:
         norm = torch.linalg.matrix_norm(jacobian_products(rnn, scale * noise), ord=2)
-        ax.semilogy(range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None)
+        ax.semilogy(
+            range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None
+        )
 ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$")
 ax.legend(title="spectral radius", loc="lower left");
 
@@ -114,7 +118,9 @@ for lam in lams:
 
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
 for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
-    axes[0].semilogx(range(1, steps), lam ** torch.arange(1, steps), color=color, label=rf"$\lambda = {lam}$")
+    axes[0].semilogx(
+        range(1, steps), lam ** torch.arange(1, steps), color=color, label=rf"$\lambda = {lam}$"
+    )
     axes[1].loglog(range(1, steps), rms[lam][1:], color=color)
 axes[0].set(xlabel="$t - s$", ylabel=r"$\mathrm{d} h_t / \mathrm{d} h_s = \lambda^{t-s}$")
 axes[1].set(xlabel="$t$", ylabel=r"rms of $\mathrm{d} h_t / \mathrm{d} \lambda$")

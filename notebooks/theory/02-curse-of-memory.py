@@ -56,8 +56,9 @@ axes[0].legend();
 
 # %%
 lam, i = 0.99, np.arange(20_000.0)
-print(f"state        sum {np.sum(lam ** (2 * i)):12.4f}   formula {theory.state_variance(lam, 0):12.4f}")
-print(f"sensitivity  sum {np.sum(i**2 * lam ** (2 * i - 2)):12.1f}   formula {theory.sensitivity(lam, 0):12.1f}")
+state, sensitivity = np.sum(lam ** (2 * i)), np.sum(i**2 * lam ** (2 * i - 2))
+print(f"state        sum {state:12.4f}   formula {theory.state_variance(lam, 0):12.4f}")
+print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 0):12.1f}")
 
 # %% [markdown]
 # ## Correlated inputs
@@ -96,7 +97,8 @@ print(f"differentiated {S:.6f}   closed form {theory.cross_sensitivity(a, b, rho
 def simulate(lam, rho, units=100, steps=20_000):
     """Mean squares of the state and of its derivative with respect to lam."""
     burn_in = round(20 / (1 - lam))
-    xi = torch.randn(1, burn_in + steps, units, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    xi = torch.randn(1, burn_in + steps, units, generator=generator, dtype=torch.float64)
     x = linear_scan(xi.new_full((units,), rho), (1 - rho**2) ** 0.5 * xi[:, 1:], xi[:, 0])
     point = xi.new_full((units,), lam)
     h, dh = torch.func.jvp(lambda value: linear_scan(value, x), (point,), (torch.ones_like(point),))
@@ -105,15 +107,18 @@ def simulate(lam, rho, units=100, steps=20_000):
 
 # %% mystnb={"figure": {"caption": "Closed forms (lines) and simulations (dots).", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is three to four decades higher."}}
 rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
+moments = [theory.state_variance, theory.sensitivity]
 line = np.logspace(np.log10(2), 2, 100)
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
 for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     simulated = np.array([simulate(1 - 1 / m, rho) for m in memory])
-    for ax, moment, points in zip(axes, [theory.state_variance, theory.sensitivity], simulated.T, strict=True):
+    for ax, moment, points in zip(axes, moments, simulated.T, strict=True):
         ax.loglog(line, moment(1 - 1 / line, rho), color=color, label=rf"$\rho = {rho:g}$")
         ax.loglog(memory, points, "o", ms=4, color=color)
 axes[0].set(xlabel=r"memory length $1/(1-\lambda)$", title=r"$\mathrm{E}\, h^2$")
-axes[1].set(xlabel=r"memory length $1/(1-\lambda)$", title=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
+axes[1].set(
+    xlabel=r"memory length $1/(1-\lambda)$", title=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$"
+)
 axes[0].legend();
 
 # %% [markdown]

@@ -40,8 +40,9 @@ style.use()
 # %%
 for eps in [1e-1, 1e-2, 1e-3]:
     lam = 1 - eps
-    state, sensitivity = theory.state_variance(lam, 0), theory.sensitivity(lam, 0)
-    print(f"lambda = {lam:<6}  state {(1 - lam**2) * state:.3f}  sensitivity {(1 - lam**2) * sensitivity:.3g}")
+    state = (1 - lam**2) * theory.state_variance(lam, 0)
+    sensitivity = (1 - lam**2) * theory.sensitivity(lam, 0)
+    print(f"lambda = {lam:<6}  state {state:.3f}  sensitivity {sensitivity:.3g}")
 
 # %% [markdown]
 # ## Reparametrisation: let the optimiser move in other units
@@ -61,19 +62,24 @@ for eps in [1e-1, 1e-2, 1e-3]:
 
 # %%
 def hessian_at_optimum(parametrization, lam):
-    """2x2 Hessian of the normalised loss over the raw (modulus, angle), by automatic differentiation."""
+    """Hessian (2, 2) of the normalised loss over the raw modulus and angle, by autodiff."""
     lam = torch.tensor(lam, dtype=torch.complex128)
     omega = torch.stack(parametrization.parameters(lam))
 
     def loss(omega):
-        return theory.one_dimensional_loss(parametrization.eigenvalues(omega[0], omega[1]), lam, normalized=True)
+        return theory.one_dimensional_loss(
+            parametrization.eigenvalues(omega[0], omega[1]), lam, normalized=True
+        )
 
     return torch.func.hessian(loss)(omega).numpy()
 
 
 nu, theta = 0.95, np.pi / 7
 print("automatic differentiation\n", hessian_at_optimum(POLAR, nu * np.exp(1j * theta)).round(6))
-print("closed form, modulus and angle:", np.round(theory.one_dimensional_curvature(nu, normalized=True), 6))
+print(
+    "closed form, modulus and angle:",
+    np.round(theory.one_dimensional_curvature(nu, normalized=True), 6),
+)
 
 # %% [markdown]
 # ## The differential equation and its solution
@@ -91,7 +97,7 @@ print("closed form, modulus and angle:", np.round(theory.one_dimensional_curvatu
 # %%
 for nu in [0.5, 0.9, 0.99, 0.999]:
     H = hessian_at_optimum(OPTIMAL, nu * np.exp(0.3j))
-    print(f"nu = {nu:<6} curvature: modulus {H[0, 0]:.6f}, angle {H[1, 1]:.6f}, mixed {abs(H[0, 1]):.1e}")
+    print(f"nu = {nu:<6} modulus {H[0, 0]:.6f}   angle {H[1, 1]:.6f}   mixed {abs(H[0, 1]):.1e}")
 
 # %% [markdown]
 # ## What deep state-space models do instead
@@ -105,7 +111,9 @@ for parametrization in [POLAR, EXPONENTIAL, OPTIMAL]:
     lams = (1 - 1 / memory) * np.exp(1j * np.pi / 100)
     curvature = np.array([np.diag(hessian_at_optimum(parametrization, lam)) for lam in lams])
     for ax, values in zip(axes, curvature.T, strict=True):
-        ax.loglog(memory, values, color=style.COLORS[parametrization.name], label=parametrization.name)
+        ax.loglog(
+            memory, values, color=style.COLORS[parametrization.name], label=parametrization.name
+        )
 for ax, title in zip(axes, ["modulus", "angle"], strict=True):
     ax.axhline(0.25, color="0.6", ls=":", lw=1)
     ax.axhline(1, color="0.6", ls=":", lw=1)
