@@ -1,0 +1,41 @@
+"""What every test shares: the scale, the Triton interpreter where no GPU is, seeds, and Hypothesis profiles."""
+
+import os
+from pathlib import Path
+
+# Two workers on two cores: more threads than cores make everything slower. Read by torch and by notebook kernels.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RNNLIB_SCALE", "smoke")
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+HAS_GPU = torch.cuda.is_available()
+if not HAS_GPU:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it once
+
+# Repeatable: the examples follow from the test's code. "long" is for a run by hand, see README.md.
+hypothesis.settings.register_profile("default", max_examples=40, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("long", max_examples=2000, deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "gpu" in item.keywords and not HAS_GPU:
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+@pytest.fixture(autouse=True)
+def seeds():
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002 - for code under test that uses the global generator
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return Path(__file__).resolve().parent.parent

@@ -1,0 +1,151 @@
+"""What holds for every notebook before it runs: pairs agree, no outputs, the same start, plain Markdown, alt text."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+FIRST_CELL = """\
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+{url}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)"""
+HEADER = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+"""
+NOT_COMMONMARK = {  # what MyST reads and neither GitHub nor Colab does
+    "role": r"\{[a-z][\w:.-]*\}`",
+    "directive": r"^\s*(```+|~~~+|:::+)\s*\{",
+    "colon fence": r"^\s*:::",
+    "target": r"^\([\w.-]+\)=\s*$",
+    "comment": r"^%",
+    "block break": r"^\+\+\+",
+    "substitution": r"\{\{",
+    "mathematics without $": r"^\\begin\{|\\\(|\\\[",
+    "HTML other than details": r"<(?!/?(details|summary)\b)/?[a-zA-Z][^>]*>",
+}
+DRAWS = re.compile(r"plt\.(subplots|figure|plot|imshow)\(|\.savefig\(|sns\.\w+plot\(")
+
+spec = importlib.util.spec_from_file_location("pairs", ROOT / "tools" / "pairs.py")
+pairs = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(pairs)
+
+
+def markdown(notebook) -> list[str]:
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def without_code_and_math(source: str) -> str:
+    """Markdown with fenced code, code spans and mathematics taken out; a fence's first line stays."""
+    source = re.sub(r"^(```+[^\n]*)\n.*?^```+", r"\1", source, flags=re.MULTILINE | re.DOTALL)
+    source = re.sub(r"\$\$.*?\$\$", "", source, flags=re.DOTALL)
+    source = re.sub(r"(?<!\\)\$[^$]+\$", "", source)
+    return re.sub(r"(?<!\})`[^`\n]+`", "", source)
+
+
+def foreign(source: str) -> list[str]:
+    """Names of the constructs in a Markdown cell that GitHub or Colab would show raw."""
+    text = without_code_and_math(source)
+    return [name for name, pattern in NOT_COMMONMARK.items() if re.search(pattern, text, re.MULTILINE)]
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.relative_to(ROOT / "notebooks").as_posix())
+def path(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def test_there_are_notebooks():
+    assert {path.parent.name for path in NOTEBOOKS} >= {"theory", "figures", "lab"}
+
+
+def test_pairs_agree_and_hold_no_outputs():
+    assert pairs.faults(ROOT / "notebooks") == []
+
+
+def test_header_of_the_script_is_minimal(path):
+    assert path.with_suffix(".py").read_text().startswith(HEADER)
+
+
+def test_first_code_cell_is_the_same_everywhere(notebook):
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    assert first.source == FIRST_CELL.replace("{url}", url)
+    assert first.metadata.tags == ["hide-input"]
+
+
+def test_page_opens_with_what_when_and_how_long(notebook):
+    assert notebook.cells[0].cell_type == "markdown"
+    opening = notebook.cells[0].source
+    assert re.match(r"# \S", opening)
+    for promise in ["**You will see**", "**You need**", "**Time**"]:
+        assert promise in opening
+    titles = [line for source in markdown(notebook) for line in source.splitlines() if line.startswith("# ")]
+    assert len(titles) == 1
+
+
+def test_markdown_is_plain(notebook):
+    found = {name: source for source in markdown(notebook) for name in foreign(source)}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("see {ref}`x`", "role"),
+        ("```{note}\nx\n```", "directive"),
+        (":::note\nx\n:::", "colon fence"),
+        ("(label)=\n# Title", "target"),
+        ("% hidden", "comment"),
+        ("\\begin{align}\nx\n\\end{align}", "mathematics without $"),
+        ("<img src='x.png'>", "HTML other than details"),
+    ],
+)
+def test_what_colab_cannot_show_is_refused(source, name):
+    assert name in foreign(source)
+
+
+def test_plain_markdown_is_accepted():
+    for source in [
+        "# T\n$a<b>c$ `{x}` [l](../a.ipynb)",
+        "$$\n\\begin{aligned}x\\end{aligned}\n$$",
+        "<details>\n</details>",
+    ]:
+        assert foreign(source) == []
+
+
+def test_figures_have_alt_text(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and DRAWS.search(cell.source):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 40, f"say in mystnb.image.alt what this shows: {cell.source[:60]!r}"
+
+
+def test_links_between_notebooks_resolve(path, notebook):
+    for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(markdown(notebook))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.is_file(), f"{target} is no file"
+        if anchor:
+            assert linked.suffix == ".ipynb", f"{target}: anchors of notebooks only"
+            lines = "\n".join(markdown(nbformat.read(linked, as_version=4))).splitlines()
+            assert anchor in {slug(line.lstrip("#")) for line in lines if line.startswith("#")}, f"no heading {target}"

@@ -1,0 +1,126 @@
+"""Push the executed notebooks of the last build to the branch ``colab``, which the launch buttons open.
+
+The branch holds one commit: the notebooks with outputs and a README, nothing else, so the repository does not grow with
+every picture. The commit is put together in git's object store; the working tree, the index and all other
+branches stay as they are. Standard library only: the publishing job runs it without an environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import repository
+
+BRANCH = "colab"
+LINK = re.compile(r"(\]\()(?![a-z][a-z+.-]*:|#|/)([^)\s]+)(\))")
+
+
+def stop(sentence: str) -> None:
+    sys.exit(f"make: {sentence}")
+
+
+def git(root: Path, *arguments: str, stdin: str | None = None, index: Path | None = None) -> str:
+    """The output of a git command; a failure ends the program with git's own words."""
+    environment = {**os.environ, "GIT_INDEX_FILE": str(index)} if index else None
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, input=stdin, capture_output=True, text=True, encoding="utf-8", env=environment
+    )
+    if done.returncode:
+        stop(f"git {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout.rstrip("\n")
+
+
+def uncommitted(root: Path, url: str) -> list[str]:
+    """Files that differ from the last commit by more than the repository's address."""
+    lines = git(root, "status", "--porcelain", "--untracked-files=all", "-z").split("\0")
+    changed = []
+    for state, name in ((line[:2], line[3:]) for line in lines if line):
+        path = root / name
+        if state.strip() == "M" and path.is_file():
+            committed = git(root, "show", f"HEAD:{name}")
+            old = re.search(r"^  url: (\S+)", git(root, "show", "HEAD:_config.yml"), re.MULTILINE)
+            if old and repository.rewritten(committed, old[1], url) == path.read_text(encoding="utf-8").rstrip("\n"):
+                continue
+        changed.append(name)
+    return changed
+
+
+def linked(source: str, name: str, url: str) -> str:
+    """Markdown whose relative links work in Colab, where only the notebook itself is open."""
+
+    def absolute(match: re.Match) -> str:
+        target, _, anchor = match[2].partition("#")
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
+        branch = BRANCH if path.endswith(".ipynb") else "main"
+        address = f"{url}/blob/{branch}/{path}"
+        if path.endswith(".ipynb"):
+            address = re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", address)
+        return match[1] + address + (f"#{anchor}" if anchor else "") + match[3]
+
+    return LINK.sub(absolute, source)
+
+
+def published(root: Path, name: str, url: str) -> str:
+    """The executed notebook ``name``, with absolute links and without the times at which its cells ran."""
+    executed = root / "_build" / "jupyter_execute" / name
+    if not executed.exists():
+        stop(f"{name} has not been executed: run make book first.")
+    book, plain = (
+        json.loads(executed.read_text(encoding="utf-8")),
+        json.loads((root / name).read_text(encoding="utf-8")),
+    )
+    sources = [["".join(cell["source"]) for cell in notebook["cells"]] for notebook in (book, plain)]
+    if sources[0] != sources[1]:
+        stop(f"{name} has changed since it was executed: run make book first.")
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    if not any(cell["outputs"] for cell in code):
+        stop(f"{name} has no outputs: run make book first.")
+    for cell in code:
+        cell["metadata"].pop("execution", None)
+    for cell in book["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = linked("".join(cell["source"]), name, url)
+    return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
+
+
+def publish(root: Path, remote: str) -> str:
+    """Push, unless the branch already holds the same notebooks; return one sentence on what happened."""
+    url = repository.current(root)
+    if url == repository.PLACEHOLDER:
+        stop("the repository's address is not set: run make set-repository URL=https://... and then make book.")
+    if changed := uncommitted(root, url):
+        stop(f"commit first, so that the notebooks have a commit to name; changed: {', '.join(changed[:5])}")
+    names = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/*/*.ipynb"))
+    files = {name: published(root, name, url) for name in names}
+    files["README.md"] = f"Executed notebooks of {url}, made from the branch `main`. Edits here are lost.\n"
+    commit = git(root, "rev-parse", "HEAD")
+
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        for name, text in files.items():
+            blob = git(root, "hash-object", "-w", "--stdin", stdin=text)
+            git(root, "update-index", "--add", "--cacheinfo", f"100644,{blob},{name}", index=index)
+        tree = git(root, "write-tree", index=index)
+
+    old = git(root, "ls-remote", remote, f"refs/heads/{BRANCH}").partition("\t")[0]
+    if old:
+        git(root, "fetch", "--quiet", "--no-write-fetch-head", remote, old)
+        if git(root, "rev-parse", f"{old}^{{tree}}") == tree:
+            return f"the branch {BRANCH} already holds these {len(names)} notebooks"
+    author = dict(zip(("NAME", "EMAIL"), git(root, "log", "-1", "--format=%an%n%ae").split("\n"), strict=True))
+    for role in ("AUTHOR", "COMMITTER"):
+        os.environ.update({f"GIT_{role}_{key}": value for key, value in author.items()})
+    new = git(root, "commit-tree", tree, "-m", f"Executed notebooks of {commit}")
+    git(root, "push", "--quiet", f"--force-with-lease=refs/heads/{BRANCH}:{old}", remote, f"{new}:refs/heads/{BRANCH}")
+    return f"pushed {len(names)} executed notebooks to the branch {BRANCH}"
+
+
+if __name__ == "__main__":
+    print(publish(repository.ROOT, sys.argv[1]))
