@@ -1,0 +1,133 @@
+"""What this book needs from Sphinx and no published extension gives.
+
+- Outputs of notebooks are cached under a hash of everything that can change them, not of the notebooks alone.
+- A build with a warning or an error is never mistaken for a finished one by the next build.
+- MathJax comes from the site itself.
+- ``{gallery} FOLDER`` shows the first picture of every notebook in FOLDER, taken from the same build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
+MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
+
+
+def execution_key(root: Path) -> str:
+    """Hash of what a notebook's outputs depend on besides its own text.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        Sixteen hexadecimal digits from rnnlib's files, RNNLIB_SCALE, Python and every installed package's version.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((root / "rnnlib").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    versions = sorted(f"{d.name}=={d.version}" for d in importlib.metadata.distributions())
+    facts = [os.environ.get("RNNLIB_SCALE", "book"), platform.python_version(), *versions]
+    digest.update("\n".join(facts).encode())
+    return digest.hexdigest()[:16]
+
+
+def configure(app, config) -> None:
+    caches = Path(app.outdir).parent / ".jupyter_cache"
+    current = caches / execution_key(Path(app.srcdir))
+    current.mkdir(parents=True, exist_ok=True)
+    current.touch()
+    for stale in sorted(caches.iterdir(), key=lambda path: path.stat().st_mtime)[:-CACHES_KEPT]:
+        shutil.rmtree(stale, ignore_errors=True)
+    config.nb_execution_cache_path = str(current)
+
+    owner, repository = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
+    if not config.html_baseurl and owner != "OWNER":
+        config.html_baseurl = f"https://{owner.lower()}.github.io/{repository}/"
+    config.ogp_site_url = config.html_baseurl
+    config.mathjax_path = "../mathjax/tex-chtml.js"  # relative to _static
+
+
+def vendor_mathjax(app) -> None:
+    if app.builder.format != "html":
+        return
+    source, target = Path(app.srcdir) / "node_modules/mathjax/es5", Path(app.outdir) / "mathjax"
+    if not source.is_dir():
+        raise ExtensionError("node_modules/mathjax is missing: run `make book`, or `npm ci` before jupyter-book")
+    for part in MATHJAX_PARTS:
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        if (source / part).is_dir():
+            shutil.copytree(source / part, target / part, dirs_exist_ok=True)
+        else:
+            shutil.copy2(source / part, target / part)
+
+
+def forget_flawed_build(app, exception) -> None:
+    """Make the next build read every page again, so that it meets the same warnings."""
+    if exception or app._warncount:
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+
+
+def drop_launch_buttons(app, pagename, templatename, context, doctree) -> None:
+    """Pages written in Markdown are not on the branch that Colab opens."""
+    if not app.env.doc2path(pagename).endswith(".ipynb"):
+        buttons = context.get("header_buttons", [])
+        buttons[:] = [button for button in buttons if button.get("label") != "launch-buttons"]
+
+
+class gallery(nodes.General, nodes.Element):
+    """Stands for the pictures until all notebooks have run."""
+
+
+class Gallery(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.env.metadata[self.env.docname]["gallery"] = True
+        return [gallery(folder=self.arguments[0].strip("/") + "/")]
+
+
+def pages_with_gallery(app, env) -> list[str]:
+    """Galleries are written anew in each build: their notebooks may have changed."""
+    return [name for name in env.found_docs if env.metadata[name].get("gallery")]
+
+
+def fill_galleries(app, doctree, docname) -> None:
+    for place in list(doctree.findall(gallery)):
+        names = sorted(name for name in app.env.found_docs if name.startswith(place["folder"]))
+        cards = [card(app, docname, name) for name in names]
+        place.replace_self(nodes.container("", *cards, classes=["gallery"]))
+
+
+def card(app, docname: str, name: str) -> nodes.Element:
+    picture = next(app.env.get_doctree(name).findall(nodes.image), None)
+    if picture is None or not picture.get("alt"):
+        raise ExtensionError(f"{name} has no picture with alt text to show in the gallery")
+    title = app.env.titles[name].deepcopy()
+    # The picture only repeats what the title beside it links to, but seen alone it needs its own words: keep the alt.
+    image = nodes.image(uri=picture["uri"], candidates=picture["candidates"], alt=picture["alt"])
+    link = nodes.reference("", "", image, internal=True, refuri=app.builder.get_relative_uri(docname, name))
+    link += nodes.inline("", "", *title.children)
+    return nodes.paragraph("", "", link)
+
+
+def setup(app) -> dict:
+    app.add_node(gallery)
+    app.add_directive("gallery", Gallery)
+    app.connect("config-inited", configure)
+    app.connect("builder-inited", vendor_mathjax)
+    app.connect("env-updated", pages_with_gallery)
+    app.connect("doctree-resolved", fill_galleries)
+    app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
+    app.connect("build-finished", forget_flawed_build)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

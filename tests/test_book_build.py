@@ -1,0 +1,92 @@
+"""The book's own Sphinx extension, on a tiny book: what must fail fails each time, what changed runs again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+NOTEBOOK = """---
+file_format: mystnb
+kernelspec: {name: python3, display_name: Python 3}
+---
+# A page
+
+```{code-cell} python
+%s
+```
+"""
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    """A book of one page with this book's configuration, extension and MathJax, and an rnnlib of one line."""
+    if not (ROOT / "node_modules" / "mathjax").is_dir():
+        pytest.fail("node_modules/mathjax is missing: run `make book` first")
+    shutil.copytree(ROOT / "book" / "_extensions", tmp_path / "book" / "_extensions")
+    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    (tmp_path / "book" / "references.bib").touch()
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules" / "mathjax").symlink_to((ROOT / "node_modules" / "mathjax").resolve())
+    (tmp_path / "_config.yml").write_text((ROOT / "_config.yml").read_text())
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "page"}))
+    (tmp_path / "rnnlib").mkdir()
+    (tmp_path / "rnnlib" / "__init__.py").write_text("answer = 41\n")
+    (tmp_path / "page.md").write_text(NOTEBOOK % "import rnnlib\nprint('the answer is', rnnlib.answer)")
+    return tmp_path
+
+
+def build(book: Path, scale: str = "book") -> subprocess.CompletedProcess:
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(book), "-W", "-n", "--keep-going"]
+    variables = os.environ | {"PYTHONPATH": str(book), "RNNLIB_SCALE": scale}
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+
+
+def page(book: Path) -> str:
+    return (book / "_build" / "html" / "page.html").read_text()
+
+
+def test_failing_cell_fails_every_build(book):
+    (book / "page.md").write_text(NOTEBOOK % "raise RuntimeError('this cell fails')")
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        assert "this cell fails" in result.stdout + result.stderr
+    (book / "page.md").write_text(NOTEBOOK % "print(6 * 7)")
+    assert build(book).returncode == 0
+
+
+def test_warning_fails_every_build(book):
+    (book / "page.md").write_text(NOTEBOOK % "1" + "\n[a link](nowhere.md)\n")
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        assert "nowhere.md" in result.stdout + result.stderr
+
+
+def test_outputs_follow_the_package_and_the_scale(book):
+    assert build(book).returncode == 0
+    assert "the answer is 41" in page(book)
+    again = build(book)
+    assert again.returncode == 0
+    assert "Executing notebook" not in again.stdout + again.stderr, "nothing changed, so nothing should run"
+    (book / "rnnlib" / "__init__.py").write_text("answer = 42\n")
+    assert build(book).returncode == 0
+    assert "the answer is 42" in page(book)
+    other_scale = build(book, scale="smoke")
+    assert "Executing notebook" in other_scale.stdout + other_scale.stderr
+
+
+def test_missing_mathjax_is_named(book):
+    (book / "node_modules" / "mathjax").unlink()
+    result = build(book)
+    assert result.returncode != 0
+    assert "node_modules/mathjax is missing" in result.stdout + result.stderr

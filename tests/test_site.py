@@ -1,0 +1,301 @@
+"""The built site in headless Chromium: what a reader on a desk, on a phone, in the dark or without a network meets."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+
+FAULTS_OF_CONTENT = """() => {
+  const faults = [];
+  const article = document.querySelector(".bd-article") || document.body;
+  const shown = (text) => text.trim().replace(/\\s+/g, " ").slice(0, 60);
+  for (const math of document.querySelectorAll(".math"))
+    if (!math.querySelector("mjx-container")) faults.push("math not rendered: " + shown(math.textContent));
+  for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+    faults.push("wrong TeX: " + shown(error.getAttribute("data-mjx-error") || error.textContent));
+  for (const image of document.images) {
+    if (!(image.alt || "").trim()) faults.push("no alt text: " + image.src);
+    if (!image.naturalWidth) faults.push("empty image: " + image.src);
+  }
+  const scripts = [...document.scripts].filter((script) => /mathjax/i.test(script.src));
+  if (scripts.length > 1) faults.push("MathJax loaded " + scripts.length + " times");
+  const words = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const node = words.currentNode;
+    if (node.data.includes("$") && !node.parentElement.closest("pre, code, script, style, .highlight"))
+      faults.push("raw $: " + shown(node.data));
+  }
+  return faults;
+}"""
+
+FACTS = """() => ({
+  title: document.title,
+  formulas: document.querySelectorAll("mjx-container").length,
+  links: [...document.links].map((link) => link.href),
+  meta: Object.fromEntries([...document.querySelectorAll("meta")]
+    .map((meta) => [meta.getAttribute("name") || meta.getAttribute("property"), meta.content])),
+})"""
+
+FAULTS_OF_WIDTH = """() => {
+  const root = document.documentElement, faults = [];
+  if (root.scrollWidth > innerWidth) faults.push("page is " + root.scrollWidth + " wide");
+  const scrolls = (element) => ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
+  for (const element of document.querySelectorAll(".bd-article *")) {
+    const box = element.getBoundingClientRect();
+    if (box.width < 2 || box.right <= innerWidth + 1 || element.closest("mjx-assistive-mml")) continue;
+    let ancestor = element.parentElement;
+    while (ancestor && !scrolls(ancestor)) ancestor = ancestor.parentElement;
+    if (!ancestor || ancestor === root || ancestor === document.body)
+      faults.push("cut off: " + element.tagName + " " + element.textContent.trim().slice(0, 40));
+  }
+  return faults;
+}"""
+
+FAULTS_OF_CONTRAST = """() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = (color) => {
+    const [r, g, b] = channels(color).slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const background = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      if (channels(color)[3] === undefined || channels(color)[3] > 0.99) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const faults = [];
+  const article = document.querySelector(".bd-article");
+  if (!article) return faults;  // the search page has none: its words are the theme's
+  const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement, text = texts.currentNode.data.trim().slice(0, 40);
+    if (!text || !element.getClientRects().length || element.closest("script, style, mjx-assistive-mml")) continue;
+    const shades = [getComputedStyle(element).color, background(element)].map(luminance).sort((a, b) => b - a);
+    const ratio = (shades[0] + 0.05) / (shades[1] + 0.05);
+    if (ratio < 4.5) faults.push("contrast " + ratio.toFixed(2) + ": " + element.tagName + " " + text);
+  }
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="module")
+def site() -> Path:
+    if not (SITE / "index.html").is_file():
+        pytest.fail("there is no site in _build/html: run `make book` first")
+    return SITE
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> list[str]:
+    """Every page but index.html at the top, which only forwards to the landing page."""
+    found = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html") if "_static" not in path.parts)
+    found.remove("index.html")
+    assert "book/index.html" in found
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    if program is None:
+        message = "no Chromium on PATH: install it (Debian, Ubuntu: apt-get install chromium) to test the built site"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield started
+        started.close()
+
+
+class Visit:
+    """One tab that notes everything that goes wrong, and every request that leaves the site."""
+
+    def __init__(self, browser, home: str, **options):
+        self.home, self.faults, self.where = home, [], ""
+        self.context = browser.new_context(**options)
+        self.tab = self.context.new_page()
+        self.tab.on("console", lambda message: self.note(message.text) if message.type == "error" else None)
+        self.tab.on("pageerror", lambda error: self.note(str(error)))
+        self.tab.on("requestfailed", self._failed)
+        self.tab.on("request", lambda request: self._check(request.url))
+
+    def _failed(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # that one was cut short by the next page
+            self.note(f"{request.failure}: {request.url}")
+
+    def _check(self, url: str) -> None:
+        if not url.startswith((self.home, "data:", "blob:")):
+            self.note(f"request off the site: {url}")
+
+    def note(self, fault: str) -> None:
+        self.faults.append(f"{self.where}: {fault}")
+
+    def open(self, page: str):
+        self.where = page
+        self.tab.goto(self.home + page, wait_until="load")
+        if self.tab.locator("script[src*='mathjax']").count():
+            self.tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
+            self.tab.evaluate("async () => { await MathJax.startup.promise; await document.fonts.ready; }")
+        return self.tab
+
+    def must_be_flawless(self) -> None:
+        assert not self.faults, "\n".join(self.faults)
+
+    def look_for(self, script: str) -> None:
+        for fault in self.tab.evaluate(script):
+            self.note(fault)
+
+
+@pytest.fixture
+def visit(browser):
+    opened = []
+
+    def start(home: str, **options) -> Visit:
+        opened.append(Visit(browser, home, **options))
+        return opened[-1]
+
+    yield start
+    for one in opened:
+        one.context.close()
+
+
+@pytest.fixture(scope="module")
+def survey(browser, address, pages) -> tuple[list[str], dict[str, dict]]:
+    """Faults of all pages in a light desktop window, and facts about each page."""
+    reader, facts = Visit(browser, address, color_scheme="light"), {}
+    for page in pages:
+        tab = reader.open(page)
+        reader.look_for(FAULTS_OF_CONTENT)
+        facts[page] = tab.evaluate(FACTS)
+    reader.context.close()
+    return reader.faults, facts
+
+
+def test_every_page_loads_whole_and_asks_nobody_else(survey):
+    faults, facts = survey
+    assert not faults, "\n".join(faults)
+    assert sum(page["formulas"] > 0 for page in facts.values()) >= 5, (
+        "the book has more pages with mathematics than that"
+    )
+
+
+def test_notebooks_open_in_colab_and_nothing_else_does(survey):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    start = f"https://colab.research.google.com/github/{repository.removeprefix('https://github.com/')}/blob/colab/"
+    for page, facts in survey[1].items():
+        notebook = page.replace(".html", ".ipynb")
+        wanted = {start + notebook} if (ROOT / notebook).is_file() else set()
+        assert {link for link in facts["links"] if "colab.research" in link} == wanted, page
+        assert not [link for link in facts["links"] if "/edit/" in link], f"{page} offers to edit the generated branch"
+
+
+def test_pages_say_what_they_are(survey):
+    for page, facts in survey[1].items():
+        if page.startswith(("book/", "notebooks/")):
+            for name in ["description", "og:title", "og:description"]:
+                assert facts["meta"].get(name, "").strip(), f"{page} lacks {name}"
+    titles = [facts["title"] for facts in survey[1].values()]
+    assert len(set(titles)) == len(titles), f"each page needs its own title, got {titles}"
+
+
+def test_pages_fit_a_phone(visit, address, pages):
+    phone = visit(address, viewport={"width": 390, "height": 844}, has_touch=True)
+    for page in pages:
+        phone.open(page)
+        phone.look_for(FAULTS_OF_WIDTH)
+    phone.must_be_flawless()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable(visit, address, pages, scheme):
+    reader = visit(address, color_scheme=scheme)
+    for page in pages:
+        tab = reader.open(page)
+        assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+        reader.look_for(FAULTS_OF_CONTRAST)
+    reader.must_be_flawless()
+
+
+def test_dark_mode_switch(visit, address):
+    reader = visit(address, color_scheme="light")
+    tab = reader.open("book/index.html")
+    seen = set()
+    for _ in range(3):  # the switch goes round light, dark and the system's choice
+        seen.add(tab.evaluate("[document.documentElement.dataset.theme, getComputedStyle(document.body).color].join()"))
+        tab.locator(".theme-switch-button:visible").first.click()
+    assert {colors.split(",")[0] for colors in seen} == {"light", "dark"}
+    assert len(seen) == 2, "the text must change its colour with the theme"
+    reader.must_be_flawless()
+
+
+def test_search_finds_the_curse(visit, address, site):
+    reader = visit(address)
+    tab = reader.open("book/running.html")
+    tab.keyboard.press("Control+k")
+    tab.locator("input[type=search]:focus").fill("curse")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li a")
+    links = tab.locator("#search-results li a").evaluate_all("a => a.map(b => b.href)")
+    assert address + "book/index.html" in {re.split("[?#]", link)[0] for link in links}
+    reader.must_be_flawless()
+
+
+def test_site_works_from_disk(visit, site):
+    reader = visit(site.as_uri() + "/")
+    reader.where = "index.html"
+    reader.tab.goto(site.as_uri() + "/index.html")
+    reader.tab.wait_for_url("**/book/index.html")
+    for page in ["book/index.html", "book/errata.html", "notebooks/figures/fig02.html"]:
+        tab = reader.open(page)
+        reader.look_for(FAULTS_OF_CONTENT)
+        assert tab.locator("mjx-container").count() > 0
+        assert tab.evaluate("[...document.fonts].some(f => f.family.startsWith('MJX') && f.status == 'loaded')")
+    tab = reader.open("search.html?q=curse")
+    tab.wait_for_selector("#search-results li a")
+    reader.must_be_flawless()
+
+
+def test_gallery_shows_every_figure(visit, address):
+    tab = visit(address).open("book/index.html")
+    links = tab.locator(".gallery a:has(img)").evaluate_all("a => a.map(b => b.href)")
+    figures = sorted((ROOT / "notebooks" / "figures").glob("*.ipynb"))
+    assert figures, "there are figures to show"
+    assert links == [f"{address}notebooks/figures/{figure.stem}.html" for figure in figures]
