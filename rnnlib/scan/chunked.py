@@ -52,9 +52,10 @@ def chunked_scan(
     batch, time, channels = x.shape
     length = min(chunk or _chunk_length(batch * channels, time, x.device), time)
     whole = time - time % length  # the ragged rest, less than one chunk, is one more short scan
-    body, rest = (
-        (slice(time - whole, time), slice(0, time - whole)) if reverse else (slice(0, whole), slice(whole, time))
-    )
+    if reverse:
+        rest, body = slice(0, time - whole), slice(time - whole, time)
+    else:
+        body, rest = slice(0, whole), slice(whole, time)
     shared = lam.ndim == 1
     order = range(length - 1, -1, -1) if reverse else range(length)
 
