@@ -53,7 +53,8 @@ def find_python(named):
     wanted = "Python {}.{} to {}.{} is needed".format(*OLDEST + NEWEST)
     if any(version == (0, 0) for _, version in found):
         stop(wanted + " with its venv module, which is missing here: on Debian or Ubuntu, apt install python3-venv.")
-    has = ", ".join("{} is {}.{}".format(python, *version) for python, version in found) or "none was found"
+    has = ", ".join("{} is {}.{}".format(python, *version) for python, version in found)
+    has = has or (named + " does not run" if named else "none was found")
     return stop(wanted + " (" + has + "): install one, or name it with make PYTHON=/path/to/python3.")
 
 
