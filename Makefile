@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 PORT ?= 8000
 REMOTE ?= origin
 # The interpreter that runs tools/install.py, which chooses the one for .venv. Any Python 3 will do for that.
-HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
+HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
 
 .PHONY: help book test lint format serve bench pairs pins set-repository colab clean
 
