@@ -19,6 +19,7 @@ ALLOWED = {
     "text": set(),
     "style": set(),
     "layers": {"scan", "parametrization"},
+    "realizations": {"layers", "parametrization"},
     "exact": {"layers", "scan", "parametrization"},
     "networks": {"layers", "scan", "parametrization"},
     "curvature": {"exact", "networks", "layers", "scan", "parametrization", "theory", "teacher"},

@@ -2,5 +2,6 @@
 
 from .diagonal import DiagonalRNN
 from .lru import LRU
+from .s4 import S4D
 
-__all__ = ["LRU", "DiagonalRNN"]
+__all__ = ["LRU", "S4D", "DiagonalRNN"]

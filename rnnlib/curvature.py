@@ -1,0 +1,209 @@
+r"""Curvature of the loss of a layer: exact Hessians, how far their eigenvectors spread, how diagonal they are.
+
+Hessians come from ``torch.func`` in float64, through the recurrence itself. There are two ways to say what the loss
+is. :func:`sampled_loss` runs the layer on a minibatch of inputs. :func:`response_loss` needs no inputs: a linear layer
+with scalar input and output is its impulse response k, and with the difference :math:`\delta` of two of them
+
+.. math:: \frac{1}{2BT} \sum_{b,t} (y - y^*)^2 = \tfrac{1}{2} \delta^\top G \, \delta, \qquad
+          G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j} ,
+
+where G depends on the inputs alone. For white inputs its expectation is diagonal (:func:`white_gram`), which gives the
+population loss without sampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from .layers.diagonal import DiagonalLayer
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    Loss = Callable[[Callable[[Tensor], Tensor]], Tensor]
+
+__all__ = [
+    "Hessian",
+    "diagonal_fraction",
+    "hessian",
+    "participation_ratio",
+    "response_loss",
+    "sampled_loss",
+    "white_gram",
+]
+
+_READ_LAST = ("B", "C", "D")  # figures show the recurrence first
+_COMPLEX = ("lam", "A", "B", "C")  # of diagonal layers: stored as (real, imaginary) on the last axis
+
+
+@dataclass(frozen=True)
+class Hessian:
+    """A Hessian with names for its rows.
+
+    Attributes:
+        matrix: symmetric, ``(P, P)``.
+        groups: name of each group of coordinates and its rows, in order. Complex parameters are split into
+            ``NAME.real`` and ``NAME.imag``.
+    """
+
+    matrix: Float[Tensor, "P P"]
+    groups: dict[str, slice]
+
+    @cached_property
+    def _decomposition(self) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eigh(self.matrix)
+        return values.flip(0), vectors.flip(1)
+
+    @property
+    def eigenvalues(self) -> Float[Tensor, "P"]:
+        """Largest first."""
+        return self._decomposition[0]
+
+    @property
+    def eigenvectors(self) -> Float[Tensor, "P P"]:
+        """Columns, in the order of the eigenvalues."""
+        return self._decomposition[1]
+
+    def rank(self, tolerance: float = 1e-12) -> int:
+        """Number of eigenvalues larger in size than ``tolerance`` times the largest."""
+        sizes = self.eigenvalues.abs()
+        return int((sizes > tolerance * sizes.max()).sum())
+
+    def largest(self) -> dict[str, float]:
+        """Largest diagonal entry of each group: the sharpest curvature along one of its coordinates."""
+        return {name: self.matrix.diagonal()[rows].max().item() for name, rows in self.groups.items()}
+
+
+def hessian(layer: nn.Module, loss: Loss) -> Hessian:
+    """Exact Hessian of a loss over all parameters of a layer, at their present values.
+
+    Args:
+        layer: in float64; its parameters are read, not changed.
+        loss: from :func:`sampled_loss` or :func:`response_loss`, or any function of the layer's forward pass, which it
+            may call on inputs of its own.
+
+    Returns:
+        The Hessian over the recurrent parameters, then B, C, D.
+
+    Raises:
+        TypeError: a parameter is not in float64, where the smaller eigenvalues would be noise.
+    """
+    parameters = {name: value.detach() for name, value in layer.named_parameters()}
+    for name, value in parameters.items():
+        if value.dtype != torch.float64:
+            raise TypeError(f"{name} has dtype {value.dtype}; convert the layer with .double()")
+    names = sorted(parameters, key=lambda name: (name in _READ_LAST, name if name in _READ_LAST else ""))
+
+    pieces, groups, end = [], {}, 0
+    for name in names:
+        value = parameters[name]
+        is_complex = isinstance(layer, DiagonalLayer) and name in _COMPLEX
+        parts = {f"{name}.real": value[..., 0], f"{name}.imag": value[..., 1]} if is_complex else {name: value}
+        for label, part in parts.items():
+            groups[label] = slice(end, end + part.numel())
+            end += part.numel()
+            pieces.append(part.flatten())
+
+    def assembled(vector: Tensor) -> dict[str, Tensor]:
+        result = {}
+        for name in names:
+            shape = parameters[name].shape
+            if name in groups:
+                result[name] = vector[groups[name]].reshape(shape)
+            else:
+                parts = [vector[groups[f"{name}.{part}"]].reshape(shape[:-1]) for part in ("real", "imag")]
+                result[name] = torch.stack(parts, dim=-1)
+        return result
+
+    def value(vector: Tensor) -> Tensor:
+        values = assembled(vector)
+        return loss(lambda x: torch.func.functional_call(layer, values, (x,)))
+
+    matrix = torch.func.hessian(value)(torch.cat(pieces))
+    return Hessian(0.5 * (matrix + matrix.T), groups)
+
+
+def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Loss:
+    r"""The minibatch loss :math:`\frac{1}{2} \langle (\hat y - y)^2 \rangle`, a mean over batch, time and outputs.
+
+    Args:
+        x: inputs.
+        y: the teacher's outputs.
+
+    Returns:
+        A loss for :func:`hessian`.
+
+    Source: Zucchet and Orvieto (2024), section 4.1.
+    """
+    return lambda forward: 0.5 * (forward(x) - y).square().mean()
+
+
+def response_loss(response: Float[Tensor, "T"], gram: Float[Tensor, "T T"] | Float[Tensor, "T"]) -> Loss:
+    r"""The loss :math:`\frac{1}{2} \delta^\top G \, \delta` of a layer with scalar input and output.
+
+    Args:
+        response: the teacher's impulse response.
+        gram: G, or its diagonal alone.
+
+    Returns:
+        A loss for :func:`hessian`.
+
+    Source: the module's docstring.
+    """
+    impulse = torch.zeros(1, len(response), 1, dtype=response.dtype, device=response.device)
+    impulse[0, 0, 0] = 1
+
+    def loss(forward: Callable[[Tensor], Tensor]) -> Tensor:
+        difference = forward(impulse)[0, :, 0] - response
+        weighted = gram @ difference if gram.ndim == 2 else gram * difference
+        return 0.5 * difference @ weighted
+
+    return loss
+
+
+def white_gram(length: int) -> Float[Tensor, "T"]:
+    r"""Diagonal of :math:`\mathrm{E}\, G` for white inputs of variance 1, all that is left of it.
+
+    Lag i is seen in T - i of the T steps.
+
+    Args:
+        length: T.
+
+    Returns:
+        :math:`1 - i/T`, float64.
+    """
+    return 1 - torch.arange(length, dtype=torch.float64) / length
+
+
+def participation_ratio(vectors: Float[Tensor, "P K"]) -> Float[Tensor, "K"]:
+    r"""Over how many coordinates each vector spreads, :math:`(\sum_p v_p^2)^2 / \sum_p v_p^4`, between 1 and P.
+
+    Args:
+        vectors: columns, of any length.
+
+    Returns:
+        A ratio for each column.
+    """
+    squares = vectors.square()
+    return squares.sum(0).square() / squares.square().sum(0)
+
+
+def diagonal_fraction(matrix: Float[Tensor, "P P"]) -> float:
+    r"""Share of a matrix's squared Frobenius norm on its diagonal, :math:`\sum_p H_{pp}^2 / \sum_{pq} H_{pq}^2`.
+
+    1 means that coordinates do not interact, so that one learning rate for each coordinate can undo all of H.
+
+    Args:
+        matrix: a Hessian, as a PyTorch tensor.
+
+    Returns:
+        A number between 0 and 1.
+    """
+    return (matrix.diagonal().square().sum() / matrix.square().sum()).item()

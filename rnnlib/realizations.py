@@ -1,0 +1,146 @@
+r"""One linear system, written as each of the layers: same outputs, other coordinates.
+
+All start from a dense system :math:`h_t = A h_{t-1} + B x_t, \; y_t = C h_t + D x_t` with scalar input and output.
+Diagonal layers take its eigenvalues, which come in conjugate pairs, and the eigenvectors' share of B and C.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from .layers import LRU, S4D, DiagonalRNN
+from .layers.s4 import inverse_softplus
+from .parametrization import input_scale
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex, Float
+    from torch import Tensor
+
+__all__ = ["System", "as_diagonal", "as_lru", "as_s4", "conjugate_pairs"]
+
+
+class System(NamedTuple):
+    """A linear system in float64 with scalar input and output.
+
+    Attributes:
+        A: recurrence ``(n, n)``.
+        B: input weights ``(n,)``.
+        C: output weights ``(n,)``.
+        D: skip weight, a scalar.
+    """
+
+    A: Float[Tensor, "n n"]
+    B: Float[Tensor, "n"]
+    C: Float[Tensor, "n"]
+    D: Float[Tensor, ""]
+
+    def response(self, length: int) -> Float[Tensor, "T"]:
+        r"""Impulse response :math:`C A^\tau B + D [\tau = 0]` by a plain loop.
+
+        Args:
+            length: number of lags, T.
+        """
+        h, values = self.B, []
+        for _ in range(length):
+            values.append(self.C @ h)
+            h = self.A @ h
+        response = torch.stack(values)
+        response[0] += self.D
+        return response
+
+    def modes(self) -> tuple[Complex[Tensor, "n"], Complex[Tensor, "n"], Complex[Tensor, "n"]]:
+        r"""Eigenvalues, and B and C in the basis of the eigenvectors V: :math:`V^{-1} B` and :math:`C V`."""
+        lam, V = torch.linalg.eig(self.A)
+        return lam, torch.linalg.solve(V, self.B.to(V.dtype)), self.C.to(V.dtype) @ V
+
+
+def conjugate_pairs(
+    pairs: int = 2,
+    min_modulus: float = 0.99,
+    max_modulus: float = 0.993,
+    *,
+    generator: torch.Generator | None = None,
+) -> System:
+    r"""A random real system whose eigenvalues are conjugate pairs with long memories, as in Figures 4 and 9.
+
+    Moduli are uniform in their range and angles uniform on the circle. The rows of the inverse eigenvector matrix are
+    complex normal, in conjugate pairs; :math:`B_i, D \sim N(0, 1)` and :math:`C_i \sim N(0, 1/n)`.
+
+    Args:
+        pairs: number of pairs, n / 2.
+        min_modulus: smallest modulus.
+        max_modulus: largest modulus, below 1.
+        generator: source of randomness.
+
+    Returns:
+        The system.
+
+    Source: Zucchet and Orvieto (2024), Figure 4 and their code.
+    """
+
+    def uniform() -> Tensor:
+        return torch.rand(pairs, generator=generator, dtype=torch.float64)
+
+    size = 2 * pairs
+    half = torch.polar(min_modulus + (max_modulus - min_modulus) * uniform(), 2 * math.pi * uniform())
+    rows = torch.randn(pairs, size, generator=generator, dtype=torch.complex128)
+    lam, inverse = torch.cat([half, half.conj()]), torch.cat([rows, rows.conj()])
+    A = torch.linalg.solve(inverse, lam[:, None] * inverse).real
+    B, C = torch.randn(2, size, generator=generator, dtype=torch.float64)
+    D = torch.randn((), generator=generator, dtype=torch.float64)
+    return System(A, B, C / math.sqrt(size), D)
+
+
+def as_diagonal(system: System) -> DiagonalRNN:
+    """The system as a complex diagonal RNN without input scale.
+
+    Args:
+        system: any with distinct eigenvalues.
+
+    Returns:
+        A layer in float64 with the system's outputs.
+    """
+    lam, B, C = system.modes()
+    return _filled(DiagonalRNN(1, len(lam), 1), B, C, system.D, lam=torch.view_as_real(lam))
+
+
+def as_lru(system: System) -> LRU:
+    r"""The system as an LRU, with :math:`\gamma = \sqrt{1 - |\lambda|^2}`.
+
+    Args:
+        system: any with distinct eigenvalues inside the unit circle.
+
+    Returns:
+        A layer in float64 with the system's outputs.
+    """
+    lam, B, C = system.modes()
+    layer, gamma = LRU(1, len(lam), 1), input_scale(lam)
+    omega_nu, omega_theta = layer.parametrization.parameters(lam)
+    raw = {"omega_nu": omega_nu, "omega_theta": omega_theta, "omega_gamma": gamma.log()}
+    return _filled(layer, B / gamma, C, system.D, **raw)
+
+
+def as_s4(system: System, step: float = 0.01) -> S4D:
+    r"""The system as diagonal S4 with all steps equal. Angles are taken in :math:`[0, 2\pi)`, as in the paper.
+
+    Args:
+        system: any with distinct eigenvalues.
+        step: :math:`\Delta`, in time steps.
+
+    Returns:
+        A layer in float64 with the system's outputs.
+    """
+    lam, B, C = system.modes()
+    rates = torch.stack([lam.abs().log(), lam.angle().remainder(2 * math.pi)], dim=-1) / step
+    omega = torch.full((len(lam),), inverse_softplus(step), dtype=torch.float64)
+    return _filled(S4D(1, len(lam), 1), B / step, C, system.D, A=rates, omega_delta=omega)
+
+
+def _filled(layer, B: Tensor, C: Tensor, D: Tensor, **recurrence: Tensor):
+    """The layer in float64 with these parameters."""
+    weights = {"B": torch.view_as_real(B)[:, None], "C": torch.view_as_real(C)[None], "D": D.view(1, 1)}
+    layer.double().load_state_dict(weights | recurrence)
+    return layer
