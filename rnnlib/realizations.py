@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from .layers import LRU, S4D, DiagonalRNN
+from .layers import LRU, S4D, DenseRNN, DiagonalRNN
 from .layers.s4 import inverse_softplus
 from .parametrization import input_scale
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Complex, Float
     from torch import Tensor
 
-__all__ = ["System", "as_diagonal", "as_lru", "as_s4", "conjugate_pairs"]
+__all__ = ["System", "as_dense", "as_diagonal", "as_lru", "as_s4", "conjugate_pairs"]
 
 
 class System(NamedTuple):
@@ -92,6 +92,21 @@ def conjugate_pairs(
     B, C = torch.randn(2, size, generator=generator, dtype=torch.float64)
     D = torch.randn((), generator=generator, dtype=torch.float64)
     return System(A, B, C / math.sqrt(size), D)
+
+
+def as_dense(system: System) -> DenseRNN:
+    """The system as a dense RNN: itself.
+
+    Args:
+        system: any.
+
+    Returns:
+        A layer in float64 with the system's outputs.
+    """
+    layer = DenseRNN(1, len(system.B), 1).double()
+    weights = {"A": system.A[None], "B": system.B[:, None], "C": system.C[None], "D": system.D.view(1, 1)}
+    layer.load_state_dict(weights)
+    return layer
 
 
 def as_diagonal(system: System) -> DiagonalRNN:

@@ -7,12 +7,19 @@ import pytest
 from rnnlib import claims
 
 
-def test_every_claim_so_far_holds():
+# what the paper says and our numbers contradict; each is an erratum
+CONTRADICTED = {
+    "So is the closed form as printed (erratum 1)",
+    "For uncorrelated inputs, as the text has it, concentration also raises the top eigenvalue (erratum 7)",
+}
+
+
+def test_every_claim_but_the_contradicted_holds():
     frame = claims.evaluate()
     assert len(frame) == len(claims.CLAIMS) >= 15
-    assert set(frame["figure"]) == {"fig01", "fig02"}
+    assert list(frame["figure"]) == sorted(frame["figure"])
     failing = frame[frame["verdict"] != "holds"]
-    assert failing.empty, failing[["figure", "claim", "measured"]].to_string()
+    assert set(failing["claim"]) == CONTRADICTED, failing[["figure", "claim", "measured"]].to_string()
 
 
 @pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.statement[:40])

@@ -6,9 +6,9 @@ import torch
 
 from rnnlib import curvature, theory
 from rnnlib.layers import LRU, S4D, DiagonalRNN
-from rnnlib.realizations import as_diagonal, as_lru, as_s4, conjugate_pairs
+from rnnlib.realizations import as_dense, as_diagonal, as_lru, as_s4, conjugate_pairs
 
-MAKERS = {"diagonal": as_diagonal, "lru": as_lru, "s4": as_s4}
+MAKERS = {"dense": as_dense, "diagonal": as_diagonal, "lru": as_lru, "s4": as_s4}
 ALL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 

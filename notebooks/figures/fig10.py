@@ -1,0 +1,122 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Figure 10: when eigenvalues crowd together
+#
+# **You will see** the Hessian over ten eigenvalues lose its diagonal as their angles concentrate, with correlated inputs as the paper's code has
+# them and with uncorrelated inputs as its text says. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb).
+# **Time** under a minute on a CPU.
+#
+# Panel D shows trained networks; it comes with the ablation.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import SymLogNorm
+from rnnlib import claims, style, theory
+from rnnlib.curvature import diagonal_fraction
+from rnnlib.parametrization import ring
+
+style.use()
+
+# %% [markdown]
+# ## The Hessian from its closed form
+# Ten eigenvalues with moduli between $\nu_0 = .99$ and $.995$ and angles uniform in $[-\theta_0, \theta_0]$; input and output weights complex normal. The
+# draws differ in the angles' scale $\theta_0$ alone.
+
+# %%
+thetas = {r"\pi/100": np.pi / 100, r"\pi/10": np.pi / 10, r"\pi": np.pi}
+
+
+def network(theta, seed):
+    generator = torch.Generator().manual_seed(seed)
+    lam = ring(10, 0.99, 0.995, theta, generator=generator, dtype=torch.complex128)
+    b, c = torch.randn(2, 10, generator=generator, dtype=torch.complex128)
+    return lam.numpy(), b.numpy(), c.numpy()
+
+
+def hessian(theta, rho, seed=0):
+    """The closed form, rows ordered (Re, Im) of one unit after the other."""
+    H = theory.diagonal_hessian(*network(theta, seed), rho)
+    return torch.tensor(H.reshape(2, 10, 2, 10).transpose(1, 0, 3, 2).reshape(20, 20))
+
+
+# %% mystnb={"figure": {"caption": "Hessians over real and imaginary parts of ten eigenvalues, each divided by its largest entry; symmetric logarithmic colours. Columns A to C: angles ever less concentrated. Above: $\\rho = .99$, as the paper's code has it; below: $\\rho = 0$, as its text says. In the titles: the share of the squared norm on the diagonal, and the largest eigenvalue.", "name": "fig-10"}, "image": {"alt": "Two rows of three matrices with twenty rows and columns. In the left column, with angles within pi/100, strong entries fill the whole matrix. In the middle column they thin out. In the right column, angles over the whole circle, little remains beside the diagonal. Both input correlations look alike; titles give diagonal shares that rise from left to right and the largest eigenvalues."}}
+fig, axes = plt.subplots(2, 3, figsize=(8, 5.2), sharex=True, sharey=True, layout="constrained")
+for row, rho in zip(axes, [0.99, 0], strict=True):
+    for ax, panel, (name, theta) in zip(row, "ABC", thetas.items(), strict=True):
+        H = hessian(theta, rho)
+        image = ax.imshow(H / H.abs().max(), cmap="PuOr", norm=SymLogNorm(1e-4, vmin=-1, vmax=1))
+        top = torch.linalg.eigvalsh(H)[-1]
+        letter = f"{panel}: $\\theta_0 = {name}$\n" if rho else ""
+        ax.set_title(f"{letter}{diagonal_fraction(H):.0%}, {top:.1e}")
+        ax.set(xticks=[0, 19], yticks=[0, 19], xticklabels=[1, 20], yticklabels=[1, 20])
+    row[0].set_ylabel(rf"$\rho = {rho}$")
+fig.colorbar(image, ax=axes, label="entry / largest entry");
+
+# %% [markdown]
+# A network with such a Hessian cannot be helped by one learning rate for each coordinate: that only rescales rows and columns. Concentrated angles mean units
+# that do nearly the same, and the loss knows only their sum.
+#
+# ## Erratum 7: correlated or uncorrelated?
+# Text and caption speak of uncorrelated inputs, the code uses $\rho = .99$. The loss of the diagonal does not depend on it. The growth of the largest eigenvalue
+# does: at $\rho = .99$ it comes from moving the eigenvalues towards 1, where correlated inputs add up, and not from their crowding. Twenty draws:
+
+# %%
+scales = np.pi * np.logspace(-2, 0, 9)
+fractions, tops = {}, {}
+for rho in [0.99, 0]:
+    drawn = [[hessian(theta, rho, seed) for seed in range(20)] for theta in scales]
+    fractions[rho] = np.array([[diagonal_fraction(H) for H in row] for row in drawn])
+    tops[rho] = np.array([[torch.linalg.eigvalsh(H)[-1] for H in row] for row in drawn])
+
+# %% mystnb={"figure": {"caption": "Median and quartiles of 20 draws against the range of angles. Left: share of the squared norm on the diagonal. Right: largest eigenvalue.", "name": "fig-10-draws"}, "image": {"alt": "Left: the diagonal share rises from about 0.4 at pi/100 to 1 at pi, nearly alike for both correlations. Right, logarithmic: with correlation 0.99 the largest eigenvalue falls by four decades from pi/100 to pi; with uncorrelated inputs it is nearly flat."}}
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.7), layout="constrained")
+for ax, values, label in zip(axes, [fractions, tops], ["diagonal fraction", "largest eigenvalue"], strict=True):
+    for rho, marker, color in zip([0, 0.99], "os", style.sequence("rho", 2), strict=True):
+        low, middle, high = np.quantile(values[rho], [0.25, 0.5, 0.75], axis=1)
+        ax.plot(scales / np.pi, middle, marker + "-", ms=4, color=color, label=rf"$\rho = {rho}$")
+        ax.fill_between(scales / np.pi, low, high, color=color, alpha=0.2, lw=0)
+    ax.set(xscale="log", xlabel=r"$\theta_0 / \pi$", ylabel=label)
+axes[0].set_ylim(0, 1.02)
+axes[1].set_yscale("log")
+axes[0].legend();
+
+# %% [markdown]
+# ## The closed form against automatic differentiation
+# The same Hessian without any formula: the loss $\frac{1}{2}\mathrm{E}(y - y^*)^2$ is a quadratic form in the difference of two impulse responses, with the inputs'
+# autocorrelation as its matrix, and `torch.func.hessian` differentiates it through the recurrence.
+
+# %%
+from rnnlib import DiagonalRNN
+from rnnlib.curvature import hessian as by_autodiff, response_loss
+
+lags = torch.arange(3000)
+for rho in [0.99, 0.0]:
+    lam, b, c = map(torch.tensor, network(np.pi / 10, seed=0))
+    layer = DiagonalRNN(1, 10, 1).double()
+    parts = {"lam": lam, "B": b[:, None], "C": c[None]}
+    layer.load_state_dict({k: torch.view_as_real(v) for k, v in parts.items()} | {"D": torch.zeros(1, 1)})
+    R = torch.tensor(rho, dtype=torch.float64) ** (lags[:, None] - lags).abs()
+    with torch.no_grad():
+        response = layer.impulse_response(len(lags))[:, 0, 0]
+    H = by_autodiff(layer, response_loss(response, R))
+    exact = torch.tensor(theory.diagonal_hessian(lam.numpy(), b.numpy(), c.numpy(), rho))
+    print(f"rho = {rho}: largest difference / largest entry {(H.matrix[:20, :20] - exact).abs().max() / exact.abs().max():.1e}")
+
+# %% [markdown]
+# ## What the paper claims, and what we measure
+
+# %%
+claims.table("fig10")
