@@ -6,7 +6,6 @@ import pytest
 
 from rnnlib import claims
 
-
 # what the paper says and our numbers contradict; each is an erratum
 CONTRADICTED = {
     "So is the closed form as printed (erratum 1)",

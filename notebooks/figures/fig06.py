@@ -94,20 +94,24 @@ for row, p in zip(axes, parametrizations, strict=True):
             loss, curvature = cut(along(p, nu_star), omega)
             _, at_optimum = cut(along(p, nu_star), star[None])
             panels[0].plot(omega, loss, color=color, lw=1.2, label=f"{nu_star:.2f}")
-            panels[1].semilogy(omega, curvature.where(curvature > 0, np.nan), color=color, lw=1.2)
-            panels[1].semilogy(omega, (-curvature).where(curvature < 0, np.nan), color=color, lw=0.8, ls=":")
+            convex, concave = curvature.where(curvature > 0, np.nan), curvature.where(curvature < 0, np.nan)
+            panels[1].semilogy(omega, convex, color=color, lw=1.2)
+            panels[1].semilogy(omega, -concave, color=color, lw=0.8, ls=":")
             panels[1].plot(star, at_optimum, "o", ms=3, color=color)
     row[0].set_ylabel(f"{p.name}\nloss")
     row[1].set(ylabel="curvature", ylim=(1e-3, 1e5))
     row[3].set(ylim=(1e-3, 1e5))
     if p is not EXPONENTIAL:  # there a unit of the angle only shifts the raw parameter
-        in_pi = row[3].secondary_yaxis("right", functions=(lambda y: np.pi**2 * y, lambda y: y / np.pi**2))
+        units = (lambda y: np.pi**2 * y, lambda y: y / np.pi**2)
+        in_pi = row[3].secondary_yaxis("right", functions=units)
         in_pi.set_ylabel(r"per (unit of $\pi$)$^2$")
 for ax, name in zip(axes[2], [r"\nu", r"\nu", r"\theta", r"\theta"], strict=True):
     ax.set_xlabel(rf"raw parameter $\omega_{name}$")
-for ax, title in zip(axes[0], ["modulus: loss", "modulus: curvature", "angle: loss", "angle: curvature"], strict=True):
+titles = ["modulus: loss", "modulus: curvature", "angle: loss", "angle: curvature"]
+for ax, title in zip(axes[0], titles, strict=True):
     ax.set_title(title)
-axes[1, 1].legend(*axes[0, 0].get_legend_handles_labels(), title=r"$|\lambda^*|$", ncols=2, loc="upper center");
+entries = axes[0, 0].get_legend_handles_labels()
+axes[1, 1].legend(*entries, title=r"$|\lambda^*|$", ncols=2, loc="upper center");
 
 # %% [markdown]
 # Read the dots from light to dark. Along the modulus they climb in the first row alone. Along the angle they climb in the first two:
@@ -129,7 +133,8 @@ def loss_at(angle):
 
 in_radians = torch.func.hessian(loss_at)(star.angle())
 in_pi = torch.func.hessian(lambda turns: loss_at(np.pi * turns))(star.angle() / np.pi)
-print(f"radians {in_radians:.1f}, units of pi {in_pi:.1f}, ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
+print(f"radians {in_radians:.1f}, units of pi {in_pi:.1f}")
+print(f"ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

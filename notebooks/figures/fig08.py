@@ -33,23 +33,26 @@ style.use()
 # %%
 lam_0 = 0.99 * np.exp(0.25j * np.pi)
 rhos = [0, 0.9, 0.99, 0.999, 1]
-radius, angle = np.meshgrid(0.99 * np.linspace(0, 1, 240) ** 0.4, np.linspace(-np.pi, np.pi, 721))  # finer near the rim
-lam = radius * np.exp(1j * angle)
+radius = 0.99 * np.linspace(0, 1, 240) ** 0.4  # finer near the rim
+lam = radius * np.exp(1j * np.linspace(-np.pi, np.pi, 721)[:, None])
 versions = {
-    "correct": {rho: np.abs(theory.cross_sensitivity(lam, lam_0, rho)) for rho in rhos},
-    "as printed": {rho: np.abs(theory.cross_sensitivity_as_printed(lam, lam_0, rho)) for rho in rhos},
+    "correct": theory.cross_sensitivity,
+    "as printed": theory.cross_sensitivity_as_printed,
 }
 
 # %% mystnb={"figure": {"caption": "$|S(\\lambda, \\lambda_0, \\rho)|$ over the disc, logarithmic colours, the same in both rows. Cross: $\\bar\\lambda_0$; star: $\\lambda_0$; circle: the largest value. Dark spots are zeros of $S$. Above: the corrected closed form; below: the one the paper prints and its code plots (erratum 1).", "name": "fig-08"}, "image": {"alt": "Two rows of five discs, one for each input correlation from 0 to 1. With white inputs the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there. The lower row, as printed, looks alike."}}
 fig, axes = plt.subplots(2, 5, figsize=(10, 4.1), sharex=True, sharey=True, layout="constrained")
-for row, (name, maps) in zip(axes, versions.items(), strict=True):
-    for ax, (rho, S) in zip(row, maps.items(), strict=True):
-        image = ax.pcolormesh(lam.real, lam.imag, S, norm=LogNorm(1e-2, 3e5), shading="gouraud", rasterized=True)
-        peak = lam.flat[S.argmax()]
+look = {"norm": LogNorm(1e-2, 3e5), "shading": "gouraud", "rasterized": True}
+for row, (name, S) in zip(axes, versions.items(), strict=True):
+    for ax, rho in zip(row, rhos, strict=True):
+        coupling = np.abs(S(lam, lam_0, rho))
+        image = ax.pcolormesh(lam.real, lam.imag, coupling, **look)
+        peak = lam.flat[coupling.argmax()]
         ax.plot(lam_0.real, -lam_0.imag, "x", color="black", ms=5)
         ax.plot(lam_0.real, lam_0.imag, "*", color="black", ms=5)
         ax.plot(peak.real, peak.imag, "o", mfc="none", mec="black", ms=10)
-        ax.set(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        ax.set(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+        ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
         ax.set_title(rf"$\rho = {rho}$" if name == "correct" else "")
     row[0].set_ylabel(f"{name}\n" + r"Im $\lambda$")
 for ax in axes[1]:
@@ -79,11 +82,11 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
 # %%
 i = np.arange(1, 3001)
 weights = i * lam_0 ** (i - 1)
-print("rho     sum of 3000 x 3000 terms      correct   as printed    ratio   1 + rho")
+print("rho   sum of 3000 x 3000 terms     correct  as printed   ratio  1 + rho")
 for rho in [0.5, 0.9, 0.99]:
     by_sum = (weights.conj() @ rho ** np.abs(i[:, None] - i).astype(float) @ weights).real
-    forms = [abs(S(lam_0.conj(), lam_0, rho)) for S in (theory.cross_sensitivity, theory.cross_sensitivity_as_printed)]
-    print(f"{rho:<4} {by_sum:27.1f} {forms[0]:12.1f} {forms[1]:12.1f} {forms[0] / forms[1]:8.3f} {1 + rho:9.3f}")
+    right, printed = (abs(S(lam_0.conj(), lam_0, rho)) for S in versions.values())
+    print(f"{rho:<4} {by_sum:25.1f} {right:11.1f} {printed:11.1f} {right / printed:7.3f} {1 + rho:8.3f}")
 
 # %% [markdown]
 # At most a factor of 2 on maps that span eight decades: the picture, and what the paper concludes from it, stay.
