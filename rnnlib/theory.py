@@ -20,6 +20,7 @@ __all__ = [
     "generating_function",
     "generating_function_of",
     "one_dimensional_curvature",
+    "one_dimensional_gradient",
     "one_dimensional_loss",
     "sensitivity",
     "state_variance",
@@ -205,6 +206,39 @@ def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):
     student = gamma**2 * state_variance(lam, rho)
     teacher = gamma_star**2 * state_variance(lam_star, rho)
     return 0.5 * (student + teacher) - gamma * gamma_star * generating_function(lam, _conj(lam_star), rho).real
+
+
+def one_dimensional_gradient(nu, theta, lam_star, *, normalized=False):
+    r"""Derivatives of the white-input loss with respect to the student's modulus and angle.
+
+    With :math:`\lambda = \nu e^{i\theta}`, :math:`z = \lambda \bar\lambda^*` and input scales :math:`\gamma, \gamma^*`
+    (1 unless ``normalized``),
+
+    .. math:: \partial_\theta L = \gamma \gamma^* \, \mathrm{Im} \frac{z}{(1 - z)^2}, \qquad
+              \nu \, \partial_\nu L = r - \gamma \gamma^* \, \mathrm{Re} \frac{z}{(1 - z)^2},
+
+    where r is :math:`\nu^2 / (1 - \nu^2)^2` without the scales and
+    :math:`\nu^2 (\gamma^* / \gamma) \, \mathrm{Re}\, (1 - z)^{-1}` with them.
+
+    Args:
+        nu: modulus, in (0, 1), a number or a NumPy array.
+        theta: angle, radians, likewise.
+        lam_star: the teacher's eigenvalue.
+        normalized: inputs scaled by gamma, which is differentiated too.
+
+    Returns:
+        The pair (along the modulus, along the angle).
+
+    Source: the derivatives of :func:`one_dimensional_loss`.
+    """
+    z = nu * np.exp(1j * theta) * np.conj(lam_star)
+    inverse = 1 / (1 - z)
+    coupling = z * inverse**2
+    if not normalized:
+        return nu / (1 - nu**2) ** 2 - coupling.real / nu, coupling.imag
+    gamma, gamma_star = np.sqrt(1 - nu**2), np.sqrt(1 - abs(lam_star) ** 2)
+    along_nu = nu * gamma_star / gamma * inverse.real - gamma * gamma_star * coupling.real / nu
+    return along_nu, gamma * gamma_star * coupling.imag
 
 
 def one_dimensional_curvature(modulus, *, normalized=False):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .. import theory
+from .. import descent, theory
 from ..curvature import diagonal_fraction
 from ..parametrization import EXPONENTIAL, OPTIMAL, POLAR, Parametrization, ring
 from .registry import claim, furthest, slope
@@ -79,6 +79,73 @@ def _():
 def _():
     directions = ["modulus", "angle"]
     return furthest([_curvature_at_optimum(OPTIMAL, way, star) for way in directions for star in LAM_STARS], 1)
+
+
+# Figure 7 -------------------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def _remaining_loss() -> np.ndarray:
+    """Largest loss in the last 1,000 of 50,000 steps over the first: axes (angle, optimiser, loss) of descent."""
+    start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)
+    path = descent.trajectories(start, star)[-1000:]
+    remaining = np.empty(path.shape[1:4])
+    for i, angle in enumerate(descent.ANGLES):
+        lam = descent.eigenvalues(angle, path[:, i, ..., 0], path[:, i, ..., 1])
+        for k in range(len(descent.LOSSES)):
+            losses = theory.one_dimensional_loss(lam[..., k], star, normalized=bool(k))
+            remaining[i, :, k] = losses.max(0) / theory.one_dimensional_loss(start, star, normalized=bool(k))
+    return remaining
+
+
+@claim(
+    "fig07",
+    "With polar and exponential angles the student arrives",
+    source="appendix C.1",
+    how="largest loss in the last 1,000 of 50,000 sign steps / first loss, no γ (as run), the larger of the two",
+    expected=0,
+    tolerance=0.01,
+)
+def _():
+    return furthest(_remaining_loss()[:2, 0, 0].tolist(), 0)
+
+
+@claim(
+    "fig07",
+    "With the optimal angle it stays far away",
+    source="appendix C.1",
+    how="the same ratio; at least a tenth of the loss must remain",
+    expected=1,
+    tolerance=0.9,
+)
+def _():
+    return _remaining_loss()[2, 0, 0]
+
+
+@claim(
+    "fig07",
+    "Both hold for Adam, as the caption has it, and for the loss with γ (errata 2 and 3): two arrive",
+    source="caption of Figure 7",
+    how="the same ratio, the largest of two angles for Adam without and with γ and sign steps with γ",
+    expected=0,
+    tolerance=0.01,
+)
+def _():
+    ratios = _remaining_loss()[:2]
+    return furthest([*ratios[:, 1].flatten().tolist(), *ratios[:, 0, 1].tolist()], 0)
+
+
+@claim(
+    "fig07",
+    "Both hold for Adam, as the caption has it, and for the loss with γ (errata 2 and 3): one does not",
+    source="caption of Figure 7",
+    how="the same ratio for the optimal angle, the smallest of the three other variants",
+    expected=1,
+    tolerance=0.9,
+)
+def _():
+    ratios = _remaining_loss()[2]
+    return min(ratios[1, 0], ratios[1, 1], ratios[0, 1])
 
 
 # Figure 8 -------------------------------------------------------------------------------------------------------------
