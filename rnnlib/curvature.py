@@ -34,7 +34,9 @@ __all__ = [
     "diagonal_fraction",
     "hessian",
     "participation_ratio",
+    "rank",
     "response_loss",
+    "response_singular_values",
     "sampled_loss",
     "white_gram",
 ]
@@ -71,11 +73,6 @@ class Hessian:
         """Columns, in the order of the eigenvalues."""
         return self._decomposition[1]
 
-    def rank(self, tolerance: float = 1e-12) -> int:
-        """Number of eigenvalues larger in size than ``tolerance`` times the largest."""
-        sizes = self.eigenvalues.abs()
-        return int((sizes > tolerance * sizes.max()).sum())
-
     def largest(self) -> dict[str, float]:
         """Largest diagonal entry of each group: the sharpest curvature along one of its coordinates."""
         return {name: self.matrix.diagonal()[rows].max().item() for name, rows in self.groups.items()}
@@ -95,6 +92,57 @@ def hessian(layer: nn.Module, loss: Loss) -> Hessian:
     Raises:
         TypeError: a parameter is not in float64, where the smaller eigenvalues would be noise.
     """
+    point, groups, run = _coordinates(layer)
+    matrix = torch.func.hessian(lambda vector: loss(lambda x: run(vector, x)))(point)
+    return Hessian(0.5 * (matrix + matrix.T), groups)
+
+
+def response_singular_values(layer: nn.Module, weights: Float[Tensor, "T"]) -> Float[Tensor, "P"]:
+    r"""Square roots of the Hessian's eigenvalues at the optimum, without the loss of digits that squaring brings.
+
+    There the Hessian is :math:`J^\top \mathrm{diag}(w) J` with J the derivatives of the impulse response, so these are
+    the singular values of :math:`\mathrm{diag}(\sqrt{w}) J`. Use them to count a rank: eigenvalues of the Hessian span
+    twice as many decades, more than float64 resolves where the system's eigenvectors are ill-conditioned.
+
+    Args:
+        layer: in float64, with scalar input and output.
+        weights: diagonal of G, such as :func:`white_gram`.
+
+    Returns:
+        Singular values, largest first.
+
+    Raises:
+        TypeError: a parameter is not in float64.
+    """
+    point, _, run = _coordinates(layer)
+    impulse = _impulse(weights)
+    J = torch.func.jacfwd(lambda vector: run(vector, impulse)[0, :, 0])(point)
+    return torch.linalg.svdvals(weights.sqrt()[:, None] * J)
+
+
+def rank(layer: nn.Module, weights: Float[Tensor, "T"], tolerance: float = 1e-10) -> int:
+    """Rank of the Hessian at the optimum: singular values larger than ``tolerance`` times the largest.
+
+    Args:
+        layer: as for :func:`response_singular_values`.
+        weights: likewise.
+        tolerance: relative; rounding leaves about 1e-15 times the condition number of the eigenvectors.
+
+    Returns:
+        The number of directions of parameter space that change the outputs.
+    """
+    values = response_singular_values(layer, weights)
+    return int((values > tolerance * values[0]).sum())
+
+
+def _impulse(like: Float[Tensor, "T"]) -> Float[Tensor, "1 T 1"]:
+    impulse = like.new_zeros(1, len(like), 1)
+    impulse[0, 0, 0] = 1
+    return impulse
+
+
+def _coordinates(layer: nn.Module) -> tuple[Tensor, dict[str, slice], Callable[[Tensor, Tensor], Tensor]]:
+    """All parameters as one vector, the rows of each group in it, and the forward pass as a function of it."""
     parameters = {name: value.detach() for name, value in layer.named_parameters()}
     for name, value in parameters.items():
         if value.dtype != torch.float64:
@@ -111,23 +159,18 @@ def hessian(layer: nn.Module, loss: Loss) -> Hessian:
             end += part.numel()
             pieces.append(part.flatten())
 
-    def assembled(vector: Tensor) -> dict[str, Tensor]:
-        result = {}
+    def run(vector: Tensor, x: Tensor) -> Tensor:
+        values = {}
         for name in names:
             shape = parameters[name].shape
             if name in groups:
-                result[name] = vector[groups[name]].reshape(shape)
+                values[name] = vector[groups[name]].reshape(shape)
             else:
                 parts = [vector[groups[f"{name}.{part}"]].reshape(shape[:-1]) for part in ("real", "imag")]
-                result[name] = torch.stack(parts, dim=-1)
-        return result
+                values[name] = torch.stack(parts, dim=-1)
+        return torch.func.functional_call(layer, values, (x,))
 
-    def value(vector: Tensor) -> Tensor:
-        values = assembled(vector)
-        return loss(lambda x: torch.func.functional_call(layer, values, (x,)))
-
-    matrix = torch.func.hessian(value)(torch.cat(pieces))
-    return Hessian(0.5 * (matrix + matrix.T), groups)
+    return torch.cat(pieces), groups, run
 
 
 def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Loss:
@@ -157,8 +200,7 @@ def response_loss(response: Float[Tensor, "T"], gram: Float[Tensor, "T T"] | Flo
 
     Source: the module's docstring.
     """
-    impulse = torch.zeros(1, len(response), 1, dtype=response.dtype, device=response.device)
-    impulse[0, 0, 0] = 1
+    impulse = _impulse(response)
 
     def loss(forward: Callable[[Tensor], Tensor]) -> Tensor:
         difference = forward(impulse)[0, :, 0] - response

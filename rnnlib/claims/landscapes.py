@@ -9,10 +9,138 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from .. import descent, theory
-from ..curvature import diagonal_fraction
+from .. import descent, realizations, theory
+from ..curvature import Hessian, diagonal_fraction, hessian, participation_ratio, rank, response_loss, white_gram
 from ..parametrization import EXPONENTIAL, OPTIMAL, POLAR, Parametrization, ring
 from .registry import claim, furthest, slope
+
+# Figures 4 and 9 ------------------------------------------------------------------------------------------------------
+
+REALIZATIONS = {
+    "dense": realizations.as_dense,
+    "diagonal": realizations.as_diagonal,
+    "lru": realizations.as_lru,
+    "s4": realizations.as_s4,
+}
+_SYSTEMS = 10
+
+
+def _system(seed: int) -> realizations.System:
+    return realizations.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
+
+
+@functools.cache
+def _at_optimum(name: str, seed: int) -> Hessian:
+    """Exact Hessian of a random system of two conjugate pairs in one parametrisation, T = 300."""
+    system = _system(seed)
+    return hessian(REALIZATIONS[name](system), response_loss(system.response(300), white_gram(300)))
+
+
+def _rank(name: str, seed: int) -> int:
+    return rank(REALIZATIONS[name](_system(seed)), white_gram(300))
+
+
+def _mean_participation(name: str, seed: int) -> float:
+    """Mean over the nine eigenvectors that are not flat."""
+    return participation_ratio(_at_optimum(name, seed).eigenvectors[:, :9]).mean().item()
+
+
+@claim(
+    "fig04",
+    "A system of order 4 has a Hessian of rank 2 · 4 + 1 = 9 as a dense RNN",
+    source="section 4.1",
+    how="singular values above 10⁻¹⁰ of the largest, over 25 parameters, the furthest from 9 of 10 systems",
+    expected=9,
+    tolerance=0.5,
+)
+def _():
+    return furthest([_rank("dense", seed) for seed in range(_SYSTEMS)], 9)
+
+
+@claim(
+    "fig04",
+    "It has the same rank as a complex diagonal RNN",
+    source="section 4.1",
+    how="the same, over 25 other parameters",
+    expected=9,
+    tolerance=0.5,
+)
+def _():
+    return furthest([_rank("diagonal", seed) for seed in range(_SYSTEMS)], 9)
+
+
+@claim(
+    "fig04",
+    "Top eigenvectors spread over fewer coordinates in the diagonal RNN than in the dense one",
+    source="section 4.1",
+    how="in how many of 10 systems the mean participation ratio of nine eigenvectors is smaller",
+    expected=10,
+    tolerance=1,
+)
+def _():
+    return sum(_mean_participation("diagonal", seed) < _mean_participation("dense", seed) for seed in range(_SYSTEMS))
+
+
+@claim(
+    "fig04",
+    "The spectra are almost the same",
+    source="caption of Figure 4",
+    how="decades between the largest eigenvalues, dense over diagonal, median of 10 systems; at most one",
+    expected=0,
+    tolerance=1,
+)
+def _():
+    ratios = [
+        _at_optimum("dense", seed).eigenvalues[0] / _at_optimum("diagonal", seed).eigenvalues[0]
+        for seed in range(_SYSTEMS)
+    ]
+    return float(np.median(np.log10(ratios)))
+
+
+@claim(
+    "fig09",
+    "The rank is 9 for the LRU and for S4 as well",
+    source="appendix C.3",
+    how="as for Figure 4, over 29 parameters, the furthest from 9 of 10 systems and both layers",
+    expected=9,
+    tolerance=0.5,
+)
+def _():
+    return furthest([_rank(name, seed) for name in ("lru", "s4") for seed in range(_SYSTEMS)], 9)
+
+
+def _sharpest_share(name: str, group: str) -> int:
+    """In how many systems the sharpest single parameter of ``group`` is ten times as sharp as that of any other."""
+    count = 0
+    for seed in range(_SYSTEMS):
+        largest = _at_optimum(name, seed).largest()
+        count += largest.pop(group) > 10 * max(largest.values())
+    return count
+
+
+@claim(
+    "fig09",
+    "The LRU's curvature explodes along the raw angles alone",
+    source="appendix C.3",
+    how="in how many of 10 systems ω_θ is ten times as sharp as any other group",
+    expected=10,
+    tolerance=1,
+)
+def _():
+    return _sharpest_share("lru", "omega_theta")
+
+
+@claim(
+    "fig09",
+    "That of S4 with a small step explodes along the raw steps alone",
+    source="appendix C.3",
+    how="Δ = .01; in how many of 10 systems ω_Δ is ten times as sharp as any other group",
+    expected=10,
+    tolerance=1,
+)
+def _():
+    return _sharpest_share("s4", "omega_delta")
+
 
 # Figure 6 -------------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,145 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Figure 9: the Hessians of the LRU and of S4
+#
+# **You will see** what reparametrisation does to the landscape of Figure 4: all sharpness gathers in one group of parameters, the angles of the LRU or the steps of S4.
+# **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
+#
+# Panels C and D show trained networks; they come with the ablation.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import SymLogNorm
+from rnnlib import claims, curvature, realizations, style
+
+style.use()
+T = 300
+
+# %% [markdown]
+# ## The same system in two more parametrisations
+# The four eigenvalues of Figure 4, as an LRU,
+#
+# $$\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}, \qquad h_t = \lambda h_{t-1} + e^{\omega_\gamma} B x_t ,$$
+#
+# and as diagonal S4, with the step $\Delta = .01$,
+#
+# $$\lambda = e^{\Delta A}, \quad \Delta = \mathrm{softplus}(\omega_\Delta), \qquad h_t = \lambda h_{t-1} + \Delta B x_t .$$
+#
+# Outputs, and so the loss, are those of the dense and the diagonal RNN; only the coordinates differ.
+
+# %%
+system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+loss = curvature.response_loss(system.response(T), curvature.white_gram(T))
+layers = {"A: LRU": realizations.as_lru(system), "B: S4": realizations.as_s4(system, step=0.01)}
+hessians = {name: curvature.hessian(layer, loss) for name, layer in layers.items()}
+
+# %%
+labels = {
+    "omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$",
+    "omega_gamma": r"$\omega_\gamma$", "omega_delta": r"$\omega_\Delta$",
+    "A.real": "Re $A$", "A.imag": "Im $A$",
+    "B.real": "Re $B$", "B.imag": "Im $B$", "C.real": "Re $C$", "C.imag": "Im $C$", "D": "$D$",
+}  # fmt: skip
+
+
+def show(axes, H, title):
+    """Hessian, top eigenvectors and spectrum, in three axes one below the other."""
+    matrix, vectors, spectrum = axes
+    largest = H.matrix.abs().max()
+    first = matrix.imshow(H.matrix, cmap="PuOr", norm=SymLogNorm(1, vmin=-largest, vmax=largest))
+    second = vectors.imshow(H.eigenvectors[:, :10].T, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
+    spectrum.semilogy(range(1, 12), H.eigenvalues[:11].clamp(min=1e-9), "o", ms=4, color="0.25")
+    spectrum.set(xlabel="index of the eigenvalue", ylabel="eigenvalue", xticks=range(1, 12, 2))
+    spectrum.set(ylim=(1e-9, 1e8), yticks=[1e-8, 1e-4, 1, 1e4, 1e8])
+    starts = [rows.start for rows in H.groups.values()]
+    middles = [(rows.start + rows.stop - 1) / 2 for rows in H.groups.values()]
+    for ax in (matrix, vectors):
+        ax.set_xticks(middles, [labels[name] for name in H.groups], fontsize=7)
+        ax.tick_params(length=0)
+        for start in starts[1:]:
+            ax.axvline(start - 0.5, color="0.3", lw=0.6)
+    for start in starts[1:]:
+        matrix.axhline(start - 0.5, color="0.3", lw=0.6)
+    matrix.set_yticks(middles, [labels[name] for name in H.groups], fontsize=7)
+    vectors.set(ylabel="eigenvector", yticks=[0, 9], yticklabels=[1, 10])
+    matrix.set_title(title)
+    return first, second
+
+
+# %% mystnb={"figure": {"caption": "A: LRU. B: diagonal S4 with $\\Delta = .01$. From above: Hessian at the optimum over all 29 parameters, its ten top eigenvectors (the tenth is arbitrary), its spectrum. Symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two columns. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
+fig, axes = plt.subplots(3, 2, figsize=(8, 8), height_ratios=[3, 1.1, 1.1], layout="constrained")
+for column, (name, H) in zip(axes.T, hessians.items(), strict=True):
+    images = show(column, H, name)
+fig.colorbar(images[0], ax=axes[0], label="entry of the Hessian", shrink=0.8)
+fig.colorbar(images[1], ax=axes[1], label="entry of the eigenvector");
+
+# %% [markdown]
+# ## Which group is sharp
+# The largest second derivative along a single parameter of each group:
+
+# %%
+for name, H in hessians.items():
+    print(f"{name}, rank {curvature.rank(layers[name], curvature.white_gram(T))}")
+    for group, value in sorted(H.largest().items(), key=lambda item: -item[1]):
+        print(f"    {group:12} {value:10.3g}")
+
+# %% [markdown]
+# The modulus, which alone decides about memory, is tame in both. In the LRU $\theta = e^{\omega_\theta}$ leaves the angle's curvature as it was, times $\theta^2$. In S4
+# $\partial \lambda / \partial A = \Delta \lambda$ is small with $\Delta$, so A is tame whatever the angle; but $\partial \lambda / \partial \omega_\Delta \approx \lambda \ln \lambda$ turns the angle all the same.
+# The sharpness has moved from one group to another as the step shrank:
+
+# %% mystnb={"figure": {"caption": "Largest second derivative along a single parameter of each recurrent group of S4, against the step.", "name": "fig-09-step"}, "image": {"alt": "Log-log plot against the step from 0.001 to 1. The curvature along the raw step is flat near four million up to a step of 0.1 and falls a little towards 1; real and imaginary parts of A coincide, rise with slope two and stay a factor of five below it at a step of 1."}}
+steps = np.logspace(-3, 0, 10)
+sharpness = [curvature.hessian(realizations.as_s4(system, step), loss).largest() for step in steps]
+fig, ax = plt.subplots(figsize=(5, 2.7), layout="constrained")
+looks = [("omega_delta", "o", "s4d"), ("A.imag", "s", "rnn"), ("A.real", "x", "crnn")]
+for group, marker, color in looks:
+    values = [largest[group] for largest in sharpness]
+    ax.loglog(steps, values, marker + "-", ms=4, color=style.COLORS[color], label=labels[group])
+ax.set(xlabel=r"step $\Delta$", ylabel="largest curvature")
+ax.legend();
+
+# %% [markdown]
+# ## Erratum 10: where S4 starts
+# The Hessian above is taken at the teacher's parameters in float64. For training, the code's default initialisation of S4 draws an angle between 0 and $2\pi$ and divides it by $\Delta$ *before* the
+# softplus, the raw parameter, but multiplies by $\Delta$ after it. Angles then start near 0; the text says $\Delta = 1$ and a start like the LRU's. Moduli between $.99$ and 1:
+
+# %%
+generator = torch.Generator().manual_seed(0)
+modulus = 0.99 + 0.01 * torch.rand(1000, generator=generator, dtype=torch.float64)
+angle = 2 * np.pi * torch.rand(1000, generator=generator, dtype=torch.float64)
+raw_step = torch.log(torch.expm1(-modulus.log()))  # softplus of it is -log modulus, and Re A = -1
+code = torch.nn.functional.softplus(raw_step) * (angle / raw_step)
+print(f"angles drawn: 0 to {angle.max():.2f} rad")
+print(f"angles that result: {code.min():.4f} to {code.max():.4f} rad")
+
+# %% [markdown]
+# `rnnlib.S4D` starts as the text says. Its eigenvalues do not depend on the step:
+
+# %%
+from rnnlib import S4D
+
+for step in [1, 0.01]:
+    layer = S4D(1, 1000, 1, step=step, min_modulus=0.99, generator=torch.Generator().manual_seed(0))
+    lam = layer.eigenvalues().detach()
+    print(f"step {step}: moduli {lam.abs().min():.4f} to {lam.abs().max():.4f}, "
+          f"largest angle {lam.angle().abs().max():.3f} rad")
+
+# %% [markdown]
+# ## What the paper claims, and what we measure
+
+# %%
+claims.table("fig09")
