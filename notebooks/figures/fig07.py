@@ -59,9 +59,8 @@ windows = {
 looks = {"sign": ("black", "-", "sign steps (as run)"), "adam": (style.COLORS["lru"], "--", "Adam")}
 
 
-def landscapes(normalized):
+def landscapes(fig, axes, normalized):
     """Paths over contours of the loss, and the loss of each path against the step."""
-    fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
     lowest, highest = (1e-2, 1) if normalized else (1e-1, 1e2)
     norm = LogNorm(lowest, highest)
     for i, (angle, column) in enumerate(zip(descent.ANGLES, axes.T, strict=True)):
@@ -91,7 +90,8 @@ def landscapes(normalized):
 
 
 # %% mystnb={"figure": {"caption": "The loss without $\\gamma$, as the paper ran it. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: the teacher, its place in the third panel as the paper draws it hollow. Solid: the paper's steps; dashed: Adam. Below: loss against step; where a step jumps across the minimum, the loss fills a band.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades. In the third panel the start lies far above the star, the paths run down in modulus and then up, away from the star, and the loss stays above a tenth of its first value."}}
-landscapes(normalized=False)
+fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
+landscapes(fig, axes, normalized=False)
 
 # %% [markdown]
 # All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks first. With a smaller modulus the gradient of the angle is felt, the angle turns, and
@@ -122,7 +122,8 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 # ## With the input scale
 
 # %% mystnb={"figure": {"caption": "The same with $\\gamma$ in the loss, as in Figure 6.", "name": "fig-07-gamma"}, "image": {"alt": "The same six panels for the normalised loss. Polar and exponential paths reach the star and the loss falls by several decades. In the optimal panel the paths again lead away from the star and the loss stays at about a third of its first value."}}
-landscapes(normalized=True)
+fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
+landscapes(fig, axes, normalized=True)
 
 # %% [markdown]
 # The conclusion survives both errata, and a third choice: holding the modulus constant when the optimal angle is differentiated, as the paper's derivation of this parametrisation does and its

@@ -1,0 +1,191 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Adam likes diagonal networks
+#
+# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else, on a picture with two parameters and then on the Hessians of real networks.
+# **You need** [the Hessian at the optimum](05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from rnnlib import curvature, realizations, style
+
+style.use()
+
+# %% [markdown]
+# ## Two parameters, two curvatures
+# A quadratic bowl $L = \frac12 \delta^\top H \delta$ with curvatures 10,000 and 1. Gradient descent must keep its rate below $2 / 10{,}000$ for the steep direction and crawls along the flat one. Adam divides each parameter's step by the typical size
+# of that parameter's gradient,
+#
+# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad \hat v_p \approx \text{recent mean of } g_p^2 .$$
+#
+# If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss
+# in both directions.
+
+
+# %%
+def bowl(phi, ratio=1e4):
+    """Entries of H with its steep direction at the angle phi, and a start."""
+    c, s = np.cos(phi), np.sin(phi)
+    H = c**2 * ratio + s**2, c * s * (ratio - 1), s**2 * ratio + c**2
+    return H, (c / ratio**0.5 - s, s / ratio**0.5 + c)
+
+
+def descend(phi, rate, steps, adam=True):
+    """Loss over time, relative to the start, and the path; phi and rate may be arrays."""
+    (a, b, d), (x, y) = bowl(phi + np.zeros_like(rate))
+    mx = my = vx = vy = 0.0
+    losses, path = [], [(x, y)]
+    for t in range(1, steps + 1):
+        gx, gy = a * x + b * y, b * x + d * y
+        losses.append(0.5 * (gx * x + gy * y))
+        if adam:
+            mx, my = 0.9 * mx + 0.1 * gx, 0.9 * my + 0.1 * gy
+            vx, vy = 0.999 * vx + 0.001 * gx**2, 0.999 * vy + 0.001 * gy**2
+            first, second = 1 - 0.9**t, 1 - 0.999**t
+            gx = mx / first / (np.sqrt(vx / second) + 1e-8)
+            gy = my / first / (np.sqrt(vy / second) + 1e-8)
+        x, y = x - rate * gx, y - rate * gy
+        path.append((x, y))
+    return np.array(losses) / losses[0], np.array(path)
+
+
+# %% [markdown]
+# For every angle: the steps until a thousandth of the loss is left, with the best rate of a grid.
+
+# %%
+degrees = np.linspace(0, 90, 19)
+phi = np.radians(degrees)[:, None]
+
+
+def steps_needed(rates, most, adam):
+    losses, _ = descend(phi, rates, most, adam)
+    reached = losses < 1e-3
+    return np.where(reached.any(0), reached.argmax(0), most).min(1)
+
+
+adam = steps_needed(np.logspace(-4, 0, 17), 4_000, adam=True)
+plain = steps_needed(np.array([0.5e-4, 1e-4, 1.5e-4, 1.9e-4]), 40_000, adam=False)
+print(f"Adam: {adam[0]} steps along the axes, {adam[9]} at 45 degrees")
+print(f"gradient descent: {plain[0]} and {plain[9]}")
+
+# %% mystnb={"figure": {"caption": "Left and middle: 400 steps of Adam in the bowl, its steep direction along an axis and along the diagonal (contours: loss). Right: steps until a thousandth of the loss is left, best rate at each angle.", "name": "fig-bowl"}, "image": {"alt": "Left: in a vertical narrow valley Adam runs straight to the minimum. Middle: in the same valley turned by 45 degrees it covers a third of the way in as many steps. Right, logarithmic: gradient descent needs about seventeen thousand steps at any angle; Adam needs about twenty at 0 and 90 degrees and over a thousand at 45."}}
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+grid = np.linspace(-1.2, 1.2, 400)
+for ax, angle in zip(axes, [0, 45], strict=False):
+    (a, b, d), _ = bowl(np.radians(angle))
+    X, Y = np.meshgrid(grid, grid)
+    loss = 0.5 * (a * X**2 + 2 * b * X * Y + d * Y**2)
+    ax.contour(X, Y, loss, np.geomspace(1e-2, 1e4, 13), colors="0.8", linewidths=0.8)
+    _, path = descend(np.radians(angle), 10**-1.75, 400)
+    ax.plot(*path.T, ".-", color=style.COLORS["lru"], ms=2, lw=0.8)
+    ax.plot(*path[0], "o", color="white", mec="black", ms=5)
+    ax.plot(0, 0, "*", color="gold", mec="black", ms=9)
+    ax.set(aspect="equal", xlabel=r"$\delta_1$", ylabel=r"$\delta_2$", title=f"{angle} degrees")
+axes[2].semilogy(degrees, plain, "s-", ms=3, color="0.5", label="gradient descent")
+axes[2].semilogy(degrees, adam, "o-", ms=3, color=style.COLORS["lru"], label="Adam")
+axes[2].set(xlabel="angle of the steep direction (degrees)", ylabel="steps", ylim=(10, 1e5))
+axes[2].set_xticks([0, 45, 90])
+axes[2].legend();
+
+# %% [markdown]
+# Gradient descent does not know where the axes are. Adam does, and is worth having where sharp directions are axes.
+#
+# ## The real Hessians
+# What can one step size for each parameter do at best? Rescale every parameter by $\sqrt{H_{pp}}$, so that all have curvature 1, and look at what is left: the ratio of the largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$. That ratio,
+# and not the one of $H$ itself, is what limits an optimiser with a good rate for each parameter. Ten systems of [Figure 4](../figures/fig04.ipynb), each in four parametrisations:
+
+# %%
+T = 300
+white = curvature.white_gram(T)
+ways = {
+    "rnn": ("dense", realizations.as_dense),
+    "crnn": ("complex diagonal", realizations.as_diagonal),
+    "lru": ("LRU", realizations.as_lru),
+    "s4d": ("S4", realizations.as_s4),
+}
+
+
+def conditions(H, rank=9):
+    """Ratio of the largest to the smallest non-zero eigenvalue, before and after rescaling."""
+    scale = H.diagonal().sqrt()
+    pair = H, H / scale / scale[:, None]
+    return [(v[-1] / v[-rank]).item() for v in map(torch.linalg.eigvalsh, pair)]
+
+
+hessians = {key: [] for key in ways}
+for seed in range(10):
+    system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
+    loss = curvature.response_loss(system.response(T), white)
+    for key, (_, way) in ways.items():
+        hessians[key].append(curvature.hessian(way(system), loss))
+
+# %% mystnb={"figure": {"caption": "Ratio of the largest to the smallest non-zero eigenvalue of ten systems in four parametrisations, of the Hessian (left) and after rescaling every parameter to curvature 1 (right). Bars: medians.", "name": "fig-conditions"}, "image": {"alt": "Two logarithmic strip plots. Left: ratios of a thousand to ten to the tenth in all four parametrisations, and beyond for the dense one. Right, after rescaling: about ten for the three diagonal parametrisations in nine of ten draws and two million in the tenth; twenty to half a million for the dense one."}}
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True, layout="constrained")
+for i, (key, (name, _)) in enumerate(ways.items()):
+    values = np.array([conditions(H.matrix) for H in hessians[key]])
+    before, after = np.median(values, axis=0)
+    print(f"{name:17} median {before:.1e}, after rescaling {after:.1e}")
+    for ax, ratios in zip(axes, values.T, strict=True):
+        ax.semilogy(i + np.linspace(-0.2, 0.2, 10), ratios, "o", ms=4, color=style.COLORS[key])
+        ax.plot([i - 0.3, i + 0.3], [np.median(ratios)] * 2, color="black", lw=1.5)
+for ax, title in zip(axes, ["Hessian", "after rescaling each parameter"], strict=True):
+    ax.set(title=title, xticks=range(4), xticklabels=["dense", "diagonal", "LRU", "S4"])
+axes[0].set_ylabel("largest / smallest eigenvalue");
+
+# %% [markdown]
+# All four landscapes are badly conditioned, the diagonal ones no less than the dense one in some draws. The difference is what rescaling leaves. In the diagonal networks sharpness lies along axes, and dividing it out leaves a factor of ten or so, except for a draw in which the two pairs come close and
+# [couple](05-hessian-at-the-optimum.ipynb). In the dense one more of it stays, in every draw but that one.
+#
+# ## Adam on these bowls
+# The quadratic model of the loss around the optimum, $\frac12 \delta^\top H \delta$, for the first system. Adam from 32 random starts of size $.01$ in each parameter, and for each parametrisation the best of five rates.
+
+# %% mystnb={"figure": {"caption": "Loss of Adam on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve needs 2000 to reach a ten-billionth."}}
+def adam_losses(H, rates, steps=2000, starts=32):
+    """Loss over time, relative to the start: axes step, rate, start."""
+    delta = 1e-2 * np.random.default_rng(0).normal(size=(1, starts, len(H)))
+    delta, rate = np.repeat(delta, len(rates), axis=0), np.array(rates)[:, None, None]
+    m, v, losses = np.zeros_like(delta), np.zeros_like(delta), []
+    for t in range(1, steps + 1):
+        g = delta @ H
+        losses.append(0.5 * (g * delta).sum(-1))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+        delta = delta - rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    return np.array(losses) / losses[0]
+
+
+rates = [1e-5, 1e-4, 3e-4, 1e-3, 1e-2]
+fig, ax = plt.subplots(figsize=(5.4, 3), layout="constrained")
+for key, (name, _) in ways.items():
+    losses = np.maximum(adam_losses(hessians[key][0].matrix.numpy(), rates), 1e-18)
+    best = np.median(losses[-200:], axis=(0, 2)).argmin()
+    low, middle, high = np.quantile(losses[:, best], [0.25, 0.5, 0.75], axis=1)
+    ax.semilogy(middle, color=style.COLORS[key], label=f"{name}, rate {rates[best]:g}")
+    ax.fill_between(range(len(low)), low, high, color=style.COLORS[key], alpha=0.2, lw=0)
+ax.set(xlabel="step", ylabel="loss / first loss", ylim=(1e-12, 2))
+ax.legend();
+
+# %% [markdown]
+# Near the optimum the model is exact. Away from it, in training, the same mechanism shows as Adam's effective learning rates: small for all entries of a dense matrix, large for most parameters of a diagonal one ([Figure 4](../figures/fig04.ipynb), panels C and D, with the ablation).
+#
+# ## Exercise
+# Turn the bowl by 45 degrees and run Adam in the rotated coordinates $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps does it need? What does this say about reparametrising a dense recurrent matrix?
+#
+# <details>
+# <summary>Solution</summary>
+#
+# As many as at 0 degrees: in these coordinates the bowl is the aligned one. A dense matrix parametrised by its eigendecomposition *is* a diagonal network. The architecture did not make the problem easier, the coordinates did.
+#
+# </details>
