@@ -46,7 +46,7 @@ angle = np.linspace(-np.pi / 2, np.pi / 2, 4000)  # theta - theta*
 along_axis = {s: theory.one_dimensional_loss(lam, s) for s in lam_stars}
 along_circle = {s: theory.one_dimensional_loss(s * np.exp(1j * angle), s + 0j) for s in lam_stars}
 
-# %% mystnb={"figure": {"caption": "A: second moment of the sensitivity against the memory length, which is $-\\log_{10}(1 - \\lambda)$ from 0 to 4 on a logarithmic axis; grey, the second moment of the state itself at $\\rho = 1$. B: loss along the real axis for seven teachers. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's variance rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve dips to zero at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
+# %% mystnb={"figure": {"caption": "A: second moment of the sensitivity against the memory length, which is $-\\log_{10}(1 - \\lambda)$ from 0 to 4 on a logarithmic axis; grey, the second moment of the state itself at $\\rho = 1$. B: loss along the real axis for seven teachers. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's variance rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve falls below the axis at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
 fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.7), layout="constrained")
 for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     axes[0].loglog(1 / eps, sensitivity[rho], color=color, label=rf"$\rho = {rho}$")
@@ -67,8 +67,8 @@ axes[2].set(title="C", xlabel=r"$\theta - \theta^*$ (radians)", ylim=(1e-3, 1e3)
 axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
-# Gradients do not explode anywhere here: $|\lambda| < 1$ throughout. Yet at $\lambda = 0.9999$ and $\rho = 1$ a change of $\lambda$ moves
-# the state with a variance 16 decades above that of a short memory.
+# Nothing explodes over time here: $|\lambda| < 1$ throughout. Yet at $\rho = 1$, $\mathrm{E}\,(\mathrm{d}_\lambda h)^2$ is $10^{16}$ at
+# $\lambda = 0.9999$ and 1 at $\lambda = 0$.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

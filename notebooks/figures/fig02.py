@@ -38,16 +38,17 @@ variance = {rho: gamma2 * theory.state_variance(lam, rho) for rho in rhos}
 
 # %% [markdown]
 # ## B: its sensitivity
-# The sensitivity to $\lambda$ grows faster, so the scale is not enough. Writing $\lambda = e^{-e^{\nu}}$ makes equal steps of $\nu$ ever
-# smaller steps of $\lambda$; by the chain rule the sensitivity is multiplied by $(\mathrm{d}\lambda/\mathrm{d}\nu)^2 =
-# (\lambda \ln \lambda)^2$. The scale $\gamma$ is held constant when differentiating, as the paper does.
+# The second moment of the sensitivity to $\lambda$ grows faster, so the scale is not enough. Writing $\lambda = e^{-e^{\nu}}$ makes equal steps
+# of $\nu$ ever smaller steps of $\lambda$; by the chain rule the moment is multiplied by $(\mathrm{d}\lambda/\mathrm{d}\nu)^2 =
+# (\lambda \ln \lambda)^2$. The scale $\gamma$ is held constant when differentiating, as the paper does. (Here $\nu$ is the paper's letter for the
+# raw parameter that the other pages call $\omega_\nu$.)
 
 # %%
 sensitivity = {
     rho: gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho) for rho in rhos
 }
 
-# %% mystnb={"figure": {"caption": "Second moments after normalisation and reparametrisation. Grey: without either, at $\\rho = 1$. The horizontal axis is $-\\log_{10}(1 - \\lambda)$ from 0 to 4, written as the memory length on a logarithmic axis. Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
+# %% mystnb={"figure": {"caption": "Second moments after normalisation and reparametrisation. Grey: without either, at $\\rho = 1$ (in B the derivative is then with respect to $\\lambda$). The horizontal axis is $-\\log_{10}(1 - \\lambda)$ from 0 to 4, written as the memory length on a logarithmic axis. Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.7), sharex=True, sharey=True, layout="constrained")
 panels = [
     ("A", axes[0], variance, theory.state_variance(lam, 1), 1.0, r"$\mathrm{E}\,h^2$"),

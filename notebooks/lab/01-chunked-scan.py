@@ -31,7 +31,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 
 # %% [markdown]
 # ## The loop
-# Everything in this book that recurs over time is one operation, for each channel on its own:
+# Every diagonal linear recurrence in this book is one operation, for each channel on its own:
 #
 # $$h_t = \lambda_t h_{t-1} + x_t .$$
 #
@@ -50,23 +50,23 @@ print(inspect.getsource(rnnlib.scan.sequential_scan).split('"""')[-1].strip("\n"
 # $$h_{\text{out}} = p \, h_{\text{in}} + e, \qquad p = \prod_t \lambda_t, \qquad e = \text{the stretch run from zero}.$$
 #
 # So cut time into chunks. (1) **Reduce**: run all chunks from zero, side by side, keep $p$ and $e$ of each. (2) **Carry**: run the short recurrence
-# $c_{k+1} = p_k c_k + e_k$ over chunks. (3) **Replay**: run all chunks again, side by side, each from the state that really enters it.
+# $c_{j+1} = p_j c_j + e_j$ over chunks. (3) **Replay**: run all chunks again, side by side, each from the state that really enters it.
 
 # %%
-T, L = 64, 16  # steps, steps a chunk
+T, K = 64, 16  # steps, steps a chunk
 lam, x = 0.9, torch.randn(T)
-chunks = x.view(-1, L)  # (chunk, step within it)
+chunks = x.view(-1, K)  # (chunk, step within it)
 
-end = torch.zeros(T // L)
-for i in range(L):
+end = torch.zeros(T // K)
+for i in range(K):
     end = lam * end + chunks[:, i]
 
-entering = torch.zeros(T // L)
-for k in range(T // L - 1):
-    entering[k + 1] = lam**L * entering[k] + end[k]
+entering = torch.zeros(T // K)
+for j in range(T // K - 1):
+    entering[j + 1] = lam**K * entering[j] + end[j]
 
 h, replayed = entering, []
-for i in range(L):
+for i in range(K):
     h = lam * h + chunks[:, i]
     replayed.append(h)
 replayed = torch.stack(replayed, 1).flatten()
@@ -75,17 +75,17 @@ by_loop = linear_scan(torch.tensor([lam]), x.view(1, T, 1), backend="sequential"
 print(f"largest difference from the loop: {(replayed - by_loop).abs().max():.1e}")
 
 # %% [markdown]
-# Twice the arithmetic, but $2L + T/L$ turns instead of $T$. What the chunks miss without their carries is the decaying trace of all that came before:
+# Twice the arithmetic, but $2K + T/K$ turns instead of $T$. What the chunks miss without their carries is the decaying trace of all that came before:
 
-# %% mystnb={"figure": {"caption": "One channel, 64 steps, chunks of 16. Grey: every chunk from a zero state. Dots: the carries. Blue: the states, which start from the carries.", "name": "fig-chunks"}, "image": {"alt": "A state over 64 steps, cut by vertical lines into four chunks. The blue curve is continuous; the grey one restarts from zero in each chunk and joins the blue one within a few steps. Dots mark the state at the end of each chunk, from which the next starts."}}
+# %% mystnb={"figure": {"caption": "One channel, 64 steps, chunks of 16. Grey: every chunk from a zero state. Dots: the carries. Blue: the states, which start from the carries.", "name": "fig-chunks"}, "image": {"alt": "A state over 64 steps, cut by vertical lines into four chunks. The blue curve is continuous; the grey one restarts from zero in each chunk and approaches the blue one. Dots mark the states at the end of the first three chunks, from which the next ones start."}}
 from_zero = linear_scan(torch.tensor([lam]), chunks[..., None]).flatten()
 fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
-for k in range(T // L):
-    part = slice(k * L, (k + 1) * L)
-    ax.plot(range(T)[part], from_zero[part], color="0.6", label="from zero" if k == 0 else None)
-    ax.axvline(k * L - 0.5, color="0.85", lw=1)
+for j in range(T // K):
+    part = slice(j * K, (j + 1) * K)
+    ax.plot(range(T)[part], from_zero[part], color="0.6", label="from zero" if j == 0 else None)
+    ax.axvline(j * K - 0.5, color="0.85", lw=1)
 ax.plot(by_loop, color=style.COLORS["rnn"], label="states")
-ax.plot(range(L - 1, T - 1, L), entering[1:], "o", color=style.COLORS["lru"], label="carries")
+ax.plot(range(K - 1, T - 1, K), entering[1:], "o", color=style.COLORS["lru"], label="carries")
 ax.set(xlabel="$t$", ylabel="$h_t$")
 ax.legend(ncols=3);
 
@@ -96,7 +96,7 @@ ax.legend(ncols=3);
 # $$\delta_t = g_t + \bar\lambda_{t+1} \, \delta_{t+1}, \qquad \frac{\partial L}{\partial x_t} = \delta_t, \qquad
 # \frac{\partial L}{\partial \lambda} = \sum_t \delta_t \, \bar h_{t-1} .$$
 #
-# The same operation in reverse. No stack of intermediate results is kept, only the states; and since a derivative of a scan is a scan, there are second derivatives as well.
+# (For complex $\lambda$ this is PyTorch's gradient, $\partial L/\partial\, \mathrm{Re}\,\lambda + i \, \partial L/\partial\, \mathrm{Im}\,\lambda$.) The same operation in reverse. No stack of intermediate results is kept, only the states; and since a derivative of a scan is a scan, there are second derivatives as well.
 
 # %%
 lam = torch.tensor([0.9, 0.5 + 0.3j], requires_grad=True)
@@ -124,7 +124,7 @@ print(kernel[: kernel.index("\n\n\n")])
 # %% [markdown]
 # ## A small timing
 # On this machine, forward only: one sequence, 64 complex channels. The fastest of three runs counts. One sequence is where chunks pay: a turn of the loop then has only
-# 64 numbers to work on. A large batch gives the loop long rows as well, and on a CPU little is left to gain.
+# 64 numbers to work on. A large batch gives the loop long rows as well; `make bench` times that case too.
 
 
 # %%
@@ -160,8 +160,9 @@ ax.legend();
 
 # %% [markdown]
 # ## And the rounding?
-# A long memory adds up many roundings, one a step. With unit roundoff $u$ the error stays below $4 u \min\big(T, 1/(1-|\lambda|)\big) \max_t |h_t|$, for the loop and for the
-# chunks: no power of $\lambda$ is divided by, and carries are kept in double precision. We compare single with double precision over 100,000 steps.
+# A step rounds a product and a sum: an error of at most $2u \max_t |h_t|$ for real numbers and less than twice that for complex ones, with $u$ the unit roundoff. An error made $i$ steps ago has been
+# multiplied by $\lambda^i$ since, and $\sum_{i<T} |\lambda|^i \le \min\big(T, 1/(1-|\lambda|)\big)$. So the loop errs by at most $4 u \min\big(T, 1/(1-|\lambda|)\big) \max_t |h_t|$. The chunks hold the same bound:
+# no power of $\lambda$ is divided by, and carries are kept in double precision. We compare single with double precision over 100,000 steps.
 
 # %%
 T, lam = 100_000, torch.tensor([0.9, 0.999, 1 - 1e-6])

@@ -33,7 +33,7 @@ style.use()
 # The weight $\lambda^i$ of an input that lies $i$ steps back decays over the memory length $1/(1-\lambda)$. The weight of the same input in the
 # *derivative* is $i / \lambda$ times that: the input went through $i$ multiplications by $\lambda$, and a change of $\lambda$ touches each of them.
 
-# %% mystnb={"figure": {"caption": "Weight of the input i steps back, in the state and in its derivative.", "name": "fig-weights"}, "image": {"alt": "Left: lambda to the power i decays from 1 over the memory length. Right: i times lambda to the power i minus 1 rises to a maximum near the memory length and then decays; the maximum is about 4 for lambda 0.9, 18 for 0.98 and 37 for 0.99."}}
+# %% mystnb={"figure": {"caption": "Weight of the input i steps back, in the state and in its derivative.", "name": "fig-weights"}, "image": {"alt": "Left: lambda to the power i decays from 1 over the memory length. Right: i times lambda to the power i minus 1 rises to a maximum near the memory length and then decays; the maximum is about 4 for lambda 0.9, 19 for 0.98 and 37 for 0.99."}}
 i = np.arange(400)
 lams = [0.9, 0.98, 0.99]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.5), layout="constrained")
@@ -77,7 +77,16 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 #
 # $$F(a,b) = \frac{1 - \rho^2 ab}{(1-ab)(1-\rho a)(1-\rho b)} .$$
 #
-# Differentiating it twice by hand is long. We let automatic differentiation do it and compare with the closed form in `rnnlib.theory`.
+# Differentiated twice, this is
+#
+# $$S(a, b) = \frac{(1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 + \rho (1 - \rho^2) \, ab \, (\rho ab (1 + ab) - 2a - 2b)}
+# {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2} ,$$
+#
+# and for real $\lambda$
+#
+# $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \frac{(1+\lambda^2)(1-\lambda^2\rho^2) + 2(1-\lambda^2)\lambda\rho}{(1-\lambda^2)^3 (1-\lambda\rho)^2} .$$
+#
+# The algebra is long, so we let automatic differentiation redo it and compare with the closed form in `rnnlib.theory`.
 
 # %%
 a, b, rho = torch.tensor([0.95, 0.9, 0.99], dtype=torch.float64)
@@ -105,7 +114,7 @@ def simulate(lam, rho, units=100, steps=20_000):
     return h[:, burn_in:].square().mean().item(), dh[:, burn_in:].square().mean().item()
 
 
-# %% mystnb={"figure": {"caption": "Closed forms (lines) and simulations (dots).", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is three to four decades higher."}}
+# %% mystnb={"figure": {"caption": "Closed forms (lines) and simulations (dots).", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is less than a decade higher at memory 2 and almost four decades at 100."}}
 rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
 moments = [theory.state_variance, theory.sensitivity]
 line = np.logspace(np.log10(2), 2, 100)
@@ -123,9 +132,10 @@ axes[0].legend();
 
 # %% [markdown]
 # ## The two regimes
-# For $\lambda \to 1$ the closed form leaves, with $\varepsilon = 1 - \lambda$,
+# Let $\lambda \to 1$ with $\varepsilon = 1 - \lambda$. For $\rho < 1$ the numerator tends to $2(1-\rho^2)$ and the denominator to $(2\varepsilon)^3(1-\rho)^2$. At $\rho = 1$ the numerator is
+# $(1-\lambda^2)(1+\lambda)^2$. So
 #
-# $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \frac{1+\rho}{4(1-\rho)} \, \varepsilon^{-3} \quad (\rho < 1), \qquad \varepsilon^{-4} \quad (\rho = 1).$$
+# $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \frac{1+\rho}{4(1-\rho)} \, \varepsilon^{-3} \quad (\rho < 1), \qquad \mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \varepsilon^{-4} \quad (\rho = 1).$$
 #
 # An input that stays correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$) might as well be constant: the second law holds. Once the unit's memory is the
 # longer of the two, the first takes over. [Figure 1](../figures/fig01.ipynb) shows both, and what they do to a loss.

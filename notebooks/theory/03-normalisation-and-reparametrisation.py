@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Normalisation and reparametrisation
 #
-# **You will see** the input scale and the change of variable that cancel the curse of memory, derived as the solution of a differential equation, and
-# why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** the input scale that cancels half of the curse of memory, the change of variable that cancels the rest, derived as the solution of a
+# differential equation, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -33,9 +33,9 @@ style.use()
 #
 # and the variance is 1 whatever $\lambda$. Correlated inputs leave $(1+\rho\lambda)/(1-\rho\lambda)$, which is bounded by $(1+\rho)/(1-\rho)$.
 #
-# The sensitivity loses one power of $\varepsilon = 1-\lambda$ by the same scale, two remain: for white inputs and $\gamma$ held constant,
+# The second moment of the sensitivity loses one power of $\varepsilon = 1-\lambda$ by the same scale, two remain: for white inputs and $\gamma$ held constant,
 #
-# $$\gamma^2 \, \mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1+\lambda^2}{(1-\lambda^2)^2} .$$
+# $$\mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1+\lambda^2}{(1-\lambda^2)^2} .$$
 
 # %%
 for eps in [1e-1, 1e-2, 1e-3]:
@@ -48,13 +48,19 @@ for eps in [1e-1, 1e-2, 1e-3]:
 # ## Reparametrisation: let the optimiser move in other units
 # Let the optimiser see $\omega$, with $\lambda = \lambda(\omega)$. By the chain rule a sensitivity is multiplied by
 # $\lambda'(\omega)$, and at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can *choose* the curvature: pick the
-# $\lambda(\omega)$ that makes it the same everywhere.
+# $\lambda(\omega)$ that makes it the same for every teacher.
 #
 # The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs:
 #
 # $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
 #
-# Write $\lambda = \nu e^{i\theta}$. Its second derivatives at the optimum are
+# Write $\lambda = \nu e^{i\theta}$, and let $\gamma$ move with $\lambda$. *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$
+# the loss is then $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
+# angle*, with $q = \nu^2$ and $\phi = \theta - \theta^*$,
+#
+# $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots ,$$
+#
+# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
 # \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
@@ -93,11 +99,29 @@ print(
 # \theta = \omega_\theta \, \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} .$$
 #
 # The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must know the modulus. This pair is the *optimal* parametrisation.
+#
+# "Held constant" means a *stop-gradient*: the angle's formula reads $\nu$, but no gradient flows back through it. Otherwise a step of $\omega_\nu$ would turn the
+# angle as well, and the modulus would regain a large curvature. The numbers below are therefore those of the updates that gradient descent makes; the last
+# column drops the stop-gradient.
 
 # %%
+def modulus_curvature_without_stop(lam):
+    """Curvature along the raw modulus when gradients do flow from the angle back to the modulus."""
+    lam = torch.tensor(lam, dtype=torch.complex128)
+    omega_nu, omega_theta = OPTIMAL.parameters(lam)
+
+    def loss(omega_nu):
+        nu = OPTIMAL.modulus(omega_nu)
+        student = torch.polar(nu, OPTIMAL.angle(omega_theta, nu))
+        return theory.one_dimensional_loss(student, lam, normalized=True)
+
+    return torch.func.hessian(loss)(omega_nu).item()
+
+
 for nu in [0.5, 0.9, 0.99, 0.999]:
-    H = hessian_at_optimum(OPTIMAL, nu * np.exp(0.3j))
-    print(f"nu = {nu:<6} modulus {H[0, 0]:.6f}   angle {H[1, 1]:.6f}   mixed {abs(H[0, 1]):.1e}")
+    lam = nu * np.exp(0.3j)
+    H, flowing = hessian_at_optimum(OPTIMAL, lam), modulus_curvature_without_stop(lam)
+    print(f"nu = {nu:<6} modulus {H[0, 0]:.6f}  angle {H[1, 1]:.6f}  no stop: {flowing:.3g}")
 
 # %% [markdown]
 # ## What deep state-space models do instead
@@ -122,5 +146,5 @@ axes[0].set_ylabel("curvature at the optimum")
 axes[0].legend();
 
 # %% [markdown]
-# Cancelling the curvature at the optimum is not everything: [Figure 2](../figures/fig02.ipynb) shows what correlated inputs leave of it. And far from the optimum the optimal
-# parametrisation can be the slowest of the three.
+# Cancelling the curvature for white inputs is not everything: [Figure 2](../figures/fig02.ipynb) shows that correlated inputs raise the plateau and that constant ones
+# remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see [Figure 7](../figures/fig07.ipynb).

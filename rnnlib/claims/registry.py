@@ -60,7 +60,7 @@ def evaluate(*figures: str) -> pd.DataFrame:
         figures: figure names such as ``"fig01"``; none means all.
 
     Returns:
-        A row a claim, in the order of the figures: figure, claim, paper, tolerance, measured, how,
+        A row a claim, in the order of the figures: figure, claim, expected, tolerance, measured, how,
         source, verdict.
 
     Raises:
@@ -81,7 +81,7 @@ def evaluate(*figures: str) -> pd.DataFrame:
             {
                 "figure": entry.figure,
                 "claim": entry.statement,
-                "paper": entry.expected,
+                "expected": entry.expected,
                 "tolerance": entry.tolerance,
                 "measured": measured,
                 "how": entry.how,
@@ -99,11 +99,13 @@ def table(*figures: str) -> Styler:
         figures: as for :func:`evaluate`.
 
     Returns:
-        A pandas Styler: claim, the paper's number with the accepted range, our number, how, source, verdict.
+        A pandas Styler: claim, expected number with the accepted range, our number, how, source, verdict.
     """
     frame = evaluate(*figures)
-    accepted = [f"{paper:g} ± {slack:g}" for paper, slack in zip(frame["paper"], frame["tolerance"], strict=True)]
-    frame = frame.assign(paper=accepted).drop(columns=["tolerance"] + ["figure"] * (len(figures) == 1))
+    pairs = zip(frame["expected"], frame["tolerance"], strict=True)
+    frame = frame.assign(expected=[f"{target:.4g} ± {slack:g}" for target, slack in pairs]).drop(
+        columns=["tolerance"] + ["figure"] * (len(figures) == 1)
+    )
     return frame.style.hide(axis="index").format({"measured": "{:.4g}".format})
 
 

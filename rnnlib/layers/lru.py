@@ -22,7 +22,8 @@ class LRU(DiagonalLayer):
     .. math:: h_t = \lambda \odot h_{t-1} + \gamma \odot (B x_t), \quad y_t = \mathrm{Re}(C h_t) + D x_t, \quad
               \lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}, \quad \gamma = e^{\omega_\gamma}.
 
-    The modulus stays below 1 whatever the optimiser does.
+    With this parametrisation, the default, and with the optimal one the modulus cannot exceed 1, whatever the optimiser
+    does; the polar one does not bound it.
 
     Args:
         input_size: size of x_t.

@@ -47,7 +47,7 @@ def linear_scan(
     the older vectorisation behind ``is_grads_batched=True`` and ``torch.autograd.functional``'s ``vectorize=True``: use
     ``torch.func.jacrev`` instead.
 
-    In float32 (complex64) no state is further from the exact recurrence than
+    In float32 (complex64) and for :math:`|\lambda| < 1` no state of a channel is further from the exact recurrence than
     :math:`4 u \, \min\big(T, 1/(1 - \max|\lambda|)\big) \max_t |h_t|` with :math:`u = 2^{-24}`, the unit roundoff:
     the longer the memory, the more roundings it adds up. Errors of the inputs themselves come on top.
 
