@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    Loss = Callable[[Callable[[Tensor], Tensor]], Tensor]
-
 __all__ = [
     "Hessian",
     "diagonal_fraction",
@@ -55,7 +53,7 @@ class Hessian:
             ``NAME.real`` and ``NAME.imag``.
     """
 
-    matrix: Float[Tensor, "P P"]
+    matrix: Tensor
     groups: dict[str, slice]
 
     @cached_property
@@ -78,7 +76,7 @@ class Hessian:
         return {name: self.matrix.diagonal()[rows].max().item() for name, rows in self.groups.items()}
 
 
-def hessian(layer: nn.Module, loss: Loss) -> Hessian:
+def hessian(layer: nn.Module, loss: Callable[..., Tensor]) -> Hessian:
     """Exact Hessian of a loss over all parameters of a layer, at their present values.
 
     Args:
@@ -173,7 +171,7 @@ def _coordinates(layer: nn.Module) -> tuple[Tensor, dict[str, slice], Callable[[
     return torch.cat(pieces), groups, run
 
 
-def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Loss:
+def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Callable[..., Tensor]:
     r"""The minibatch loss :math:`\frac{1}{2} \langle (\hat y - y)^2 \rangle`, a mean over batch, time and outputs.
 
     Args:
@@ -188,7 +186,9 @@ def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Los
     return lambda forward: 0.5 * (forward(x) - y).square().mean()
 
 
-def response_loss(response: Float[Tensor, "T"], gram: Float[Tensor, "T T"] | Float[Tensor, "T"]) -> Loss:
+def response_loss(
+    response: Float[Tensor, "T"], gram: Float[Tensor, "T T"] | Float[Tensor, "T"]
+) -> Callable[..., Tensor]:
     r"""The loss :math:`\frac{1}{2} \delta^\top G \, \delta` of a layer with scalar input and output.
 
     Args:

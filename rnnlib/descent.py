@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ANGLES", "LOSSES", "OPTIMIZERS", "eigenvalues", "raw_parameters", "trajectories"]
 
+#: Parametrisations of the angle.
 ANGLES = ("polar", "exponential", "optimal")
+#: Sign steps are what the paper's code runs (erratum 2).
 OPTIMIZERS = ("sign", "adam")
+#: Without and with input scale (erratum 3).
 LOSSES = ("plain", "normalized")
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 

@@ -7,7 +7,8 @@ Diagonal layers take its eigenvalues, which come in conjugate pairs, and the eig
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["System", "as_dense", "as_diagonal", "as_lru", "as_s4", "conjugate_pairs"]
 
 
-class System(NamedTuple):
+@dataclass(frozen=True)
+class System:
     """A linear system in float64 with scalar input and output.
 
     Attributes:
@@ -32,10 +34,10 @@ class System(NamedTuple):
         D: skip weight, a scalar.
     """
 
-    A: Float[Tensor, "n n"]
-    B: Float[Tensor, "n"]
-    C: Float[Tensor, "n"]
-    D: Float[Tensor, ""]
+    A: Tensor
+    B: Tensor
+    C: Tensor
+    D: Tensor
 
     def response(self, length: int) -> Float[Tensor, "T"]:
         r"""Impulse response :math:`C A^\tau B + D [\tau = 0]` by a plain loop.

@@ -6,9 +6,10 @@
 # %% [markdown]
 # # Figure 4: one system, two landscapes
 #
-# **You will see** the Hessian of the same linear system written as a dense RNN and as a complex diagonal one: almost the same sharpness, but spread over
-# many parameters in one and confined to few in the other. **You need** [from diagonal to dense](../theory/04-from-diagonal-to-dense.ipynb) and
-# [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
+# **You will see** the Hessian of the same linear system written as a dense RNN and as a complex diagonal one: almost the same sharpness,
+# but spread over many parameters in one and confined to few in the other. **You need** [from diagonal to
+# dense](../theory/04-from-diagonal-to-dense.ipynb) and [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time**
+# under a minute on a CPU.
 #
 # Panels C and D show trained networks; they come with the ablation.
 
@@ -31,8 +32,8 @@ T = 300
 
 # %% [markdown]
 # ## The system
-# Four units in two conjugate pairs with moduli between $.99$ and $.993$, random angles, random eigenvectors. The students stand at the teacher's parameters, so the loss is zero and
-# the Hessian shows how it rises. Angles and moduli of the one drawn here, the first seed:
+# Four units in two conjugate pairs with moduli between $.99$ and $.993$, random angles, random eigenvectors. The students stand at the
+# teacher's parameters, so the loss is zero and the Hessian shows how it rises. Angles and moduli of the one drawn here, the first seed:
 
 # %%
 system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
@@ -42,8 +43,9 @@ for value in lam[lam.imag > 0]:
 
 # %% [markdown]
 # ## Two ways to the same Hessian
-# The paper samples inputs: 64 sequences of 300 steps. The expectation over white inputs needs no sample: the loss is $\frac12 \sum_\tau (1 - \tau/T) (k_\tau - k^*_\tau)^2$ for
-# impulse responses $k$. Both are differentiated twice through the recurrence, in float64.
+# The paper samples inputs: 64 sequences of 300 steps. The expectation over white inputs needs no sample: the loss is
+# $\frac12 \sum_\tau (1 - \tau/T) (k_\tau - k^*_\tau)^2$ for impulse responses $k$. Both are differentiated twice through the recurrence, in
+# float64.
 
 # %%
 response, weights = system.response(T), curvature.white_gram(T)
@@ -59,7 +61,8 @@ for name, layer in layers.items():
     print(f"{name:9} sampled against exact: relative difference {difference:.1%}")
 
 # %% [markdown]
-# The difference is that of 64 sequences from their expectation; for a common set of inputs the two ways agree to rounding (the tests hold this).
+# The difference is that of 64 sequences from their expectation; for a common set of inputs the two ways agree to rounding (the tests hold
+# this).
 #
 # ## The Hessians
 # Colours are logarithmic and symmetric around zero. Below each Hessian its ten top eigenvectors, one a row, and the spectrum.
@@ -105,9 +108,9 @@ fig.colorbar(images[1], ax=axes[1], label="entry of the eigenvector");
 
 # %% [markdown]
 # ## Rank: nine
-# A system of order $n$ with one input and one output is its transfer function, which has $2n + 1$ coefficients. Directions of parameter space that leave it alone are flat, in any
-# parametrisation. Here $n = 4$. At the optimum the Hessian is $J^\top W J$ with the derivatives $J$ of the impulse response, so its eigenvalues are squared singular values of $W^{1/2} J$, which resolve twice
-# as many decades:
+# A system of order $n$ with one input and one output is its transfer function, which has $2n + 1$ coefficients. Directions of parameter
+# space that leave it alone are flat, in any parametrisation. Here $n = 4$. At the optimum the Hessian is $J^\top W J$ with the derivatives
+# $J$ of the impulse response, so its eigenvalues are squared singular values of $W^{1/2} J$, which resolve twice as many decades:
 
 # %%
 for name, layer in layers.items():
@@ -117,8 +120,9 @@ for name, layer in layers.items():
 
 # %% [markdown]
 # ## Spread: many coordinates or few
-# The participation ratio of an eigenvector $v$ is $(\sum_p v_p^2)^2 / \sum_p v_p^4$, the number of parameters over which it spreads. Adam has one step size for each parameter. It can follow
-# a sharp direction with few entries by making those few steps small; a sharp direction with many entries forces all of them down.
+# The participation ratio of an eigenvector $v$ is $(\sum_p v_p^2)^2 / \sum_p v_p^4$, the number of parameters over which it spreads. Adam
+# has one step size for each parameter. It can follow a sharp direction with few entries by making those few steps small; a sharp direction
+# with many entries forces all of them down.
 
 # %%
 for name, H in exact.items():
@@ -129,8 +133,8 @@ for name, H in exact.items():
 
 # %% [markdown]
 # ## "The spectra are almost the same": how nearly, and always?
-# Eigenvalues of a Hessian depend on the coordinates. For the system above the largest ones differ by a factor of two to three (the paper's draw: about 3.5, erratum 23). Eigenvectors that are far from orthogonal
-# make the dense parametrisation sharper; here are ten draws:
+# Eigenvalues of a Hessian depend on the coordinates. For the system above the largest ones differ by a factor of two to three (the paper's
+# draw: about 3.5, erratum 23). Eigenvectors that are far from orthogonal make the dense parametrisation sharper; here are ten draws:
 
 # %%
 draws = []
@@ -154,8 +158,9 @@ formats = dict.fromkeys(columns[1:], "{:.1f}") | dict.fromkeys(columns[2:4], "{:
 frame.style.hide(axis="index").format(formats)
 
 # %% [markdown]
-# The likeness of the spectra is a property of the draw. The top eigenvalue of the dense parametrisation is larger throughout, by a factor that ranges over orders of magnitude and tends to grow with the condition
-# number of the eigenvectors. That the Hessian's eigenvectors are more spread in the dense parametrisation is the rule, with one exception here.
+# The likeness of the spectra is a property of the draw. The top eigenvalue of the dense parametrisation is larger throughout, by a factor
+# that ranges over orders of magnitude and tends to grow with the condition number of the eigenvectors. That the Hessian's eigenvectors are
+# more spread in the dense parametrisation is the rule, with one exception here.
 #
 # ## What the paper claims, and what we measure
 

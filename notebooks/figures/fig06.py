@@ -7,8 +7,8 @@
 # # Figure 6: three parametrisations of one eigenvalue
 #
 # **You will see** the loss of a single unit and its curvature along the modulus and along the angle of its eigenvalue, in three
-# parametrisations. **You need** [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb).
-# **Time** under a minute on a CPU.
+# parametrisations. **You need** [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time**
+# under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -33,9 +33,9 @@ lam_stars = 1 - torch.tensor([0.64, 0.32, 0.16, 0.08, 0.04, 0.02, 0.01], dtype=t
 #
 # $$L = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1 - \bar\lambda \lambda^*} .$$
 #
-# The optimiser does not see $\nu$ and $\theta$ but raw parameters $\omega_\nu, \omega_\theta$. We cut the loss twice: along $\omega_\nu$ for real
-# eigenvalues, and along $\omega_\theta$ on the circle $\nu = \nu^*$ with $\theta^* = \pi / 100$. Curvatures are second derivatives by automatic
-# differentiation, one for each point of a cut.
+# The optimiser does not see $\nu$ and $\theta$ but raw parameters $\omega_\nu, \omega_\theta$. We cut the loss twice: along $\omega_\nu$
+# for real eigenvalues, and along $\omega_\theta$ on the circle $\nu = \nu^*$ with $\theta^* = \pi / 100$. Curvatures are second derivatives
+# by automatic differentiation, one for each point of a cut.
 
 
 # %%
@@ -116,13 +116,13 @@ axes[1, 1].legend(*entries, title=r"$|\lambda^*|$", ncols=2, loc="upper center")
 
 # %% [markdown]
 # Read the dots from light to dark. Along the modulus they climb in the first row alone. Along the angle they climb in the first two:
-# $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not know how long the memory is. The optimal parametrisation
-# does know it, and pays with wells that lie ever further out: $\omega_\theta^*$ grows as $1/(1-\nu^2)$ while the wells keep their width.
-# (The lightest curve repeats: for a short memory the range shown goes around the circle several times.)
+# $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not know how long the memory is. The optimal
+# parametrisation does know it, and pays with wells that lie ever further out: $\omega_\theta^*$ grows as $1/(1-\nu^2)$ while the wells keep
+# their width. (The lightest curve repeats: for a short memory the range shown goes around the circle several times.)
 #
 # ## Erratum 19: angles in units of pi
-# The paper's angle axes are in units of $\pi$. A second derivative over $\theta / \pi$ is $\pi^2$ times one over $\theta$, so the two columns
-# of curvatures do not share a scale there. (The code of the figure also has a shift of the angle by 1/100 that never applies.)
+# The paper's angle axes are in units of $\pi$. A second derivative over $\theta / \pi$ is $\pi^2$ times one over $\theta$, so the two
+# columns of curvatures do not share a scale there. (The code of the figure also has a shift of the angle by 1/100 that never applies.)
 
 # %%
 star = torch.polar(lam_stars[-1], theta_star)

@@ -27,9 +27,10 @@ start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)
 
 # %% [markdown]
 # ## What runs
-# The student starts at $.99\, e^{i\pi/4}$, the teacher is $.99\, e^{i\pi/100}$, white inputs, rate $.001$. The modulus is $\tanh \omega_\nu$ in all
-# runs; the angle is $\omega_\theta$ (polar), $e^{\omega_\theta}$ (exponential), or $\omega_\theta (1-\nu^2) / (\nu\sqrt{1+\nu^2})$ (optimal). Two things differ between what
-# the paper says and what its code does, and we run all four combinations:
+# The student starts at $.99\, e^{i\pi/4}$, the teacher is $.99\, e^{i\pi/100}$, white inputs, rate $.001$. The modulus is
+# $\tanh \omega_\nu$ in all runs; the angle is $\omega_\theta$ (polar), $e^{\omega_\theta}$ (exponential), or
+# $\omega_\theta (1-\nu^2) / (\nu\sqrt{1+\nu^2})$ (optimal). Two things differ between what the paper says and what its code does, and we
+# run all four combinations:
 #
 # - **The optimiser** (erratum 2). The caption says Adam. The code discards Adam's state after every step, so each step is Adam's first,
 #   $.001 \, g / (|g| + 10^{-8})$: a step of fixed length against the sign of the gradient.
@@ -42,8 +43,8 @@ path.shape
 
 # %% [markdown]
 # ## The landscape and the paths
-# The star of the third panel has to stand at $\omega_\theta^* = \theta^* \nu\sqrt{1+\nu^2} / (1-\nu^2)$. The paper's leaves out the factor $\nu\sqrt{1+\nu^2}$ (erratum 3);
-# on an axis from $-20$ to $80$ that is hard to see.
+# The star of the third panel has to stand at $\omega_\theta^* = \theta^* \nu\sqrt{1+\nu^2} / (1-\nu^2)$. The paper's leaves out the factor
+# $\nu\sqrt{1+\nu^2}$ (erratum 3); on an axis from $-20$ to $80$ that is hard to see.
 
 # %%
 nu, theta = abs(star), np.angle(star)
@@ -94,9 +95,10 @@ fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout=
 landscapes(fig, axes, normalized=False)
 
 # %% [markdown]
-# All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks first. With a smaller modulus the gradient of the angle is felt, the angle turns, and
-# the modulus grows back. In the optimal parametrisation the two are tied together: while the modulus shrinks at fixed $\omega_\theta$, the angle $\omega_\theta (1-\nu^2)/(\nu\sqrt{1+\nu^2})$
-# *grows*. From $\pi/4$ it overshoots, to the far side of the circle, and settles where it equals $\theta^*$ plus a full turn:
+# All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks first. With a smaller modulus the
+# gradient of the angle is felt, the angle turns, and the modulus grows back. In the optimal parametrisation the two are tied together:
+# while the modulus shrinks at fixed $\omega_\theta$, the angle $\omega_\theta (1-\nu^2)/(\nu\sqrt{1+\nu^2})$ *grows*. From $\pi/4$ it
+# overshoots, to the far side of the circle, and settles where it equals $\theta^*$ plus a full turn:
 
 # %%
 for j, optimizer in enumerate(descent.OPTIMIZERS):
@@ -107,8 +109,9 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
           f"modulus {abs(lam[-1]):.3f}, loss {ratio:.0%} of the first")
 
 # %% [markdown]
-# There the angle is right and the modulus too small. To raise the modulus and keep the angle, $\omega_\theta$ has to climb along a curved valley that slants through both axes, up to 442. Sign steps
-# zigzag across that valley and make no headway along it; Adam climbs, ever more slowly:
+# There the angle is right and the modulus too small. To raise the modulus and keep the angle, $\omega_\theta$ has to climb along a curved
+# valley that slants through both axes, up to 442. Sign steps zigzag across that valley and make no headway along it; Adam climbs, ever more
+# slowly:
 
 # %%
 goal = (theta + 2 * np.pi) / (1 - nu**2) * nu * np.sqrt(1 + nu**2)
@@ -126,8 +129,8 @@ fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout=
 landscapes(fig, axes, normalized=True)
 
 # %% [markdown]
-# The conclusion survives both errata, and a third choice: holding the modulus constant when the optimal angle is differentiated, as the paper's derivation of this parametrisation does and its
-# code for this figure does not.
+# The conclusion survives both errata, and a third choice: holding the modulus constant when the optimal angle is differentiated, as the
+# paper's derivation of this parametrisation does and its code for this figure does not.
 
 # %%
 held = descent.trajectories(start, star, hold_modulus=True)

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 8: which eigenvalues disturb each other
 #
-# **You will see** how strongly two units of a diagonal network are coupled in the Hessian, over the whole disc of eigenvalues, correctly and
-# as the paper prints it. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb).
-# **Time** under a minute on a CPU.
+# **You will see** how strongly two units of a diagonal network are coupled in the Hessian, over the whole disc of eigenvalues, correctly
+# and as the paper prints it. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute
+# on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -26,9 +26,10 @@ from rnnlib import claims, style, theory
 style.use()
 
 # %% [markdown]
-# Two units on the same input have the cross-sensitivity $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \, \mathrm{d}_{\lambda_0} h_0]$. The
-# entry of the Hessian that couples them is made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let
-# $\lambda$ run over the disc $|\lambda| \le .99$.
+# Two units on the same input have the cross-sensitivity
+# $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \, \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is
+# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
+# $|\lambda| \le .99$.
 
 # %%
 lam_0 = 0.99 * np.exp(0.25j * np.pi)
@@ -60,9 +61,10 @@ for ax in axes[1]:
 fig.colorbar(image, ax=axes, label=r"$|S(\lambda, \lambda_0)|$", extend="both");
 
 # %% [markdown]
-# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region of the size of $1 - |\lambda_0|^2$, and weak elsewhere: $S$ divides
-# by $(1 - \lambda\lambda_0)^3$. Correlation adds the factor $(1 - \rho\lambda)^{-2}$, which raises everything near 1. Two local maxima compete, and the larger one
-# changes between $\rho = .99$ and $\rho = .999$: the peak moves by a jump rather than by a gradual drift. Along the rim:
+# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region of the size of $1 - |\lambda_0|^2$, and weak
+# elsewhere: $S$ divides by $(1 - \lambda\lambda_0)^3$. Correlation adds the factor $(1 - \rho\lambda)^{-2}$, which raises everything near
+# 1. Two local maxima compete, and the larger one changes between $\rho = .99$ and $\rho = .999$: the peak moves by a jump rather than by a
+# gradual drift. Along the rim:
 
 # %% mystnb={"figure": {"caption": "$|S|$ along the rim $|\\lambda| = .99$, relative to its largest value; dashed: $\\bar\\lambda_0$.", "name": "fig-08-rim"}, "image": {"alt": "Five curves against the angle of lambda in units of pi. A maximum at minus one quarter, the conjugate of lambda zero, and a second one at zero that grows with the input correlation and overtakes the first between 0.99 and 0.999."}}
 rim = 0.99 * np.exp(1j * np.linspace(-np.pi, np.pi, 2001))
@@ -76,8 +78,9 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %% [markdown]
 # ## Erratum 1: what the slip changes
-# The printed form has $1 - \rho$ where $1 - \rho^2$ is right. At the peak $\lambda = \bar\lambda_0$ it is too small by a factor that tends to $1 + \rho$ as
-# $|\lambda_0| \to 1$. The sum that defines $S$ decides; the [errata page](../../book/errata.md) has it for a real eigenvalue, with a simulation.
+# The printed form has $1 - \rho$ where $1 - \rho^2$ is right. At the peak $\lambda = \bar\lambda_0$ it is too small by a factor that tends
+# to $1 + \rho$ as $|\lambda_0| \to 1$. The sum that defines $S$ decides; the [errata page](../../book/errata.md) has it for a real
+# eigenvalue, with a simulation.
 
 # %%
 i = np.arange(1, 3001)

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 9: the Hessians of the LRU and of S4
 #
-# **You will see** what reparametrisation does to the landscape of Figure 4: all sharpness gathers in one group of parameters, the angles of the LRU or the steps of S4.
-# **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
+# **You will see** what reparametrisation does to the landscape of Figure 4: all sharpness gathers in one group of parameters, the angles of
+# the LRU or the steps of S4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
 #
 # Panels C and D show trained networks; they come with the ablation.
 
@@ -97,9 +97,10 @@ for name, H in hessians.items():
         print(f"    {group:12} {value:10.3g}")
 
 # %% [markdown]
-# The modulus, which alone decides about memory, is tame in both. In the LRU $\theta = e^{\omega_\theta}$ leaves the angle's curvature as it was, times $\theta^2$. In S4
-# $\partial \lambda / \partial A = \Delta \lambda$ is small with $\Delta$, so A is tame whatever the angle; but $\partial \lambda / \partial \omega_\Delta \approx \lambda \ln \lambda$ turns the angle all the same.
-# The sharpness has moved from one group to another as the step shrank:
+# The modulus, which alone decides about memory, is tame in both. In the LRU $\theta = e^{\omega_\theta}$ leaves the angle's curvature as it
+# was, times $\theta^2$. In S4 $\partial \lambda / \partial A = \Delta \lambda$ is small with $\Delta$, so A is tame whatever the angle; but
+# $\partial \lambda / \partial \omega_\Delta \approx \lambda \ln \lambda$ turns the angle all the same. The sharpness has moved from one
+# group to another as the step shrank:
 
 # %% mystnb={"figure": {"caption": "Largest second derivative along a single parameter of each recurrent group of S4, against the step.", "name": "fig-09-step"}, "image": {"alt": "Log-log plot against the step from 0.001 to 1. The curvature along the raw step is flat near four million up to a step of 0.1 and falls a little towards 1; real and imaginary parts of A coincide, rise with slope two and stay a factor of five below it at a step of 1."}}
 steps = np.logspace(-3, 0, 10)
@@ -114,8 +115,9 @@ ax.legend();
 
 # %% [markdown]
 # ## Erratum 10: where S4 starts
-# The Hessian above is taken at the teacher's parameters in float64. For training, the code's default initialisation of S4 draws an angle between 0 and $2\pi$ and divides it by $\Delta$ *before* the
-# softplus, the raw parameter, but multiplies by $\Delta$ after it. Angles then start near 0; the text says $\Delta = 1$ and a start like the LRU's. Moduli between $.99$ and 1:
+# The Hessian above is taken at the teacher's parameters in float64. For training, the code's default initialisation of S4 draws an angle
+# between 0 and $2\pi$ and divides it by $\Delta$ *before* the softplus, the raw parameter, but multiplies by $\Delta$ after it. Angles then
+# start near 0; the text says $\Delta = 1$ and a start like the LRU's. Moduli between $.99$ and 1:
 
 # %%
 generator = torch.Generator().manual_seed(0)

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 10: when eigenvalues crowd together
 #
-# **You will see** the Hessian over ten eigenvalues lose its diagonal as their angles concentrate, with correlated inputs as the paper's code has
-# them and with uncorrelated inputs as its text says. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb).
-# **Time** under a minute on a CPU.
+# **You will see** the Hessian over ten eigenvalues lose its diagonal as their angles concentrate, with correlated inputs as the paper's
+# code has them and with uncorrelated inputs as its text says. **You need** [the Hessian at the
+# optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 #
 # Panel D shows trained networks; it comes with the ablation.
 
@@ -32,8 +32,8 @@ style.use()
 
 # %% [markdown]
 # ## The Hessian from its closed form
-# Ten eigenvalues with moduli between $\nu_0 = .99$ and $.995$ and angles uniform in $[-\theta_0, \theta_0]$; input and output weights complex normal. The
-# draws differ in the angles' scale $\theta_0$ alone.
+# Ten eigenvalues with moduli between $\nu_0 = .99$ and $.995$ and angles uniform in $[-\theta_0, \theta_0]$; input and output weights
+# complex normal. The draws differ in the angles' scale $\theta_0$ alone.
 
 # %%
 thetas = {r"\pi/100": np.pi / 100, r"\pi/10": np.pi / 10, r"\pi": np.pi}
@@ -66,12 +66,13 @@ for row, rho in zip(axes, [0.99, 0], strict=True):
 fig.colorbar(image, ax=axes, label="entry / largest entry");
 
 # %% [markdown]
-# A network with such a Hessian cannot be helped by one learning rate for each coordinate: that only rescales rows and columns. Concentrated angles mean units
-# that do nearly the same, and the loss knows only their sum.
+# A network with such a Hessian cannot be helped by one learning rate for each coordinate: that only rescales rows and columns. Concentrated
+# angles mean units that do nearly the same, and the loss knows only their sum.
 #
 # ## Erratum 7: correlated or uncorrelated?
-# Text and caption speak of uncorrelated inputs, the code uses $\rho = .99$. The loss of the diagonal does not depend on it. The growth of the largest eigenvalue
-# does: at $\rho = .99$ it comes from moving the eigenvalues towards 1, where correlated inputs add up, and not from their crowding. Twenty draws:
+# Text and caption speak of uncorrelated inputs, the code uses $\rho = .99$. The loss of the diagonal does not depend on it. The growth of
+# the largest eigenvalue does: at $\rho = .99$ it comes from moving the eigenvalues towards 1, where correlated inputs add up, and not from
+# their crowding. Twenty draws:
 
 # %%
 scales = np.pi * np.logspace(-2, 0, 9)
@@ -96,8 +97,8 @@ axes[0].legend();
 
 # %% [markdown]
 # ## The closed form against automatic differentiation
-# The same Hessian without any formula: the loss $\frac{1}{2}\mathrm{E}(y - y^*)^2$ is a quadratic form in the difference of two impulse responses, with the inputs'
-# autocorrelation as its matrix, and `torch.func.hessian` differentiates it through the recurrence.
+# The same Hessian without any formula: the loss $\frac{1}{2}\mathrm{E}(y - y^*)^2$ is a quadratic form in the difference of two impulse
+# responses, with the inputs' autocorrelation as its matrix, and `torch.func.hessian` differentiates it through the recurrence.
 
 # %%
 from rnnlib import DiagonalRNN

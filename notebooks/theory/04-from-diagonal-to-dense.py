@@ -6,8 +6,9 @@
 # %% [markdown]
 # # From diagonal to dense
 #
-# **You will see** why the sensitivity that a diagonal network keeps at one eigenvalue spreads over all entries of a dense recurrent matrix, with the formula and a count of the entries.
-# **You need** [the curse of memory](02-curse-of-memory.ipynb) and eigendecompositions. **Time** under a minute on a CPU.
+# **You will see** why the sensitivity that a diagonal network keeps at one eigenvalue spreads over all entries of a dense recurrent matrix,
+# with the formula and a count of the entries. **You need** [the curse of memory](02-curse-of-memory.ipynb) and eigendecompositions.
+# **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -27,25 +28,32 @@ T = 300
 
 # %% [markdown]
 # ## A dense network is a diagonal one, seen from elsewhere
-# Take $h_t = A h_{t-1} + B x_t$ and $y_t = C h_t$. If $A = V \Lambda V^{-1}$, then $V^{-1} h$ is the state of a diagonal network with input weights $b = V^{-1} B$ and output weights $c = C V$. What enters
-# the output is the impulse response
+# Take $h_t = A h_{t-1} + B x_t$ and $y_t = C h_t$. If $A = V \Lambda V^{-1}$, then $V^{-1} h$ is the state of a diagonal network with input
+# weights $b = V^{-1} B$ and output weights $c = C V$. What enters the output is the impulse response
 #
 # $$k_\tau = C A^\tau B = \sum_i c_i b_i \lambda_i^\tau .$$
 #
 # The outputs are the same, and so is everything that can be learned. What differs is which directions the parameters point in.
 #
 # ## What one entry of A does
-# A change $\mathrm{d}A$ acts at every step. Differentiate $A^\tau$ and go to the eigenbasis, where it is the full matrix $\mathrm{d}M = V^{-1} \mathrm{d}A \, V$:
+# A change $\mathrm{d}A$ acts at every step. Differentiate $A^\tau$ and go to the eigenbasis, where it is the full matrix
+# $\mathrm{d}M = V^{-1} \mathrm{d}A \, V$:
 #
-# $$\mathrm{d}k_\tau = \sum_{s=0}^{\tau-1} C A^s \, \mathrm{d}A \, A^{\tau-1-s} B = \sum_{i,j} c_i \, \mathrm{d}M_{ij} \, b_j \, D_{ij}(\tau), \qquad
-# D_{ij}(\tau) = \sum_{s=0}^{\tau-1} \lambda_i^s \lambda_j^{\tau-1-s} = \begin{cases} \tau \lambda_i^{\tau-1} & i = j \\ \dfrac{\lambda_i^\tau - \lambda_j^\tau}{\lambda_i - \lambda_j} & i \neq j . \end{cases}$$
+# $$\mathrm{d}k_\tau = \sum_{s=0}^{\tau-1} C A^s \, \mathrm{d}A \, A^{\tau-1-s} B
+# = \sum_{i,j} c_i \, \mathrm{d}M_{ij} \, b_j \, D_{ij}(\tau),$$
 #
-# Only $i = j$ carries the factor $\tau$ that makes long memories sensitive; for $i \neq j$ the response is a difference of two plain decays over the distance of the eigenvalues. In a diagonal network the factor $\tau$
-# belongs to the parameter $\lambda_i$ and to nothing else. In a dense one the entry $A_{pq}$ moves $M_{ii}$ by
+# $$D_{ij}(\tau) = \sum_{s=0}^{\tau-1} \lambda_i^s \lambda_j^{\tau-1-s}
+# = \begin{cases} \tau \lambda_i^{\tau-1} & i = j \\
+# \dfrac{\lambda_i^\tau - \lambda_j^\tau}{\lambda_i - \lambda_j} & i \neq j . \end{cases}$$
+#
+# Only $i = j$ carries the factor $\tau$ that makes long memories sensitive; for $i \neq j$ the response is a difference of two plain decays
+# over the distance of the eigenvalues. In a diagonal network the factor $\tau$ belongs to the parameter $\lambda_i$ and to nothing else. In
+# a dense one the entry $A_{pq}$ moves $M_{ii}$ by
 #
 # $$\frac{\partial M_{ii}}{\partial A_{pq}} = (V^{-1})_{ip} V_{qi} ,$$
 #
-# which is not zero for any $p, q$ in general. **Every entry of A carries a share of every eigenvalue's sensitivity.** The formula against automatic differentiation:
+# which is not zero for any $p, q$ in general. **Every entry of A carries a share of every eigenvalue's sensitivity.** The formula against
+# automatic differentiation:
 
 # %%
 system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
@@ -85,8 +93,9 @@ print(f"largest difference {difference:.1e} of {np.abs(formula).max():.1e}")
 
 # %% [markdown]
 # ## The sensitivity of each entry
-# For white inputs the second moment of $\partial y / \partial A_{pq}$ is $\sum_\tau (\partial k_\tau / \partial A_{pq})^2$. Left: the same four eigenvalues in the diagonal network, where the off-diagonal entries of
-# $\Lambda$ are no parameters (crosses). Right: all entries of A.
+# For white inputs the second moment of $\partial y / \partial A_{pq}$ is $\sum_\tau (\partial k_\tau / \partial A_{pq})^2$. Left: the same
+# four eigenvalues in the diagonal network, where the off-diagonal entries of $\Lambda$ are no parameters (crosses). Right: all entries of
+# A.
 
 # %% mystnb={"figure": {"caption": "Second moment of the output's sensitivity to each entry of the recurrent matrix, logarithmic colours. Left: diagonal, where off-diagonal entries do not exist. Right: dense. Same outputs.", "name": "fig-entries"}, "image": {"alt": "Two four by four grids. Left: only the four diagonal cells are filled, two dark and two brighter, the others are crossed out. Right: all sixteen cells are filled, most with values of a hundred thousand to a million."}}
 diagonal = np.full((4, 4), np.nan)
@@ -103,7 +112,8 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 
 # %% [markdown]
 # ## How far it spreads
-# The sharpest direction of a Hessian is its top eigenvector; its participation ratio $(\sum_p v_p^2)^2 / \sum_p v_p^4$ counts the parameters it involves. Over the recurrent parameters alone, for systems of growing size:
+# The sharpest direction of a Hessian is its top eigenvector; its participation ratio $(\sum_p v_p^2)^2 / \sum_p v_p^4$ counts the
+# parameters it involves. Over the recurrent parameters alone, for systems of growing size:
 
 # %% mystnb={"figure": {"caption": "Participation ratio of the top eigenvector over the recurrent parameters, median and range of 10 random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, nearly in proportion to the square of the size; that of the diagonal network stays at 2 to 3."}}
 def top_direction(J):
@@ -137,17 +147,21 @@ ax.set(xlabel="units $n$", ylabel="participation ratio", xticks=sizes, xticklabe
 ax.legend();
 
 # %% [markdown]
-# A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$. Its sharpest direction involves about a fifth of them. Making the steps along that direction small
-# means making most steps small, and [why that matters to Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
+# A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$. Its sharpest direction involves about a
+# fifth of them. Making the steps along that direction small means making most steps small, and [why that matters to
+# Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
 #
 # ## Exercise
-# Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second moments is $\sum_{ij} |c_i b_j|^2 \sum_\tau |D_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis redistributes
-# sensitivity among entries and neither creates nor destroys any.
+# Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second moments is
+# $\sum_{ij} |c_i b_j|^2 \sum_\tau |D_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis redistributes sensitivity among entries
+# and neither creates nor destroys any.
 #
 # <details>
 # <summary>Solution</summary>
 #
-# For orthogonal $V$ the map $\mathrm{d}A \mapsto \mathrm{d}M = V^\top \mathrm{d}A V$ is orthogonal too, on matrices with the Frobenius inner product. The gradient of $k_\tau$ with respect to $M$ has the entries $c_i b_j D_{ij}(\tau)$, and an
-# orthogonal map keeps its squared norm, so $\sum_{pq} (\partial k_\tau / \partial A_{pq})^2 = \sum_{ij} |c_i b_j D_{ij}(\tau)|^2$. Sum over $\tau$. For other matrices the condition number of $V$ sets how much the sum can change.
+# For orthogonal $V$ the map $\mathrm{d}A \mapsto \mathrm{d}M = V^\top \mathrm{d}A V$ is orthogonal too, on matrices with the Frobenius
+# inner product. The gradient of $k_\tau$ with respect to $M$ has the entries $c_i b_j D_{ij}(\tau)$, and an orthogonal map keeps its
+# squared norm, so $\sum_{pq} (\partial k_\tau / \partial A_{pq})^2 = \sum_{ij} |c_i b_j D_{ij}(\tau)|^2$. Sum over $\tau$. For other
+# matrices the condition number of $V$ sets how much the sum can change.
 #
 # </details>

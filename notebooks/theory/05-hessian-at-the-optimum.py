@@ -6,8 +6,9 @@
 # %% [markdown]
 # # The Hessian at the optimum
 #
-# **You will see** the curvature of a diagonal network's loss in closed form, checked twice, why conjugate eigenvalues couple and others hardly do, and why the rank is $2n + 1$ whatever the parametrisation.
-# **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** the curvature of a diagonal network's loss in closed form, checked twice, why conjugate eigenvalues couple and others
+# hardly do, and why the rank is $2n + 1$ whatever the parametrisation. **You need** [the curse of memory](02-curse-of-memory.ipynb).
+# **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -26,12 +27,15 @@ style.use()
 
 # %% [markdown]
 # ## At the optimum only first derivatives count
-# Let the student stand at the teacher's parameters, $L = \frac12 \mathrm{E}(y - y^*)^2$. Second derivatives of the output come with the factor $y - y^*$, which is zero, so
+# Let the student stand at the teacher's parameters, $L = \frac12 \mathrm{E}(y - y^*)^2$. Second derivatives of the output come with the
+# factor $y - y^*$, which is zero, so
 #
 # $$\frac{\partial^2 L}{\partial p \, \partial q} = \mathrm{E}\Big[\frac{\partial y}{\partial p} \frac{\partial y}{\partial q}\Big] .$$
 #
-# The Hessian is the matrix of second moments of sensitivities. For the diagonal network $y = \mathrm{Re} \sum_i c_i h_i$ with $h_i$ driven by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its
-# eigenvalue. Then $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(k_i s_i)$ and $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(k_i s_i)$. Products of real and imaginary parts follow from
+# The Hessian is the matrix of second moments of sensitivities. For the diagonal network $y = \mathrm{Re} \sum_i c_i h_i$ with $h_i$ driven
+# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. Then
+# $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(k_i s_i)$ and
+# $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(k_i s_i)$. Products of real and imaginary parts follow from
 # $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$. With
 #
 # $$A_{ij} = k_i k_j \, S(\lambda_i, \lambda_j), \qquad B_{ij} = k_i \bar k_j \, S(\lambda_i, \bar\lambda_j),$$
@@ -41,8 +45,9 @@ style.use()
 # $$\frac12 \begin{pmatrix} \mathrm{Re}(A+B) & \mathrm{Im}(B-A) \\ -\mathrm{Im}(A+B) & \mathrm{Re}(B-A) \end{pmatrix}_{ij} .$$
 #
 # ## Three ways to the same numbers
-# Closed form; automatic differentiation of the loss through the recurrence, over a window so long that nothing is cut off; and a simulation that runs units on noise and averages products of their sensitivities: 64 sequences of 8,000 steps
-# after a burn-in of 400, all moduli below .9. The first two agree to rounding, the third to its sampling error.
+# Closed form; automatic differentiation of the loss through the recurrence, over a window so long that nothing is cut off; and a simulation
+# that runs units on noise and averages products of their sensitivities: 64 sequences of 8,000 steps after a burn-in of 400, all moduli
+# below .9. The first two agree to rounding, the third to its sampling error.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -86,8 +91,9 @@ for rho in [0.0, 0.9]:
 
 # %% [markdown]
 # ## Who couples with whom
-# For white inputs $S(a, b) = (1 + ab) / (1 - ab)^3$. It is large where $ab \approx 1$. In $B_{ij}$ that is $\lambda_i \approx \lambda_j$, in $A_{ij}$ it is $\lambda_i \approx \bar\lambda_j$: units couple if they have nearly the same eigenvalue or nearly conjugate
-# ones. With equal moduli and angles that differ by $\delta$ the strength relative to a unit with itself is
+# For white inputs $S(a, b) = (1 + ab) / (1 - ab)^3$. It is large where $ab \approx 1$. In $B_{ij}$ that is $\lambda_i \approx \lambda_j$,
+# in $A_{ij}$ it is $\lambda_i \approx \bar\lambda_j$: units couple if they have nearly the same eigenvalue or nearly conjugate ones. With
+# equal moduli and angles that differ by $\delta$ the strength relative to a unit with itself is
 #
 # $$\frac{|S(\lambda e^{i\delta}, \bar\lambda)|}{S(\lambda, \bar\lambda)} \approx \Big(1 + \frac{\delta^2}{(1 - |\lambda|^2)^2}\Big)^{-3/2},$$
 #
@@ -108,11 +114,13 @@ axes[1].set(xlabel=r"mismatch $\delta$ (radians)", xscale="log")
 axes[1].legend(title=r"$|\lambda|$");
 
 # %% [markdown]
-# [Figure 8](../figures/fig08.ipynb) maps $S$ over the disc, also for correlated inputs; [Figure 10](../figures/fig10.ipynb) shows what happens when angles crowd.
+# [Figure 8](../figures/fig08.ipynb) maps $S$ over the disc, also for correlated inputs; [Figure 10](../figures/fig10.ipynb) shows what
+# happens when angles crowd.
 #
 # ## A conjugate pair shares its curvature
-# A real system has its eigenvalues in conjugate pairs, $\lambda_2 = \bar\lambda_1$ and $k_2 = \bar k_1$. Then $A_{12} = B_{11}$: the pair is coupled as strongly as a unit with itself. Moving $\mathrm{Re} \lambda_1$ up and $\mathrm{Re} \lambda_2$ down by the same amount
-# does not change the output at all. One pair, four parameters, rank two:
+# A real system has its eigenvalues in conjugate pairs, $\lambda_2 = \bar\lambda_1$ and $k_2 = \bar k_1$. Then $A_{12} = B_{11}$: the pair
+# is coupled as strongly as a unit with itself. Moving $\mathrm{Re} \lambda_1$ up and $\mathrm{Re} \lambda_2$ down by the same amount does
+# not change the output at all. One pair, four parameters, rank two:
 
 # %%
 pair = 0.95 * np.exp(0.4j * np.array([1, -1]))
@@ -123,15 +131,19 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 
 # %% [markdown]
 # ## The rank law
-# **Claim.** The Hessian of a system of order $n$ with one input and one output at the optimum has exactly $2n + 1$ non-zero eigenvalues, if the system is minimal and its eigenvalues are distinct, in every parametrisation that can move
-# all of eigenvalues, weights and skip.
+# **Claim.** The Hessian of a system of order $n$ with one input and one output at the optimum has exactly $2n + 1$ non-zero eigenvalues, if
+# the system is minimal and its eigenvalues are distinct, in every parametrisation that can move all of eigenvalues, weights and skip.
 #
 # **Why.** Outputs depend on the parameters through the impulse response alone. Close to the optimum these responses are
 #
-# $$k_\tau = D\,[\tau = 0] + \sum_{i=1}^n w_i \lambda_i^\tau, \qquad \mathrm{d}k_\tau = \mathrm{d}D\,[\tau=0] + \sum_i \big(\mathrm{d}w_i \, \lambda_i^\tau + w_i \, \mathrm{d}\lambda_i \, \tau \lambda_i^{\tau-1}\big),$$
+# $$k_\tau = D\,[\tau = 0] + \sum_{i=1}^n w_i \lambda_i^\tau,$$
 #
-# with the products $w_i$ of input and output weights. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W$ positive, so its rank is that of the map $J$ from parameters to $\mathrm{d}k$,
-# and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
+# $$\mathrm{d}k_\tau = \mathrm{d}D\,[\tau=0] + \sum_i \big(\mathrm{d}w_i \, \lambda_i^\tau + w_i \, \mathrm{d}\lambda_i \, \tau \lambda_i^{\tau-1}\big),$$
+#
+# with the products $w_i$ of input and output weights. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are
+# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W$ positive, so its rank is that of the
+# map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
+# one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%
 ways = [realizations.as_dense, realizations.as_diagonal, realizations.as_lru, realizations.as_s4]
@@ -149,12 +161,14 @@ for pairs in [1, 2, 3]:
 
 # %% [markdown]
 # ## Exercise
-# What is the rank if the student has one complex unit more than it needs, with output weight zero? And if its input weight is zero too? Decide first, then try it: `curvature.rank` takes any layer in float64.
+# What is the rank if the student has one complex unit more than it needs, with output weight zero? And if its input weight is zero too?
+# Decide first, then try it: `curvature.rank` takes any layer in float64.
 #
 # <details>
 # <summary>Solution</summary>
 #
-# With $c_{n+1} = 0$ the eigenvalue of the spare unit does not matter to first order, so $\tau \lambda_{n+1}^{\tau - 1}$ drops out. But $c_{n+1}$ can grow, and real and imaginary part of $\lambda_{n+1}^\tau$ join the directions: rank $2n + 3$. If the input weight is zero too, the product $w_{n+1}$ moves
-# at second order only, and the rank falls back to $2n + 1$.
+# With $c_{n+1} = 0$ the eigenvalue of the spare unit does not matter to first order, so $\tau \lambda_{n+1}^{\tau - 1}$ drops out. But
+# $c_{n+1}$ can grow, and real and imaginary part of $\lambda_{n+1}^\tau$ join the directions: rank $2n + 3$. If the input weight is zero
+# too, the product $w_{n+1}$ moves at second order only, and the rank falls back to $2n + 1$.
 #
 # </details>

@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Adam likes diagonal networks
 #
-# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else, on a picture with two parameters and then on the Hessians of real networks.
-# **You need** [the Hessian at the optimum](05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
+# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else, on a picture with two parameters
+# and then on the Hessians of real networks. **You need** [the Hessian at the optimum](05-hessian-at-the-optimum.ipynb). **Time** under a
+# minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -26,13 +27,15 @@ style.use()
 
 # %% [markdown]
 # ## Two parameters, two curvatures
-# A quadratic bowl $L = \frac12 \delta^\top H \delta$ with curvatures 10,000 and 1. Gradient descent must keep its rate below $2 / 10{,}000$ for the steep direction and crawls along the flat one. Adam divides each parameter's step by the typical size
-# of that parameter's gradient,
+# A quadratic bowl $L = \frac12 \delta^\top H \delta$ with curvatures 10,000 and 1. Gradient descent must keep its rate below $2 / 10{,}000$
+# for the steep direction and crawls along the flat one. Adam divides each parameter's step by the typical size of that parameter's
+# gradient,
 #
 # $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad \hat v_p \approx \text{recent mean of } g_p^2 .$$
 #
-# If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss
-# in both directions.
+# If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters
+# see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss in both
+# directions.
 
 
 # %%
@@ -104,8 +107,10 @@ axes[2].legend();
 # Gradient descent does not know where the axes are. Adam does, and is worth having where sharp directions are axes.
 #
 # ## The real Hessians
-# What can one step size for each parameter do at best? Rescale every parameter by $\sqrt{H_{pp}}$, so that all have curvature 1, and look at what is left: the ratio of the largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$. That ratio,
-# and not the one of $H$ itself, is what limits an optimiser with a good rate for each parameter. Ten systems of [Figure 4](../figures/fig04.ipynb), each in four parametrisations:
+# What can one step size for each parameter do at best? Rescale every parameter by $\sqrt{H_{pp}}$, so that all have curvature 1, and look
+# at what is left: the ratio of the largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$. That ratio, and not the
+# one of $H$ itself, is what limits an optimiser with a good rate for each parameter. Ten systems of [Figure 4](../figures/fig04.ipynb),
+# each in four parametrisations:
 
 # %%
 T = 300
@@ -146,11 +151,13 @@ for ax, title in zip(axes, ["Hessian", "after rescaling each parameter"], strict
 axes[0].set_ylabel("largest / smallest eigenvalue");
 
 # %% [markdown]
-# All four landscapes are badly conditioned, the diagonal ones no less than the dense one in some draws. The difference is what rescaling leaves. In the diagonal networks sharpness lies along axes, and dividing it out leaves a factor of ten or so, except for a draw in which the two pairs come close and
-# [couple](05-hessian-at-the-optimum.ipynb). In the dense one more of it stays, in every draw but that one.
+# All four landscapes are badly conditioned, the diagonal ones no less than the dense one in some draws. The difference is what rescaling
+# leaves. In the diagonal networks sharpness lies along axes, and dividing it out leaves a factor of ten or so, except for a draw in which
+# the two pairs come close and [couple](05-hessian-at-the-optimum.ipynb). In the dense one more of it stays, in every draw but that one.
 #
 # ## Adam on these bowls
-# The quadratic model of the loss around the optimum, $\frac12 \delta^\top H \delta$, for the first system. Adam from 32 random starts of size $.01$ in each parameter, and for each parametrisation the best of five rates.
+# The quadratic model of the loss around the optimum, $\frac12 \delta^\top H \delta$, for the first system. Adam from 32 random starts of
+# size $.01$ in each parameter, and for each parametrisation the best of five rates.
 
 # %% mystnb={"figure": {"caption": "Loss of Adam on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve needs 2000 to reach a ten-billionth."}}
 def adam_losses(H, rates, steps=2000, starts=32):
@@ -178,14 +185,18 @@ ax.set(xlabel="step", ylabel="loss / first loss", ylim=(1e-12, 2))
 ax.legend();
 
 # %% [markdown]
-# Near the optimum the model is exact. Away from it, in training, the same mechanism shows as Adam's effective learning rates: small for all entries of a dense matrix, large for most parameters of a diagonal one ([Figure 4](../figures/fig04.ipynb), panels C and D, with the ablation).
+# Near the optimum the model is exact. Away from it, in training, the same mechanism shows as Adam's effective learning rates: small for all
+# entries of a dense matrix, large for most parameters of a diagonal one ([Figure 4](../figures/fig04.ipynb), panels C and D, with the
+# ablation).
 #
 # ## Exercise
-# Turn the bowl by 45 degrees and run Adam in the rotated coordinates $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps does it need? What does this say about reparametrising a dense recurrent matrix?
+# Turn the bowl by 45 degrees and run Adam in the rotated coordinates $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps
+# does it need? What does this say about reparametrising a dense recurrent matrix?
 #
 # <details>
 # <summary>Solution</summary>
 #
-# As many as at 0 degrees: in these coordinates the bowl is the aligned one. A dense matrix parametrised by its eigendecomposition *is* a diagonal network. The architecture did not make the problem easier, the coordinates did.
+# As many as at 0 degrees: in these coordinates the bowl is the aligned one. A dense matrix parametrised by its eigendecomposition *is* a
+# diagonal network. The architecture did not make the problem easier, the coordinates did.
 #
 # </details>
