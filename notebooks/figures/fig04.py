@@ -75,10 +75,9 @@ labels = {
 }  # fmt: skip
 
 
-def show(axes, H, title):
+def show(axes, H, title, largest):
     """Hessian, top eigenvectors and spectrum, in three axes one below the other."""
     matrix, vectors, spectrum = axes
-    largest = H.matrix.abs().max()
     first = matrix.imshow(H.matrix, cmap="PuOr", norm=SymLogNorm(1, vmin=-largest, vmax=largest))
     second = vectors.imshow(H.eigenvectors[:, :10].T, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     spectrum.semilogy(range(1, 12), H.eigenvalues[:11].clamp(min=1e-9), "o", ms=4, color="0.25")
@@ -101,8 +100,9 @@ def show(axes, H, title):
 
 # %% mystnb={"figure": {"caption": "A: dense RNN. B: complex diagonal RNN. From above: Hessian at the optimum over all 25 parameters, its ten top eigenvectors (the tenth is arbitrary), its spectrum. The spectrum breaks off after nine eigenvalues; the rest is rounding.", "name": "fig-04"}, "image": {"alt": "Two columns. The dense RNN's Hessian is filled in the whole block of A, and each of its top eigenvectors has entries across that block. The diagonal RNN's Hessian is large in a few entries of the eigenvalues' block near its diagonals, and its top eigenvectors have four entries or so. Both spectra fall over six decades and drop by eight more after the ninth eigenvalue."}}
 fig, axes = plt.subplots(3, 2, figsize=(8, 8), height_ratios=[3, 1.1, 1.1], layout="constrained")
-show(axes[:, 0], exact["dense"], "A: dense")
-images = show(axes[:, 1], exact["diagonal"], "B: complex diagonal")
+largest = max(H.matrix.abs().max() for H in exact.values())
+show(axes[:, 0], exact["dense"], "A: dense", largest)
+images = show(axes[:, 1], exact["diagonal"], "B: complex diagonal", largest)
 fig.colorbar(images[0], ax=axes[0], label="entry of the Hessian", shrink=0.8)
 fig.colorbar(images[1], ax=axes[1], label="entry of the eigenvector");
 

@@ -55,10 +55,9 @@ labels = {
 }  # fmt: skip
 
 
-def show(axes, H, title):
+def show(axes, H, title, largest):
     """Hessian, top eigenvectors and spectrum, in three axes one below the other."""
     matrix, vectors, spectrum = axes
-    largest = H.matrix.abs().max()
     first = matrix.imshow(H.matrix, cmap="PuOr", norm=SymLogNorm(1, vmin=-largest, vmax=largest))
     second = vectors.imshow(H.eigenvectors[:, :10].T, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
     spectrum.semilogy(range(1, 12), H.eigenvalues[:11].clamp(min=1e-9), "o", ms=4, color="0.25")
@@ -81,8 +80,9 @@ def show(axes, H, title):
 
 # %% mystnb={"figure": {"caption": "A: LRU. B: diagonal S4 with $\\Delta = .01$. From above: Hessian at the optimum over all 29 parameters, its ten top eigenvectors (the tenth is arbitrary), its spectrum. Symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two columns. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
 fig, axes = plt.subplots(3, 2, figsize=(8, 8), height_ratios=[3, 1.1, 1.1], layout="constrained")
+largest = max(H.matrix.abs().max() for H in hessians.values())
 for column, (name, H) in zip(axes.T, hessians.items(), strict=True):
-    images = show(column, H, name)
+    images = show(column, H, name, largest)
 fig.colorbar(images[0], ax=axes[0], label="entry of the Hessian", shrink=0.8)
 fig.colorbar(images[1], ax=axes[1], label="entry of the eigenvector");
 
