@@ -4,6 +4,7 @@ Run it as ``python examples/own_sweep.py``; it shows progress, goes on where it 
 """
 
 import torch
+
 from rnnlib import experiments, linear_scan
 from rnnlib.training import Protocol
 

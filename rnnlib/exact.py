@@ -114,7 +114,7 @@ class _DiagonalResponse(torch.autograd.Function):
     r"""Forward: :math:`k_{aj} = \mathrm{Re} \sum_i (w_i \lambda_i^a)(\lambda_i^{mj})` at lag a + mj, one real product.
 
     Backward, with g the gradient of k: that of w is :math:`\overline{\sum_\tau g_\tau \lambda^\tau}`, that of
-    :math:`\lambda` is :math:`\overline{w \sum_\tau (\tau+1) g_{\tau+1} \lambda^\tau}`; both sums by the same two levels.
+    :math:`\lambda` is :math:`\overline{w \sum_\tau (\tau+1) g_{\tau+1} \lambda^\tau}`; both sums in two levels too.
     """
 
     @staticmethod
@@ -153,9 +153,7 @@ def _powers(z: Complex[Tensor, "M N"], count: int) -> tuple[Complex[Tensor, "M c
     return powers, z
 
 
-def diagonal_response(
-    lam: Complex[Tensor, "M N"], w: Complex[Tensor, "M N"], length: int
-) -> Float[Tensor, "M T"]:
+def diagonal_response(lam: Complex[Tensor, "M N"], w: Complex[Tensor, "M N"], length: int) -> Float[Tensor, "M T"]:
     r"""Impulse responses :math:`k_\tau = \mathrm{Re} \sum_i w_i \lambda_i^\tau` of diagonal students.
 
     Args:

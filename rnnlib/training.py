@@ -2,9 +2,8 @@ r"""Training many students in lockstep on the same minibatches: Adam with a rate
 
 Students of one kind are stacked into tiles that fit a core's cache. At each step the inputs of a data seed are drawn
 once, their Gram matrix is formed once, and every tile takes an Adam step on the exact minibatch loss
-(:mod:`rnnlib.exact`). No operation mixes members, so a member's trajectory does not depend on who trains beside it. On
-a CPU with :func:`one_thread`, which the experiments use, this holds bit for bit; with several threads or on a GPU, up to
-rounding.
+(:mod:`rnnlib.exact`). No operation mixes members, so a member's trajectory does not depend on who trains beside it: bit
+for bit on a CPU with :func:`one_thread`, which the experiments use; up to rounding with several threads or on a GPU.
 """
 
 from __future__ import annotations
@@ -311,14 +310,9 @@ class Ensemble:
             if alive.all():
                 self.tiles += tiles
                 continue
-            rows = [tile.tensors() for tile in tiles]
+            rows = [{name: value[: len(tile.indices)] for name, value in tile.tensors().items()} for tile in tiles]
             kept = torch.from_numpy(np.flatnonzero(alive)).to(self.device)
-            everything = {
-                name: torch.cat([tensors[name][: len(tile.indices)] for tile, tensors in zip(tiles, rows, strict=True)])[
-                    kept
-                ]
-                for name in rows[0]
-            }
+            everything = {name: torch.cat([tensors[name] for tensors in rows])[kept] for name in rows[0]}
             start = 0
             for tile in self._tiles([index for index, is_alive in zip(indices, alive, strict=True) if is_alive]):
                 tile.fill({name: value[start : start + len(tile.indices)] for name, value in everything.items()})
@@ -333,11 +327,10 @@ class Ensemble:
         """
         if self.done < self.protocol.steps:
             raise RuntimeError(f"{self.protocol.steps - self.done} of {self.protocol.steps} steps are left")
-        zero = [self.zero_losses[member.seed][place] for member, place in zip(self.members, self.target_of, strict=True)]
+        places = zip(self.members, self.target_of, strict=True)
+        zero = [self.zero_losses[member.seed][place] for member, place in places]
         diverged = np.isnan(self.curve[:, -1])
-        return Summary(
-            self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve
-        )
+        return Summary(self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve)
 
     def effective_rates(self) -> dict[int, dict[str, np.ndarray]]:
         """Effective rates of each parameter after the last step ``(2, size)``, as in ``Summary.rates``.
@@ -355,9 +348,7 @@ class Ensemble:
     def trained(self) -> dict[int, dict[str, Tensor]]:
         """The parameters now, by member (those that did not diverge) and name."""
         return {
-            index: {
-                name: value.detach()[row].clone() for name, value in zip(tile.names, tile.parameters, strict=True)
-            }
+            index: {name: value.detach()[row].clone() for name, value in zip(tile.names, tile.parameters, strict=True)}
             for tile in self.tiles
             for row, index in enumerate(tile.indices)
         }
@@ -387,7 +378,8 @@ class Ensemble:
             tiles = []
             while (place := len(tiles)) < sum(name.endswith("/members") for name in arrays):
                 tile = _Tile(arrays[f"{place}/members"].tolist(), self.members, self.protocol, self.device)
-                tile.fill({name: torch.from_numpy(arrays[f"{place}/{name}"]).to(self.device) for name in tile.tensors()})
+                rows = {name: torch.from_numpy(arrays[f"{place}/{name}"]) for name in tile.tensors()}
+                tile.fill({name: value.to(self.device) for name, value in rows.items()})
                 tiles.append(tile)
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
             message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"

@@ -1,7 +1,7 @@
 """The trained experiments: what they are, running them, and their stored results.
 
-``run("fig03b", scale="book")`` trains; ``load("fig03b")`` reads the stored result at the paper's scale. An experiment of
-your own is an :class:`Experiment` with cells that name registered students; pass it where a name is expected.
+``run("fig03b", scale="book")`` trains; ``load("fig03b")`` reads the stored result at the paper's scale. An experiment
+of your own is an :class:`Experiment` with cells that name registered students; pass it where a name is expected.
 """
 
 from __future__ import annotations

@@ -134,7 +134,8 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         count = min(parts, len(seeds))
         for part in range(count):
             mine = set(seeds[part::count])
-            kept = sorted((run for run in runs if run.seed in mine), key=lambda run: (run.student, run.heads, run.width))
+            kept = [run for run in runs if run.seed in mine]
+            kept.sort(key=lambda run: (run.student, run.heads, run.width))
             blocks.append(Block(tuple(kept), protocol, details, device))
     return sorted(blocks, key=lambda block: -len(block.runs) * block.protocol.steps)
 
@@ -193,9 +194,7 @@ def run_all(
         elif workers == 1:
             finished = []
             for index, block in enumerate(blocks):
-                finished.append(
-                    block.train(work, lambda steps, index=index: report(index, steps), checkpoint_seconds)
-                )
+                finished.append(block.train(work, lambda steps, index=index: report(index, steps), checkpoint_seconds))
         else:
             finished = _in_processes(blocks, workers, work, report, checkpoint_seconds)
     origin = _origin(device, dask or workers) | {
@@ -227,19 +226,19 @@ def _tables(experiment: Experiment, found: list[tuple[dict[str, np.ndarray], int
     settings = [tuple(getattr(run, column) for column in _COLUMNS) for run in runs]
     rows = []
     for setting, (arrays, index) in zip(settings, found, strict=True):
-        loss, diverged = float(arrays["loss"][index]), bool(arrays["diverged"][index])
-        rows.append((*setting, repr(loss) if math.isfinite(loss) else "", repr(float(arrays["zero_loss"][index])), diverged))
+        loss, zero_loss = float(arrays["loss"][index]), float(arrays["zero_loss"][index])
+        rows.append(
+            (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
+        )
     tables = {"runs": ([*_COLUMNS, "loss", "zero_loss", "diverged"], rows)}
     if experiment.details == "curves":
-        report = experiment.protocol.report
-        tables["curves"] = (
-            ["student", "heads", "rate", "seed", "step", "loss", "effective", "effective_plain", "negative"],
-            [
-                (run.student, run.heads, run.rate, run.seed, (epoch + 1) * report, *(f"{v:.6g}" for v in (loss, *rates)))
-                for run, (arrays, index) in zip(runs, found, strict=True)
-                for epoch, (loss, rates) in enumerate(zip(arrays["curve"][index], arrays["rates"][index], strict=True))
-            ],
-        )
+        report, curves = experiment.protocol.report, []
+        for run, (arrays, index) in zip(runs, found, strict=True):
+            for epoch, (loss, rates) in enumerate(zip(arrays["curve"][index], arrays["rates"][index], strict=True)):
+                numbers = (f"{number:.6g}" for number in (loss, *rates))
+                curves.append((run.student, run.heads, run.rate, run.seed, (epoch + 1) * report, *numbers))
+        columns = ["student", "heads", "rate", "seed", "step", "loss", "effective", "effective_plain", "negative"]
+        tables["curves"] = (columns, curves)
     if experiment.details == "parameters":  # of the first seed: a dot a parameter
         tables["parameters"] = (
             ["student", "start", "seed", "parameter", "index", "effective", "effective_plain"],
@@ -338,8 +337,10 @@ def _in_processes(
 def _through_dask(
     blocks: Sequence[Block], address: str, folder: Path, report: Callable[[int, int], None]
 ) -> list[dict[str, np.ndarray]]:
-    """Blocks on the workers of a Dask cluster; finished ones are kept on this machine. Dask moves the blocks of a worker
-    that dies to another, which trains them from the start, to the same numbers."""
+    """Blocks on the workers of a Dask cluster; finished ones are kept on this machine.
+
+    Dask moves the blocks of a worker that dies to another, which trains them from the start, to the same numbers.
+    """
     from distributed import Client, as_completed
 
     results: dict[int, dict[str, np.ndarray]] = {}
@@ -350,10 +351,10 @@ def _through_dask(
                 results[index] = block.train(folder)
             else:
                 futures[client.submit(block.train, None, pure=False)] = index
-        for future in as_completed(futures):
+        for future in as_completed(list(futures), loop=client.loop):
             index = futures[future]
-            results[index] = future.result()
-            _written(folder / f"{blocks[index].key}.npz", lambda path, arrays=results[index]: write_arrays(path, arrays))
+            arrays = results[index] = future.result()
+            _written(folder / f"{blocks[index].key}.npz", lambda path, arrays=arrays: write_arrays(path, arrays))
             report(index, blocks[index].protocol.steps)
     return [results[index] for index in range(len(blocks))]
 
@@ -390,7 +391,8 @@ def _commit() -> str:
     package = Path(__file__).resolve().parent.parent
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=package, capture_output=True, text=True, check=True).stdout.strip()
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=package, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", "*.py", "teachers.csv") else "")

@@ -162,7 +162,9 @@ def read(experiment: Experiment, folder: Path, command: str, table: str = "runs"
         rows = text.count(b"\n") - 1
         how = f"{rows} of {expected['rows']} rows are there" if rows != expected["rows"] else "a number was changed"
         raise ResultError(f"{path} is damaged: it does not match its checksum ({how}). {again}")
-    frame = pd.read_csv(io.BytesIO(text), float_precision="round_trip")
+    frame = pd.read_csv(io.BytesIO(text), dtype={"loss": str, "zero_loss": str})
+    for column in {"loss", "zero_loss"} & set(frame.columns):
+        frame[column] = frame[column].astype(float)  # to the last digit, which pandas 2's own parser may miss
     if table == "runs":
         _check_runs(frame, experiment, path, again)
     frame.attrs["origin"] = {key: value for key, value in found.items() if key != "definition"}

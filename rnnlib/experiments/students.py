@@ -66,5 +66,3 @@ def register(name: str, make: Maker) -> None:
     if name in STUDENTS and STUDENTS[name] is not make:
         raise ValueError(f"there already is a student {name!r}")
     STUDENTS[name] = make
-
-
