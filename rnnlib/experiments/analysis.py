@@ -1,15 +1,20 @@
-"""From rows of runs to points of a figure: which base rate, and how sure the mean is."""
+"""From rows of runs to points of a figure: which base rate, how sure the mean is, what was run, when and where."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .students import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+    from .definition import Experiment
 
 
 def best(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -103,4 +108,55 @@ def protocol_table(frame: pd.DataFrame) -> pd.DataFrame:
             runs=("seed", "size"),
         )
         .reset_index()
+    )
+
+
+def settings(*experiments: Experiment) -> pd.DataFrame:
+    """Tables 1 to 3 of the paper, from the definitions that ran.
+
+    Returns:
+        A row a kind of student: its name, smallest modulus at the start, units, heads, parameters, the teachers' nu_0
+        and theta_0 / pi, base rates, seeds and runs.
+    """
+    import pandas as pd
+
+    def listed(values: Sequence[float]) -> str:
+        return ", ".join(f"{value:g}" for value in values)
+
+    rows = []
+    for experiment in experiments:
+        for cell in experiment.cells:
+            runs = dataclasses.replace(experiment, cells=(cell,)).runs()
+            count = sum(parameter.numel() for parameter in runs[0].member(1).layer.parameters())
+            rows.append(
+                {
+                    "student": LABELS.get(cell.student, cell.student),
+                    "starts from": "ν₀" if cell.start is None else f"{cell.start:g}",
+                    "units": cell.width,
+                    "heads": listed(cell.heads),
+                    "parameters": count,
+                    "ν₀": listed(cell.nu0),
+                    "θ₀ / π": listed(cell.theta0),
+                    "base rates": listed(cell.rates),
+                    "seeds": len(experiment.seeds),
+                    "runs": len(runs),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def provenance(frame: pd.DataFrame) -> str:
+    """Where the numbers of a stored result come from, as a few lines.
+
+    Args:
+        frame: what :func:`rnnlib.experiments.load` returned.
+    """
+    origin = frame.attrs["origin"]
+    together = [name for name in origin["run together"] if name != origin["name"]]
+    others = f", together with {', '.join(together)}" if together else ""
+    minutes = origin["seconds, this command"] / 60
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
+    return (
+        f"{origin['name']}: computed {origin['date'][:10]} in {minutes:.0f} minutes{others}\n"
+        f"on {origin['device']}; processes: {origin['processes']}; {versions}; commit {origin['commit'][:10]}"
     )
