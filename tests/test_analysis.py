@@ -73,10 +73,11 @@ def test_settings_count_runs_and_parameters():
     long = "0.99"
     assert table["runs"].sum() == sum(len(experiments.get(name).runs()) for name in ("fig03a", "fig03b"))
     # the counts that Figure 3 of the paper gives
-    counts = {"block diagonal": 257, "more neurons": 513, "complex numbers": 385, "LRU": 449}
+    counts = {"block diagonal": "257", "more neurons": "513", "complex numbers": "385", "LRU": "449"}
     assert {name: table.loc[(name, long), "parameters"] for name in counts} == counts
-    assert table.loc[("gamma norm. (authors' start)", long), "parameters"] == 449
-    assert table.loc[("RNN", "0.36, 0.68, 0.84, 0.92, 0.96, 0.98, 0.99"), "parameters"] == 4225
+    assert table.loc[("gamma norm. (authors' start)", long), "parameters"] == "449"
+    assert table.loc[("RNN", "0.36, 0.68, 0.84, 0.92, 0.96, 0.98, 0.99"), "parameters"] == "4225"
+    assert settings(experiments.get("fig11"))["parameters"].item() == "4225, 2177, 1153, 641, 385, 257"
 
 
 def test_provenance_says_when_where_and_with_what():

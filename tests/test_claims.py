@@ -11,6 +11,11 @@ CONTRADICTED = {
     "The spectra are almost the same",
     "So is the closed form as printed (erratum 1)",
     "For uncorrelated inputs, as the text has it, concentration also raises the top eigenvalue (erratum 7)",
+    "A: at long memory it is orders of magnitude worse",
+    "B: it is the largest drop from one bar to the next",
+    "B: the five other bars are within a small factor of each other",
+    "A: the loss breaks down once blocks are 4x4 or smaller",
+    "A: the break is the largest fall from one number of heads to its double",
 }
 
 

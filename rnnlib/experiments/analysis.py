@@ -127,14 +127,15 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
     for experiment in experiments:
         for cell in experiment.cells:
             runs = dataclasses.replace(experiment, cells=(cell,)).runs()
-            count = sum(parameter.numel() for parameter in runs[0].member(1).layer.parameters())
+            first = {run.heads: run.member(1).layer for run in runs if run.seed == experiment.seeds[0]}
+            counts = [sum(weight.numel() for weight in first[heads].parameters()) for heads in cell.heads]
             rows.append(
                 {
                     "student": LABELS.get(cell.student, cell.student),
                     "starts from": "ν₀" if cell.start is None else f"{cell.start:g}",
                     "units": cell.width,
                     "heads": listed(cell.heads),
-                    "parameters": count,
+                    "parameters": ", ".join(map(str, counts)),
                     "ν₀": listed(cell.nu0),
                     "θ₀ / π": listed(cell.theta0),
                     "base rates": listed(cell.rates),
