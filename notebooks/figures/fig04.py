@@ -11,7 +11,7 @@
 # dense](../theory/04-from-diagonal-to-dense.ipynb) and [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time**
 # under a minute on a CPU.
 #
-# Panels C and D show trained networks; they come with the ablation.
+# Panels C and D show trained networks, from stored results of the full experiment.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -162,6 +162,49 @@ frame.style.hide(axis="index").format(formats)
 # that ranges over orders of magnitude and tends to grow with the condition number of the eigenvectors. That the Hessian's eigenvectors are
 # more spread in the dense parametrisation is the rule, with one exception here.
 #
+
+# %% [markdown]
+# ## C, D: effective learning rates after training
+# Width 64, teacher with $\nu_0 = .99$, 10,000 steps of Adam at the constant rate .001, first of ten seeds; each dot is a parameter. Left,
+# the paper's effective rate: the update Adam would make for a gradient of ones. It contains the first moment, so it can exceed the
+# base rate and can be negative; the paper drops the negative ones (erratum 9), here their fraction stands below. Right, without the first
+# moment, $\eta / (\sqrt{\hat v} + \epsilon)$, which is always positive.
+
+# %%
+from rnnlib import experiments
+
+rates = experiments.load("fig04cd", "parameters")
+rates = rates[(rates["student"] == "crnn") | (rates["start"] == 0)]
+groups = {"rnn": ["A", "B", "C", "D"], "crnn": ["lam", "B", "C", "D"]}
+summary = rates.groupby(["student", "parameter"]).agg(
+    parameters=("effective", "size"),
+    negative=("effective", lambda values: (values < 0).mean()),
+    median=("effective", lambda values: values[values > 0].median()),
+    plain_median=("effective_plain", "median"),
+)
+origin = experiments.load("fig04cd").attrs["origin"]
+print(f"computed {origin['date']} on {origin['device']}")
+summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
+
+# %% mystnb={"figure": {"caption": "Effective learning rates of every parameter after 10,000 steps, by group; C: dense RNN, D: complex diagonal RNN. Left of each pair: the paper's definition, negative ones left out; right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-04-trained"}, "image": {"alt": "Four strip plots of effective learning rates on a logarithmic axis, by parameter group. Medians are in the table above."}}
+fig, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True, layout="constrained")
+generator = np.random.default_rng(0)
+for row, (panel, student) in enumerate([("C: RNN", "rnn"), ("D: complex diagonal", "crnn")]):
+    for column, kind in enumerate(["effective", "effective_plain"]):
+        ax = axes[2 * row + column]
+        for place, name in enumerate(groups[student]):
+            mine = rates[(rates["student"] == student) & (rates["parameter"] == name)][kind]
+            mine = mine[mine > 0]
+            jitter = place + 0.5 * (generator.random(len(mine)) - 0.5)
+            ax.plot(jitter, mine, ".", ms=1.5, alpha=0.5, color=style.COLORS[student])
+            ax.plot([place - 0.35, place + 0.35], 2 * [mine.median()], "k", lw=1.5)
+        ax.axhline(1e-3, color="0.4", ls=":")
+        labels = [r"$\lambda$" if name == "lam" else name for name in groups[student]]
+        ax.set_xticks(range(4), labels)
+        ax.set(yscale="log", title=panel if kind == "effective" else "no first moment")
+axes[0].set_ylabel("effective rate");
+
+# %% [markdown]
 # ## What the paper claims, and what we measure
 
 # %%

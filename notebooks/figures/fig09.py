@@ -9,7 +9,7 @@
 # **You will see** what reparametrisation does to the landscape of Figure 4: all sharpness gathers in one group of parameters, the angles of
 # the LRU or the steps of S4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
 #
-# Panels C and D show trained networks; they come with the ablation.
+# Panels C and D show trained networks, from stored results of the full experiment.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -139,6 +139,49 @@ for step in [1, 0.01]:
     lam = layer.eigenvalues().detach()
     print(f"step {step}: moduli {lam.abs().min():.4f} to {lam.abs().max():.4f}, "
           f"largest angle {lam.angle().abs().max():.3f} rad")
+
+# %% [markdown]
+# ## C, D: effective learning rates after training
+# As in Figure 4: width 64, $\nu_0 = .99$, 10,000 steps at the constant rate .001, first of ten seeds, each dot a parameter; S4 starts with
+# $\Delta = .01$. Left of each pair the paper's definition without its negative values (erratum 9), right without the first moment.
+
+# %%
+from rnnlib import experiments
+
+rates = experiments.load("fig09cd", "parameters")
+names = {
+    "lru": {"omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$"}
+    | {"omega_gamma": r"$\omega_\gamma$"},
+    "s4d": {"A": "$A$", "omega_delta": r"$\omega_\Delta$"},
+}
+shared = {name: name for name in "BCD"}
+summary = rates.groupby(["student", "parameter"]).agg(
+    parameters=("effective", "size"),
+    negative=("effective", lambda values: (values < 0).mean()),
+    median=("effective", lambda values: values[values > 0].median()),
+    plain_median=("effective_plain", "median"),
+)
+origin = experiments.load("fig09cd").attrs["origin"]
+print(f"computed {origin['date']} on {origin['device']}")
+summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
+
+# %% mystnb={"figure": {"caption": "Effective learning rates of every parameter after 10,000 steps, by group; C: LRU, D: S4. Left of each pair: the paper's definition, negative ones left out; right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-09-trained"}, "image": {"alt": "Four strip plots of effective learning rates on a logarithmic axis, by parameter group. Medians are in the table above."}}
+fig, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True, layout="constrained")
+generator = np.random.default_rng(0)
+for row, (panel, student) in enumerate([("C: LRU", "lru"), ("D: S4", "s4d")]):
+    labels = names[student] | shared
+    for column, kind in enumerate(["effective", "effective_plain"]):
+        ax = axes[2 * row + column]
+        for place, name in enumerate(labels):
+            mine = rates[(rates["student"] == student) & (rates["parameter"] == name)][kind]
+            mine = mine[mine > 0]
+            jitter = place + 0.5 * (generator.random(len(mine)) - 0.5)
+            ax.plot(jitter, mine, ".", ms=2, alpha=0.5, color=style.COLORS[student])
+            ax.plot([place - 0.35, place + 0.35], 2 * [mine.median()], "k", lw=1.5)
+        ax.axhline(1e-3, color="0.4", ls=":")
+        ax.set_xticks(range(len(labels)), list(labels.values()))
+        ax.set(yscale="log", title=panel if kind == "effective" else "no first moment")
+axes[0].set_ylabel("effective rate");
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

@@ -10,7 +10,7 @@
 # code has them and with uncorrelated inputs as its text says. **You need** [the Hessian at the
 # optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 #
-# Panel D shows trained networks; it comes with the ablation.
+# Panel D shows trained networks, from stored results of the full experiment.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -117,6 +117,33 @@ for rho in [0.99, 0.0]:
     exact = torch.tensor(theory.diagonal_hessian(lam.numpy(), b.numpy(), c.numpy(), rho))
     difference = (H.matrix[:20, :20] - exact).abs().max()
     print(f"rho = {rho}: largest difference / largest entry {difference / exact.abs().max():.1e}")
+
+# %% [markdown]
+# ## D: trained networks
+# Students of Figure 3 at $\nu_0 = .99$, teachers with eigenvalues ever more concentrated; the students start with the same range of angles.
+# Best base rate of each, mean and standard error of ten seeds. The teachers' outputs grow as angles concentrate, so the loss is shown
+# over the zero predictor's too.
+
+# %%
+from rnnlib import experiments
+from rnnlib.experiments.analysis import best
+
+frame = experiments.load("fig10d")
+origin = frame.attrs["origin"]
+print(f"computed {origin['date']} on {origin['device']}")
+points = best(frame, ["student", "theta0"])
+points[["student", "theta0", "rate", "loss", "error", "zero_loss", "diverged"]].round(6)
+
+# %% mystnb={"figure": {"caption": "Loss against the largest angle of the teacher's eigenvalues, mean and standard error of ten seeds. Left: the loss. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots of loss against theta0 over pi from 0.01 to 1, one curve each for RNN, complex diagonal RNN and LRU. The numbers are in the table above."}}
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.8), sharex=True, layout="constrained")
+for student, group in points.groupby("student"):
+    for ax, scale in zip(axes, [1, group["zero_loss"]], strict=True):
+        loss, error = group["loss"] / scale, group["error"] / scale
+        color, label = style.COLORS[student], experiments.LABELS[student]
+        ax.errorbar(group["theta0"], loss, error, fmt="o-", ms=4, color=color, label=label)
+for ax, title in zip(axes, ["loss", "loss / zero predictor's"], strict=True):
+    ax.set(xscale="log", yscale="log", xlabel=r"$\theta_0 / \pi$", title=title)
+axes[0].legend();
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
