@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rnnlib import experiments
-from rnnlib.experiments.analysis import best, held_out, protocol_table, provenance, settings
+from rnnlib.experiments.analysis import best, held_out, provenance, settings
 
 
 def runs(losses, zero=10.0):
@@ -60,12 +60,6 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
         point = held_out(frame, ["student"], resamples=400).iloc[0]
         covered += point["low"] < 1.0 < point["high"]
     assert 0.88 < covered / 200 < 0.98
-
-
-def test_the_table_of_settings_is_what_ran():
-    frame = runs({("a", 0.1): [1.0, 2.0], ("a", 0.01): [1.0, 2.0]}).assign(nu0=0.9, theta0=1.0, heads=1, width=64)
-    row = protocol_table(frame).iloc[0]
-    assert (row["rates"], row["seeds"], row["runs"], row["width"]) == ("0.01, 0.1", 2, 4, "64")
 
 
 def test_settings_count_runs_and_parameters():

@@ -83,34 +83,6 @@ def held_out(frame: pd.DataFrame, by: Sequence[str], *, resamples: int = 2000) -
     return pd.DataFrame(rows, columns=[*by, "ratio", "low", "high", "diverged"])
 
 
-def protocol_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The settings of an experiment, from the rows that ran: Tables 1 to 3 of the paper.
-
-    Args:
-        frame: a table of runs.
-
-    Returns:
-        A row a student: memories, angles, heads, width, base rates, number of seeds and of runs.
-    """
-
-    def listed(values):
-        return ", ".join(f"{value:g}" for value in sorted(set(values)))
-
-    return (
-        frame.groupby("student", sort=False)
-        .agg(
-            nu0=("nu0", listed),
-            theta0=("theta0", listed),
-            heads=("heads", listed),
-            width=("width", listed),
-            rates=("rate", listed),
-            seeds=("seed", "nunique"),
-            runs=("seed", "size"),
-        )
-        .reset_index()
-    )
-
-
 def settings(*experiments: Experiment) -> pd.DataFrame:
     """Tables 1 to 3 of the paper, from the definitions that ran.
 
