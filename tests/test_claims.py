@@ -5,6 +5,7 @@ import math
 import pytest
 
 from rnnlib import claims
+from rnnlib.__main__ import main
 
 # what the paper says and our numbers contradict
 CONTRADICTED = {
@@ -47,3 +48,10 @@ def test_table_of_one_figure():
 def test_unknown_figure_is_named():
     with pytest.raises(ValueError, match="no claims for 'fig99'; choose from fig01, fig02"):
         claims.evaluate("fig99")
+
+
+def test_the_command_line_shows_verdicts(capsys):
+    assert main(["claims", "fig02"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("holds") == sum(claim.figure == "fig02" for claim in claims.CLAIMS)
+    assert main(["claims", "fig99"]) == 1
