@@ -9,7 +9,7 @@
 # **You will see** what reparametrisation does to the landscape of Figure 4: all sharpness gathers in one group of parameters, the angles of
 # the LRU or the steps of S4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
 #
-# Panels C and D show trained networks; they come with the ablation.
+# Panels C and D show trained networks, from stored results of the full experiment.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -139,6 +139,69 @@ for step in [1, 0.01]:
     lam = layer.eigenvalues().detach()
     print(f"step {step}: moduli {lam.abs().min():.4f} to {lam.abs().max():.4f}, "
           f"largest angle {lam.angle().abs().max():.3f} rad")
+
+# %% [markdown]
+# ## C, D: effective learning rates after training
+# As in Figure 4: width 64, $\nu_0 = .99$, 10,000 steps at the constant rate .001, first of ten seeds, each dot a parameter; S4 starts with
+# $\Delta = .01$. Left of each pair the paper's definition without its negative values (erratum 9), right without the first moment.
+
+# %%
+from rnnlib import experiments
+from rnnlib.experiments.analysis import provenance
+from rnnlib.training import train
+
+scale = experiments.scale_from_environment()
+if scale == "paper":  # recompute everything
+    experiments.run("fig09cd", progress=False)
+rates = experiments.load("fig09cd", "parameters")
+names = {
+    "lru": {"omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$"}
+    | {"omega_gamma": r"$\omega_\gamma$"},
+    "s4d": {"A": "$A$", "omega_delta": r"$\omega_\Delta$"},
+}
+shared = {name: name for name in "BCD"}
+summary = rates.groupby(["student", "parameter"]).agg(
+    parameters=("effective", "size"),
+    negative=("effective", lambda values: (values < 0).mean()),
+    median=("effective", lambda values: values[values > 0].median()),
+    plain_median=("effective_plain", "median"),
+)
+print(provenance(rates))
+summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
+
+# %% mystnb={"figure": {"caption": "Effective learning rates of every parameter after 10,000 steps, by group; C: LRU, D: S4. Left of each pair: the paper's definition, negative ones left out; right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-09-trained"}, "image": {"alt": "Four strip plots on a logarithmic axis, by parameter group. LRU: all groups near 3e-3 but omega_theta, whose dots spread around 1.5e-4. S4: all groups near 3e-3 but omega_Delta, around 1e-4. Without the first moment the order is the same and the distance two decades or more."}}
+fig, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True, layout="constrained")
+generator = np.random.default_rng(0)
+for row, (panel, student) in enumerate([("C: LRU", "lru"), ("D: S4", "s4d")]):
+    labels = names[student] | shared
+    for column, kind in enumerate(["effective", "effective_plain"]):
+        ax = axes[2 * row + column]
+        for place, name in enumerate(labels):
+            mine = rates[(rates["student"] == student) & (rates["parameter"] == name)][kind]
+            mine = mine[mine > 0]
+            jitter = place + 0.5 * (generator.random(len(mine)) - 0.5)
+            ax.plot(jitter, mine, ".", ms=2, alpha=0.5, color=style.COLORS[student])
+            ax.plot([place - 0.35, place + 0.35], 2 * [mine.median()], "k", lw=1.5)
+        ax.axhline(1e-3, color="0.4", ls=":")
+        ax.set_xticks(range(len(labels)), list(labels.values()))
+        ax.set(yscale="log", title=panel if kind == "effective" else "no first moment")
+axes[0].set_ylabel("effective rate");
+
+# %% [markdown]
+# Adam takes its smallest steps where panels A and B have the sharpest curvature: along $\omega_\theta$ in the LRU and along $\omega_\Delta$
+# in S4. Everything else sits near the ceiling of the paper's definition, $\sqrt{10}$ times the base rate.
+
+# %% [markdown]
+# Live, one seed and a fifth of the steps: the medians of the same students trained here.
+
+# %%
+small = experiments.get("fig09cd").at("smoke" if scale == "smoke" else "book")
+runs = [run for run in small.runs() if run.seed == 0]
+ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol)
+for run, rates_here in zip(runs, ensemble.effective_rates().values(), strict=True):
+    plain = {name: f"{np.median(values[1]):.0e}" for name, values in rates_here.items()}
+    print(f"{experiments.LABELS[run.student]:16} without the first moment:", plain)
+print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

@@ -1,0 +1,447 @@
+r"""Training many students in lockstep on the same minibatches: Adam with a rate each, cosine schedule, checkpoints.
+
+Students of one kind are stacked into tiles that fit a core's cache. At each step the inputs of a data seed are drawn
+once, their Gram matrix is formed once, and every tile takes an Adam step on the exact minibatch loss
+(:mod:`rnnlib.exact`). No operation mixes members, so a member's trajectory does not depend on who trains beside it: bit
+for bit on a CPU with :func:`one_thread`, which the experiments use; up to rounding with several threads or on a GPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from . import exact
+from .teacher import white_inputs
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor, nn
+
+__all__ = ["Ensemble", "Member", "Protocol", "Summary", "one_thread", "train"]
+
+_TILE = 64  # members of a tile: measured best or within a tenth of it for every kind of student
+_CHUNK = 1 << 16  # numbers that Adam goes through at a time: they stay in a core's cache
+_PAD = 8  # tiles are filled up to a multiple of this, so that vectorised loops leave no remainder
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a student is trained.
+
+    Attributes:
+        steps: number of Adam steps, each on fresh data.
+        batch: sequences of a minibatch.
+        length: steps of a sequence, T.
+        report: the loss is averaged over this many last steps; also the length of an epoch.
+        schedule: ``"cosine"`` from the base rate to ``final_rate``, or ``"constant"``.
+        final_rate: rate at the end of the cosine.
+        beta1, beta2, eps: Adam's.
+
+    Source: Zucchet and Orvieto (2024), appendix D.
+    """
+
+    steps: int = 10_000
+    batch: int = 128
+    length: int = 300
+    report: int = 100
+    schedule: str = "cosine"
+    final_rate: float = 1e-7
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def __post_init__(self):
+        if self.schedule not in ("cosine", "constant"):
+            raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
+        if self.steps % self.report:
+            raise ValueError(f"steps must be a multiple of report, got {self.steps} and {self.report}")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One student to train.
+
+    Attributes:
+        layer: the student at initialisation, scalar input and output.
+        target: impulse response of its teacher ``(T,)``.
+        rate: base rate of Adam.
+        seed: data seed, see :func:`rnnlib.teacher.white_inputs`.
+    """
+
+    layer: nn.Module
+    target: Float[Tensor, "T"]
+    rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What training measured, arrays over members.
+
+    Attributes:
+        loss: mean minibatch loss over the last ``report`` steps ``(M,)``.
+        zero_loss: the zero predictor's on the same minibatches ``(M,)``.
+        diverged: a loss, or at the end of an epoch a parameter or a moment of Adam, was not finite: the member left and
+            its loss is NaN ``(M,)``.
+        curve: mean loss of each epoch ``(M, epochs)``.
+        rates: of each epoch's end, over the recurrent parameters ``(M, epochs, 3)``: geometric mean of the effective
+            rate as the paper defines it, over positive ones; geometric mean of rate / (sqrt(v) + eps); fraction of
+            the former that is negative (erratum 9).
+    """
+
+    loss: np.ndarray
+    zero_loss: np.ndarray
+    diverged: np.ndarray
+    curve: np.ndarray
+    rates: np.ndarray
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for PyTorch and no subnormal numbers, as long as the context lasts.
+
+    A tile is too small for several threads; and powers of small eigenvalues become subnormal, on which processors are
+    slow.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_num_threads(threads)
+
+
+class _Tile:
+    """Members of one kind with the state of their optimisers; rows beyond ``len(indices)`` fill up and are ignored.
+
+    Args:
+        indices: places of its members among those of the ensemble, sorted by data seed.
+        members: the ensemble's.
+        protocol: how they train.
+        device: where.
+    """
+
+    def __init__(self, indices: Sequence[int], members: Sequence[Member], protocol: Protocol, device: torch.device):
+        self.indices, self.protocol = list(indices), protocol
+        members = [members[index] for index in indices]
+        members += [members[-1]] * (-len(members) % _PAD)
+        seeds = [member.seed for member in members]  # sorted
+        self.spans = [
+            (seed, slice(seeds.index(seed), seeds.index(seed) + seeds.count(seed))) for seed in dict.fromkeys(seeds)
+        ]
+        self.layer = exact.stack([member.layer for member in members]).to(device)
+        self.names, self.parameters = zip(*self.layer.named_parameters(), strict=True)
+        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
+        dtype = self.parameters[0].dtype
+        self.target = torch.stack([member.target for member in members]).to(device, dtype)
+        self.rate = torch.tensor([member.rate for member in members], dtype=dtype, device=device)
+        self.losses = torch.zeros(len(members), dtype=torch.float64, device=device)  # summed over the epoch
+
+    def step(self, G: dict[int, Tensor], number: int) -> None:
+        """One step of Adam, the ``number``-th, counted from 0, with the Gram matrix of each data seed."""
+        p = self.protocol
+        k = exact.impulse_responses(self.layer, p.length)
+        loss = torch.cat([_loss(k[span], self.target[span], G[seed]) for seed, span in self.spans])
+        gradients = torch.autograd.grad(loss.sum(), self.parameters)
+        self.losses += loss.detach()
+        corrected = math.sqrt(1 - p.beta2 ** (number + 1))
+        rate = self.rates(number) * (corrected / (1 - p.beta1 ** (number + 1)))
+        with torch.no_grad():
+            for value, gradient, m, v in zip(self.parameters, gradients, self.first, self.second, strict=True):
+                rates = rate.view(-1, *[1] * (value.ndim - 1))
+                rows = max(1, _CHUNK // value[0].numel())
+                for start in range(0, len(value), rows):
+                    part = slice(start, start + rows)
+                    m_, v_, g_ = m[part], v[part], gradient[part]
+                    m_.lerp_(g_, 1 - p.beta1)
+                    v_.mul_(p.beta2).addcmul_(g_, g_, value=1 - p.beta2)
+                    value[part].addcmul_(m_ / v_.sqrt().add_(p.eps * corrected), rates[part], value=-1)
+
+    def rates(self, number: int) -> Float[Tensor, "M"]:
+        """Each member's rate at a step."""
+        p = self.protocol
+        if p.schedule == "constant":
+            return self.rate
+        share = 0.5 * (1 + math.cos(math.pi * number / p.steps))
+        return p.final_rate + (self.rate - p.final_rate) * share
+
+    def effective_rates(self, number: int) -> dict[str, Float[Tensor, "2 M P"]]:
+        """Of each parameter, flattened: the update for a gradient of ones, and rate / (sqrt(v) + eps)."""
+        p = self.protocol
+        rate = self.rates(number)[:, None]
+        done = number + 1
+        result = {}
+        for name, m, v in zip(self.names, self.first, self.second, strict=True):
+            m, v = m.flatten(1), v.flatten(1)
+            next_m = (p.beta1 * m + (1 - p.beta1)) / (1 - p.beta1 ** (done + 1))
+            next_v = (p.beta2 * v + (1 - p.beta2)) / (1 - p.beta2 ** (done + 1))
+            plain = (v / (1 - p.beta2**done)).sqrt() + p.eps
+            result[name] = torch.stack([rate * next_m / (next_v.sqrt() + p.eps), rate / plain])
+        return result
+
+    def end_epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean losses of the epoch (M,) and the three numbers of ``Summary.rates`` (M, 3); NaN once diverged."""
+        mean = self.losses / self.protocol.report
+        self.losses.zero_()
+        finite = mean.isfinite()
+        for value in (*self.parameters, *self.first, *self.second):
+            finite &= value.detach().flatten(1).isfinite().all(1)
+        # all but input, output and skip weights and the input scale: A, lambda, or what lambda is made of
+        recurrent = [rates for name, rates in self.effective_rates(number).items() if name not in _NOT_RECURRENT]
+        paper, plain = torch.cat(recurrent, dim=2)
+        positive = paper > 0
+        logs = torch.where(positive, paper, 1.0).log().sum(1) / positive.sum(1)
+        three = torch.stack([logs.exp(), plain.log().mean(1).exp(), (paper < 0).to(plain.dtype).mean(1)], dim=1)
+        mean[~finite], three[~finite] = math.nan, math.nan
+        kept = slice(len(self.indices))
+        return mean[kept].cpu().numpy(), three[kept].cpu().numpy()
+
+    def fill(self, rows: dict[str, Tensor]) -> None:
+        """Set what :meth:`tensors` gives, from the rows of the members alone."""
+        last = [len(self.indices) - 1] * (-len(self.indices) % _PAD)
+        for name, value in self.tensors().items():
+            value.copy_(torch.cat([rows[name], rows[name][last]]))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that changes, by name."""
+        return {
+            f"{name}/{what}": value.detach()
+            for name, *values in zip(self.names, self.parameters, self.first, self.second, strict=True)
+            for what, value in zip("pmv", values, strict=True)
+        }
+
+
+_NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
+
+
+def _loss(k: Tensor, target: Tensor, G: Tensor) -> Tensor:
+    if len(k) == 1:  # one row would go through another routine, with other roundings
+        return exact.loss(k.expand(2, -1), target.expand(2, -1), G)[:1]
+    return exact.loss(k, target, G)
+
+
+class Ensemble:
+    """Students that train together.
+
+    Args:
+        members: any mixture of kinds, rates, teachers and data seeds.
+        protocol: how they train.
+        device: where.
+    """
+
+    def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
+        self.members, self.protocol, self.device = list(members), protocol, torch.device(device)
+        self.done, self.seconds = 0, 0.0
+        groups: dict[tuple, list[int]] = {}
+        for index, member in enumerate(self.members):
+            shapes = tuple((name, tuple(value.shape)) for name, value in member.layer.named_parameters())
+            groups.setdefault((type(member.layer), _settings(member.layer), shapes), []).append(index)
+        for indices in groups.values():
+            indices.sort(key=lambda index: self.members[index].seed)
+        self.tiles = [tile for indices in groups.values() for tile in self._tiles(indices)]
+        # teachers, once for each data seed
+        self.targets: dict[int, Tensor] = {}
+        self.target_of = np.empty(len(self.members), dtype=int)
+        for seed in sorted({member.seed for member in self.members}):
+            mine = [index for index, member in enumerate(self.members) if member.seed == seed]
+            stacked = torch.stack([self.members[index].target for index in mine])
+            self.targets[seed], places = torch.unique(stacked, dim=0, return_inverse=True)
+            self.target_of[mine] = places.numpy()
+        self.zero_losses = {seed: np.zeros(len(targets)) for seed, targets in self.targets.items()}
+        epochs = protocol.steps // protocol.report
+        self.curve = np.full((len(self.members), epochs), np.nan)
+        self.rate_curve = np.full((len(self.members), epochs, 3), np.nan)
+
+    def _tiles(self, indices: Sequence[int]) -> list[_Tile]:
+        size = _TILE if self.device.type == "cpu" else max(1, len(indices))
+        parts = [indices[start : start + size] for start in range(0, len(indices), size)]
+        return [_Tile(part, self.members, self.protocol, self.device) for part in parts]
+
+    def advance(self, progress: Callable[[int], None] = lambda steps: None) -> None:
+        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave.
+
+        Args:
+            progress: called now and then with the number of steps done.
+        """
+        p, start = self.protocol, time.perf_counter()
+        dtype = next(self.members[0].layer.parameters()).dtype
+        for number in range(self.done, self.done + p.report):
+            x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.targets])
+            G = dict(zip(self.targets, exact.gram(x.to(self.device, dtype)), strict=True))
+            for tile in self.tiles:
+                tile.step(G, number)
+            if number % 5 == 4:
+                progress(number + 1)
+            if number >= p.steps - p.report:
+                for seed, targets in self.targets.items():
+                    targets = targets.to(self.device, dtype)
+                    self.zero_losses[seed] += _loss(targets, torch.zeros_like(targets), G[seed]).cpu().numpy()
+        for tile in self.tiles:
+            mean, rates = tile.end_epoch(number)
+            self.curve[tile.indices, self.done // p.report] = mean
+            self.rate_curve[tile.indices, self.done // p.report] = rates
+        self._drop_diverged(self.done // p.report)
+        self.done += p.report
+        self.seconds += time.perf_counter() - start
+
+    def _drop_diverged(self, epoch: int) -> None:
+        """Close the gaps that diverged members leave, so that they cost nothing."""
+        kinds: dict[tuple, list[_Tile]] = {}
+        for tile in self.tiles:
+            shapes = tuple((name, value.shape[1:]) for name, value in tile.layer.named_parameters())
+            kinds.setdefault((type(tile.layer), _settings(tile.layer), shapes), []).append(tile)
+        self.tiles = []
+        for tiles in kinds.values():
+            indices = [index for tile in tiles for index in tile.indices]
+            alive = ~np.isnan(self.curve[indices, epoch])
+            if alive.all():
+                self.tiles += tiles
+                continue
+            rows = [{name: value[: len(tile.indices)] for name, value in tile.tensors().items()} for tile in tiles]
+            kept = torch.from_numpy(np.flatnonzero(alive)).to(self.device)
+            everything = {name: torch.cat([tensors[name] for tensors in rows])[kept] for name in rows[0]}
+            start = 0
+            for tile in self._tiles([index for index, is_alive in zip(indices, alive, strict=True) if is_alive]):
+                tile.fill({name: value[start : start + len(tile.indices)] for name, value in everything.items()})
+                start += len(tile.indices)
+                self.tiles.append(tile)
+
+    def summary(self) -> Summary:
+        """What was measured, once training is over.
+
+        Raises:
+            RuntimeError: steps are left.
+        """
+        if self.done < self.protocol.steps:
+            raise RuntimeError(f"{self.protocol.steps - self.done} of {self.protocol.steps} steps are left")
+        places = zip(self.members, self.target_of, strict=True)
+        zero = [self.zero_losses[member.seed][place] for member, place in places]
+        diverged = np.isnan(self.curve[:, -1])
+        return Summary(self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve)
+
+    def effective_rates(self) -> dict[int, dict[str, np.ndarray]]:
+        """Effective rates of each parameter after the last step ``(2, size)``, as in ``Summary.rates``.
+
+        Returns:
+            By member (those that did not diverge) and parameter.
+        """
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for tile in self.tiles:
+            rates = tile.effective_rates(self.done - 1)
+            for row, index in enumerate(tile.indices):
+                found[index] = {name: values[:, row].cpu().numpy() for name, values in rates.items()}
+        return found
+
+    def trained(self) -> dict[int, dict[str, Tensor]]:
+        """The parameters now, by member (those that did not diverge) and name."""
+        return {
+            index: {name: value.detach()[row].clone() for name, value in zip(tile.names, tile.parameters, strict=True)}
+            for tile in self.tiles
+            for row, index in enumerate(tile.indices)
+        }
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint: to a temporary name first, then renamed, so that a kill leaves the old one or the new."""
+        arrays = {"done": np.array([self.done, self.seconds]), "curve": self.curve, "rate_curve": self.rate_curve}
+        arrays |= {f"zero/{seed}": losses for seed, losses in self.zero_losses.items()}
+        for place, tile in enumerate(self.tiles):
+            arrays[f"{place}/members"] = np.array(tile.indices)
+            for name, value in tile.tensors().items():
+                arrays[f"{place}/{name}"] = value[: len(tile.indices)].cpu().numpy()
+        write_arrays(path, arrays)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of an ensemble with the same members and protocol.
+
+        Raises:
+            ValueError: the file is damaged or belongs to other members.
+        """
+        arrays = read_arrays(path)
+        try:
+            done, curve, rate_curve = arrays["done"], arrays["curve"], arrays["rate_curve"]
+            if curve.shape != self.curve.shape or done[0] % self.protocol.report:
+                raise ValueError("it has another length")
+            zero_losses = {seed: arrays[f"zero/{seed}"] for seed in self.targets}
+            tiles = []
+            while (place := len(tiles)) < sum(name.endswith("/members") for name in arrays):
+                tile = _Tile(arrays[f"{place}/members"].tolist(), self.members, self.protocol, self.device)
+                rows = {name: torch.from_numpy(arrays[f"{place}/{name}"]) for name in tile.tensors()}
+                tile.fill({name: value.to(self.device) for name, value in rows.items()})
+                tiles.append(tile)
+        except (KeyError, IndexError, ValueError, RuntimeError) as error:
+            message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"
+            raise ValueError(message) from error
+        self.done, self.seconds = int(done[0]), float(done[1])
+        self.curve, self.rate_curve, self.zero_losses, self.tiles = curve, rate_curve, zero_losses, tiles
+
+
+def _settings(layer: nn.Module) -> tuple:
+    """What besides its parameters makes a layer what it is: members of a tile share it."""
+    plain = {name: value for name, value in vars(layer).items() if not name.startswith("_")}
+    return tuple(sorted((name, repr(value)) for name, value in plain.items() if name != "training"))
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays as an uncompressed .npz, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what :func:`write_arrays` wrote; the archive's checksums are verified.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    import zipfile
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error}): delete it to start from the first step") from error
+
+
+def train(
+    members: Sequence[Member],
+    protocol: Protocol,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Callable[[int], None] = lambda steps: None,
+) -> Ensemble:
+    """Train students to the end.
+
+    Args:
+        members: the students.
+        protocol: how.
+        device: where.
+        progress: called now and then with the number of steps done.
+
+    Returns:
+        The trained ensemble.
+    """
+    with one_thread() if torch.device(device).type == "cpu" else contextlib.nullcontext():
+        ensemble = Ensemble(members, protocol, device)
+        while ensemble.done < protocol.steps:
+            ensemble.advance(progress)
+    return ensemble

@@ -1,0 +1,91 @@
+"""The points of figures, on tables small enough to do by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnnlib import experiments
+from rnnlib.experiments.analysis import best, held_out, provenance, settings
+
+
+def runs(losses, zero=10.0):
+    """A table from {(student, rate): losses by seed}; None is a divergence."""
+    return pd.DataFrame(
+        [
+            (student, rate, seed, math.nan if loss is None else loss, zero, loss is None)
+            for (student, rate), values in losses.items()
+            for seed, loss in enumerate(values)
+        ],
+        columns=["student", "rate", "seed", "loss", "zero_loss", "diverged"],
+    )
+
+
+def test_best_takes_the_smallest_mean_and_counts_divergences():
+    frame = runs(
+        {
+            ("a", 0.1): [1.0, 3.0, None],
+            ("a", 0.01): [3.0, 3.0, 3.0],
+            ("b", 0.1): [0.1, None, None],  # most diverge: not chosen, though its mean is smallest
+            ("b", 0.01): [5.0, 6.0, 7.0],
+        }
+    )
+    points = best(frame, ["student"]).set_index("student")
+    assert points.loc["a", ["rate", "loss", "seeds", "diverged"]].tolist() == [0.1, 2.0, 2, 1]
+    assert points.loc["a", "error"] == pytest.approx(1.0)
+    assert points.loc["b", ["rate", "loss", "diverged"]].tolist() == [0.01, 6.0, 0]
+
+
+def test_held_out_chooses_on_the_other_seeds():
+    frame = runs({("a", 0.1): [1.0, 1.0, 10.0], ("a", 0.01): [2.0, 2.0, 2.0]})
+    # seed 0: others are (1, 10) and (2, 2), in logs 1.15 and .69, so .01; seed 1 the same; seed 2: (1, 1), so .1
+    point = held_out(frame, ["student"]).iloc[0]
+    assert point["ratio"] == pytest.approx((0.2 * 0.2 * 1.0) ** (1 / 3))
+    assert point["low"] <= point["ratio"] <= point["high"] and point["diverged"] == 0
+
+
+def test_held_out_counts_a_divergence_as_no_better_than_zero():
+    frame = runs({("a", 0.1): [1.0, 1.0, None], ("a", 0.01): [2.0, 2.0, 2.0]})
+    # seed 2 is the only one for which .1 never diverged elsewhere
+    point = held_out(frame, ["student"]).iloc[0]
+    assert point["diverged"] == 1 and point["ratio"] == pytest.approx((0.2 * 0.2 * 1.0) ** (1 / 3))
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    generator = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        frame = runs({("a", 0.1): np.exp(generator.standard_normal(30)).tolist()}, zero=1.0)
+        point = held_out(frame, ["student"], resamples=400).iloc[0]
+        covered += point["low"] < 1.0 < point["high"]
+    assert 0.88 < covered / 200 < 0.98
+
+
+def test_settings_count_runs_and_parameters():
+    table = settings(experiments.get("fig03a"), experiments.get("fig03b")).set_index(["student", "ν₀"])
+    long = "0.99"
+    assert table["runs"].sum() == sum(len(experiments.get(name).runs()) for name in ("fig03a", "fig03b"))
+    # the counts that Figure 3 of the paper gives
+    counts = {"block diagonal": "257", "more neurons": "513", "complex numbers": "385", "LRU": "449"}
+    assert {name: table.loc[(name, long), "parameters"] for name in counts} == counts
+    assert table.loc[("gamma norm. (authors' start)", long), "parameters"] == "449"
+    assert table.loc[("RNN", "0.36, 0.68, 0.84, 0.92, 0.96, 0.98, 0.99"), "parameters"] == "4225"
+    assert settings(experiments.get("fig11"))["parameters"].item() == "4225, 2177, 1153, 641, 385, 257"
+
+
+def test_provenance_says_when_where_and_with_what():
+    frame = pd.DataFrame()
+    frame.attrs["origin"] = {
+        "name": "a",
+        "date": "2026-11-23T15:00:00+00:00",
+        "device": "a processor, 2 cores",
+        "processes": 2,
+        "versions": {"torch": "2.9"},
+        "commit": "0123456789abcdef",
+        "run together": ["a", "b"],
+        "seconds, this command": 600.0,
+    }
+    text = provenance(frame)
+    assert text.startswith("a: computed 2026-11-23 in 10 minutes, together with b\n")
+    assert text.endswith("on a processor, 2 cores; processes: 2; torch 2.9; commit 0123456789")

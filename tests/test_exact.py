@@ -1,0 +1,146 @@
+"""The exact loss against back-propagation through time of the layers themselves, in float64."""
+
+import math
+
+import pytest
+import torch
+
+from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, exact, teacher
+
+T = 37  # not a multiple of the number of columns
+KINDS = {
+    **{f"{n} heads": lambda g, n=n: DenseRNN(1, 64, 1, heads=n, generator=g) for n in (1, 2, 4, 8, 16, 32, 64)},
+    "128 wide": lambda g: DenseRNN(1, 128, 1, heads=64, generator=g),
+    "crnn": lambda g: DiagonalRNN(1, 64, 1, min_modulus=0.9, generator=g),
+    "gamma": lambda g: DiagonalRNN(1, 64, 1, normalize=True, min_modulus=0.9, generator=g),
+    "gamma, authors' start": lambda g: DiagonalRNN(1, 64, 1, normalize="real part", min_modulus=0.9, generator=g),
+    "exponential": lambda g: LRU(1, 64, 1, normalize=False, min_modulus=0.9, generator=g),
+    "lru": lambda g: LRU(1, 64, 1, min_modulus=0.9, generator=g),
+    "s4d": lambda g: S4D(1, 64, 1, step=0.01, min_modulus=0.9, generator=g),
+}
+EVERY_KIND = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def gram_by_definition(x):
+    B, length = x.shape
+    G = x.new_zeros(length, length)
+    for i in range(length):
+        for j in range(length):
+            for t in range(max(i, j), length):
+                G[i, j] += (x[:, t - i] * x[:, t - j]).sum() / (B * length)
+    return G
+
+
+@pytest.mark.parametrize(("B", "length"), [(1, 1), (3, 2), (4, 13), (2, 30)])
+def test_gram_is_its_definition(B, length):
+    x = torch.randn(2, B, length, dtype=torch.float64, generator=generator())
+    torch.testing.assert_close(exact.gram(x), torch.stack([gram_by_definition(one) for one in x]))
+    torch.testing.assert_close(exact.gram(x[0]), gram_by_definition(x[0]))
+
+
+def test_population_gram_is_the_mean_over_white_inputs():
+    x = torch.randn(40_000, 12, dtype=torch.float64, generator=generator())
+    assert (exact.gram(x) - exact.population_gram(12, dtype=torch.float64)).abs().max() < 0.02
+
+
+@EVERY_KIND
+def test_loss_and_gradients_are_those_of_back_propagation_through_time(make):
+    """The issue's bound: 1e-9 relative, for the loss and for every block of gradients, of every member."""
+    layers = [make(generator(seed)).double() for seed in range(3)]
+    teachers = [teacher.load(seed, 0.9) for seed in range(3)]
+    x = torch.randn(5, T, dtype=torch.float64, generator=generator(9))
+    stacked = exact.stack(layers)
+    targets = torch.stack([system.impulse_response(T) for system in teachers])
+    losses = exact.loss(exact.impulse_responses(stacked, T), targets, exact.gram(x))
+    losses.sum().backward()
+    for row, (layer, system) in enumerate(zip(layers, teachers, strict=True)):
+        A, B, C, D = (torch.from_numpy(array) for array in (system.A, system.B, system.C, system.D))
+        state, outputs = x.new_zeros(5, len(A)), []
+        for x_t in x[..., None].unbind(1):
+            state = state @ A.T + x_t @ B.T
+            outputs.append(state @ C.T + x_t @ D.T)
+        loss = 0.5 * (layer(x[..., None]) - torch.stack(outputs, 1)).square().mean()
+        loss.backward()
+        assert losses[row].item() == pytest.approx(loss.item(), rel=1e-9)
+        for (name, value), own in zip(stacked.named_parameters(), layer.parameters(), strict=True):
+            error = (value.grad[row] - own.grad).norm() / own.grad.norm()
+            assert error < 1e-9, f"{name}: {error}"
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 32, 300])
+@pytest.mark.parametrize("kind", ["1 heads", "16 heads", "lru"])
+def test_responses_are_those_of_the_layer(kind, length):
+    layers = [KINDS[kind](generator(seed)).double() for seed in range(2)]
+    expected = torch.stack([layer.impulse_response(length)[:, 0, 0] for layer in layers])
+    torch.testing.assert_close(exact.impulse_responses(exact.stack(layers), length), expected)
+
+
+@EVERY_KIND
+def test_float32_gradients_are_as_good_as_those_of_back_propagation_through_time(make):
+    """Against float64, at the paper's length: no more than ten times the error of float32 run through the layer."""
+    length = 300
+    x = torch.randn(2, length, generator=generator(9))
+
+    def gradients(dtype, direct):
+        layer = make(generator()).to(dtype)
+        if direct:
+            (0.5 * layer(x[..., None].to(dtype)).square().mean()).backward()
+            return [value.grad for value in layer.parameters()]
+        stacked = exact.stack([layer])
+        k = exact.impulse_responses(stacked, length)
+        exact.loss(k, torch.zeros_like(k), exact.gram(x.to(dtype))).sum().backward()
+        return [value.grad[0] for value in stacked.parameters()]
+
+    truth = gradients(torch.float64, direct=True)
+
+    def error(dtype, direct):
+        found = gradients(dtype, direct)
+        return max(((a - b).norm() / b.norm()).item() for a, b in zip(found, truth, strict=True))
+
+    assert error(torch.float32, direct=False) < max(10 * error(torch.float32, direct=True), 1e-5)
+
+
+def test_any_layer_with_an_impulse_response_can_be_a_student():
+    class Delays(torch.nn.Module):
+        """A filter: its parameters are its response."""
+
+        input_size = output_size = 1
+
+        def __init__(self, taps):
+            super().__init__()
+            self.taps = torch.nn.Parameter(taps)
+
+        def impulse_response(self, length):
+            return torch.nn.functional.pad(self.taps, (0, length - len(self.taps)))[:, None, None]
+
+    taps = torch.randn(3, 4, generator=generator())
+    stacked = exact.stack([Delays(row) for row in taps])
+    k = exact.impulse_responses(stacked, 9)
+    assert torch.equal(k, torch.nn.functional.pad(taps, (0, 5)))
+    exact.loss(k, torch.zeros_like(k), exact.population_gram(9)).sum().backward()
+    torch.testing.assert_close(stacked.taps.grad, taps * (1 - torch.arange(4) / 9))
+
+
+def test_what_cannot_be_stacked_is_named():
+    with pytest.raises(ValueError, match="different kinds"):
+        exact.stack([KINDS["lru"](generator()), KINDS["crnn"](generator())])
+    with pytest.raises(ValueError, match="layers differ in parameter"):
+        exact.stack([LRU(1, 4, 1), LRU(1, 5, 1)])
+    with pytest.raises(ValueError, match="scalar input and output"):
+        exact.impulse_responses(exact.stack([LRU(2, 4, 1)]), 5)
+
+
+def test_nan_of_one_member_stays_with_it():
+    layers = [KINDS["1 heads"](generator(seed)) for seed in range(3)]
+    stacked = exact.stack(layers)
+    with torch.no_grad():
+        stacked.A[1].fill_(math.nan)
+    k = exact.impulse_responses(stacked, T)
+    losses = exact.loss(k, torch.zeros_like(k), exact.population_gram(T))
+    losses.sum().backward()
+    assert losses.isnan().tolist() == [False, True, False]
+    assert stacked.A.grad.isnan().flatten(1).any(1).tolist() == [False, True, False]

@@ -1,0 +1,376 @@
+"""Experiments: their grids are the paper's, interruptions lose nothing, and no damaged result passes."""
+
+import dataclasses
+import errno
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rnnlib import experiments
+from rnnlib.__main__ import main
+from rnnlib.experiments import Cell, Experiment, ResultError, store
+from rnnlib.training import Protocol
+
+SHORT = Experiment(
+    name="short",
+    title="for tests",
+    cells=(
+        Cell("lru", rates=(0.01, 0.001), nu0=(0.5, 0.9)),
+        Cell("rnn", rates=(0.001, 1000.0), start=0.0, heads=(1, 32)),
+    ),
+    seeds=(0, 1, 2),
+    protocol=Protocol(steps=60, report=10, batch=8, length=40),
+    details="curves",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("RNNLIB_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """SHORT, trained in this process without interruption: its files, by name."""
+    folder = tmp_path_factory.mktemp("expected")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RNNLIB_HOME", str(folder / "home"))
+        experiments.run(SHORT, "paper", folder=folder, workers=1, progress=False)
+    return {path.name: path.read_bytes() for path in folder.glob("short*.csv")}
+
+
+def tables(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).glob("short*.csv")}
+
+
+# Grids ----------------------------------------------------------------------------------------------------------------
+
+
+def test_grids_have_the_paper_s_numbers_of_runs():
+    count = {name: len(experiments.get(name).runs()) for name in experiments.names()}
+    assert (count["fig03a"], count["fig03b"], count["fig10d"], count["fig11"]) == (700, 280 + 40 + 40, 800, 300)
+    assert count["fig03a"] + count["fig03b"] + count["fig10d"] + count["fig11"] == 2160
+    per_student = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get("fig10d").runs()])
+    assert per_student.groupby("student").size().to_dict() == {"lru": 400, "crnn": 200, "rnn": 200}
+
+
+def test_the_paper_s_protocol():
+    for name in ("fig03a", "fig03b", "fig10d", "fig11"):
+        experiment = experiments.get(name)
+        assert experiment.protocol == Protocol(10_000, 128, 300, 100, "cosine", 1e-7, 0.9, 0.999, 1e-8)
+        assert {run.teacher for run in experiment.runs()} == {0} and experiment.seeds == tuple(range(10))
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_runs_of_an_experiment_differ_and_their_students_can_be_made(name):
+    runs = experiments.get(name).runs()
+    assert len(set(runs)) == len(runs)
+    for run in {(run.student, run.heads, run.width): run for run in runs}.values():
+        assert run.member(20).target.shape == (20,)
+
+
+def test_corrected_experiments_have_a_teacher_a_seed_and_one_grid_of_rates():
+    for name in ("fig03a_corrected", "fig03b_corrected", "fig11_corrected"):
+        runs = experiments.get(name).runs()
+        assert {(run.seed, run.teacher) for run in runs} == {(seed, seed) for seed in range(10)}
+        rates = {}
+        for run in runs:
+            rates.setdefault((run.student, run.start, run.heads, run.nu0), set()).add(run.rate)
+        assert len({frozenset(grid) for grid in rates.values()}) == 1
+
+
+def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
+    changes = [
+        {"seeds": (0, 1)},
+        {"teacher": 1},
+        {"protocol": dataclasses.replace(SHORT.protocol, eps=1e-7)},
+        {"cells": SHORT.cells[:1]},
+        {"details": "none"},
+    ]
+    hashes = [SHORT.hash, *(dataclasses.replace(SHORT, **change).hash for change in changes)]
+    assert len(set(hashes)) == len(hashes)
+    assert dataclasses.replace(SHORT, title="x", live=(("lru", 0.1),)).hash == SHORT.hash
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_stored_results_are_those_of_the_definitions(name):
+    """Not computed yet is allowed; computed from another definition, or damaged, is not."""
+    if not (store.PACKAGED / f"{name}.json").exists():
+        pytest.skip("no result is stored")
+    frame = experiments.load(name)
+    assert len(frame) == len(experiments.get(name).runs())
+    runs = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get(name).runs()])
+    pd.testing.assert_frame_equal(frame[list(runs.columns)], runs, check_dtype=False)
+
+
+# Running --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_experiment_runs_at_smoke_scale(tmp_path):
+    frames = experiments.run_all(
+        [experiments.get(name) for name in experiments.names()], "smoke", workers=1, progress=False
+    )
+    assert list(frames) == experiments.names()
+    for name, frame in frames.items():
+        assert frame["loss"].notna().all() and (frame["zero_loss"] > 0).all(), name
+        assert frame.equals(experiments.load(name, scale="smoke"))
+    curves = experiments.load("fig11", "curves", scale="smoke")
+    assert (curves["effective_plain"] > 0).all() and set(curves["step"]) == {5, 10, 15, 20}
+    rates = experiments.load("fig04cd", "parameters", scale="smoke")
+    assert rates.groupby(["student", "start"]).size().tolist() == [385, 4225, 4225]
+
+
+def test_divergences_are_marked_and_have_no_loss(expected, tmp_path):
+    frame = experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    assert (frame["diverged"] == (frame["rate"] == 1000.0)).all()
+    assert (frame["loss"].isna() == frame["diverged"]).all()
+
+
+def test_processes_give_the_same_tables(expected, tmp_path):
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=2, progress=False)
+    assert tables(tmp_path) == expected
+
+
+def test_an_experiment_beside_it_changes_nothing(expected, tmp_path):
+    other = dataclasses.replace(SHORT, name="other", cells=(Cell("lru", rates=(0.02, 0.01), nu0=(0.9,)),), seeds=(1,))
+    experiments.run_all([other, SHORT], "paper", folder=tmp_path, workers=1, progress=False)
+    assert tables(tmp_path) == expected
+    both = experiments.load(other, folder=tmp_path).merge(experiments.load(SHORT, folder=tmp_path))
+    assert len(both) == 1  # the run they share: trained once, in both tables
+
+
+KILLER = """
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import test_experiments as t
+folder = Path({folder!r})
+killed = 0
+for attempt in range(400):
+    child = os.fork()
+    if child == 0:  # checkpoints after every epoch, so that kills fall into their writing too
+        t.experiments.run(t.SHORT, "paper", folder=folder, workers=1, progress=False, checkpoint_seconds=0.0)
+        os._exit(0)
+    random.seed(attempt)
+    time.sleep(random.uniform(0.02, 0.25))
+    if killed < 20:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    killed += os.WIFSIGNALED(status)
+    if killed >= 20 and not os.WIFSIGNALED(status):
+        break
+    if not os.WIFSIGNALED(status):  # it was done before the kill: start over
+        for path in [*folder.glob("short*"), *(folder / "home").rglob("*.npz")]:
+            path.unlink()
+print(killed)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_20_kills_lose_nothing(expected, tmp_path):
+    code = KILLER.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    environment = os.environ | {"RNNLIB_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 20
+    assert tables(tmp_path) == expected
+
+
+def test_a_damaged_checkpoint_is_not_used(expected, tmp_path):
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    for path in (tmp_path / "home" / "blocks").glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:1000])
+    for path in tmp_path.glob("short*"):
+        path.unlink()
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    assert tables(tmp_path) == expected
+
+
+def test_dask_workers_give_the_same_table_though_one_is_killed(expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    longer = dataclasses.replace(SHORT, protocol=dataclasses.replace(SHORT.protocol, steps=600))
+    plain = experiments.run(longer, "paper", folder=tmp_path / "plain", workers=1, progress=False)
+    for path in (tmp_path / "home" / "blocks").iterdir():
+        path.unlink()
+    busy_when_killed = []
+    with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+            client.run(importlib.import_module, "rnnlib.experiments")  # so that training starts when tasks do
+
+        def kill_one():
+            scheduler, deadline = cluster.scheduler, time.monotonic() + 60
+            while time.monotonic() < deadline and not busy_when_killed:
+                time.sleep(0.2)
+                busy = [name for name, worker in scheduler.workers.items() if worker.processing]
+                for nanny in cluster.workers.values():
+                    if nanny.worker_address in busy[:1]:
+                        busy_when_killed.append(nanny.pid)
+                        os.kill(nanny.pid, 9)
+
+        killer = threading.Thread(target=kill_one)
+        killer.start()
+        through = experiments.run(
+            longer, "paper", folder=tmp_path / "dask", workers=3, dask=cluster.scheduler_address, progress=False
+        )
+        killer.join()
+    assert len(busy_when_killed) == 1
+    pd.testing.assert_frame_equal(plain, through, check_exact=True)
+
+
+# Stored results -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(expected, tmp_path):
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    return tmp_path
+
+
+def load(folder):
+    return experiments.load(SHORT, folder=folder)
+
+
+def test_a_result_says_where_it_comes_from(stored):
+    origin = load(stored).attrs["origin"]
+    assert origin["hash"] == SHORT.hash and origin["versions"]["torch"] and origin["threads a process"] == 1
+    assert {"commit", "date", "device", "processes", "seconds, this command"} <= set(origin)
+
+
+def test_losses_are_read_back_as_they_were(stored):
+    text = pd.read_csv(stored / "short.csv", dtype=str)
+    frame = load(stored)
+    finite = frame["loss"].notna()
+    assert [repr(value) for value in frame["loss"][finite]] == text["loss"][finite].tolist()
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "short.csv").write_bytes((f / "short.csv").read_bytes()[:-200]), r"\d+ of 24 rows are there"),
+        (lambda f: edit(f / "short.csv", "lru,0,0.5", "lru,0,0.6"), "a number was changed"),
+        (lambda f: (f / "short.csv").unlink(), r"short\.csv is missing"),
+        (lambda f: (f / "short.json").unlink(), "no stored result of short"),
+        (lambda f: (f / "short.json").write_text('{"name": "short", "ha'), r"short\.json is damaged"),
+        (lambda f: edit(f / "short.json", '"name": "short"', '"name": "fig03a"'), "another experiment, 'fig03a'"),
+        (lambda f: edit(f / "short.json", SHORT.hash, "0123456789abcdef"), "stale or foreign"),
+    ],
+    ids=["truncated", "edited", "no table", "no record", "half a record", "another name", "foreign hash"],
+)
+def test_a_damaged_result_is_refused_by_name_with_what_to_do(stored, damage, message):
+    load(stored)
+    damage(stored)
+    with pytest.raises(ResultError, match=message) as refusal:
+        load(stored)
+    assert "python -m rnnlib run short --scale paper" in str(refusal.value)
+
+
+def test_a_changed_definition_makes_a_result_stale(stored):
+    changed = dataclasses.replace(SHORT, cells=SHORT.cells[::-1])
+    with pytest.raises(ResultError, match="stale or foreign"):
+        experiments.load(changed, folder=stored)
+
+
+def test_a_loss_that_is_missing_without_reason_is_refused(tmp_path):
+    one = dataclasses.replace(SHORT, cells=(Cell("lru", rates=(0.01,)),), seeds=(0,), details="none")
+    columns = ["student", "loss", "diverged"]
+    store.write(one, {"runs": (columns, [("lru", "", False)])}, {}, tmp_path)
+    with pytest.raises(ResultError, match="row 1: no loss, and not marked as diverged"):
+        experiments.load(one, folder=tmp_path)
+
+
+def test_a_full_disk_gives_a_clear_message_and_no_half_file(stored, monkeypatch):
+    before = tables(stored)
+    for path in (stored / "home" / "blocks").iterdir():
+        path.unlink()
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultError, match=r"the disk is full: .* Free some space and give the same command again"):
+        experiments.run(SHORT, "paper", folder=stored, workers=1, progress=False)
+    assert tables(stored) == before and not list(stored.rglob("*.tmp"))
+    monkeypatch.undo()
+    load(stored)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultError, match=r"cannot be written .*name another folder"):
+        store.write_text(tmp_path / "file" / "short.csv", "")
+
+
+# Command line ---------------------------------------------------------------------------------------------------------
+
+
+def test_command_line(tmp_path, capsys):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in experiments.names())
+    assert main(["run", "fig09cd", "--scale", "smoke", "--workers", "1"]) == 0
+    assert "fig09cd: 4 runs, 0 diverged" in capsys.readouterr().out
+    assert main(["show", "fig09cd", "--scale", "smoke"]) == 0
+    assert json.loads(capsys.readouterr().out.split("student")[0])["name"] == "fig09cd"
+    assert main(["show", "fig03a", "--scale", "smoke"]) == 1
+    assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
+    assert main(["run", "fig99"]) == 1
+    assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
+
+
+def test_scale_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("RNNLIB_SCALE", "smoke")
+    assert experiments.scale_from_environment() == "smoke"
+    monkeypatch.delenv("RNNLIB_SCALE")
+    assert experiments.scale_from_environment() == "book"
+    monkeypatch.setenv("RNNLIB_SCALE", "huge")
+    with pytest.raises(ValueError, match="RNNLIB_SCALE is 'huge'; choose from smoke, book, paper"):
+        experiments.scale_from_environment()
+
+
+def test_the_live_part_is_small():
+    for name in ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11"):
+        live = experiments.get(name).at("book")
+        assert 2 <= len(live.runs()) <= 20 and live.protocol.steps == 2000
+
+
+def test_the_example_sweep_of_the_documentation(root, tmp_path):
+    path = root / "examples" / "own_sweep.py"
+    assert len(path.read_text().splitlines()) < 40
+    code = f"""
+import dataclasses, pathlib, sys
+sys.path.insert(0, {str(path.parent)!r})
+import own_sweep
+short = dataclasses.replace(own_sweep.SWEEP, protocol=dataclasses.replace(own_sweep.SWEEP.protocol, steps=100))
+folder = pathlib.Path({str(tmp_path)!r})
+frame = own_sweep.experiments.run(short, "paper", folder=folder, workers=1, progress=False)
+print(frame.groupby("student")["loss"].count().to_dict())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "{'lru': 8, 'real': 8}"
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError, match="already is a student 'lru'"):
+        experiments.register("lru", lambda *arguments: None)
+
+
+def test_unknown_names_and_scales():
+    with pytest.raises(ValueError, match="no experiment 'x'"):
+        experiments.get("x")
+    with pytest.raises(ValueError, match="unknown scale 'x'"):
+        SHORT.at("x")
+    assert np.isclose(SHORT.runs()[0].rate, 0.01)
