@@ -1,6 +1,8 @@
 """Recurrent layers, one ``nn.Module`` a file, with one interface: ``forward``, ``initial_state``, ``step``."""
 
+from .dense import DenseRNN
 from .diagonal import DiagonalRNN
 from .lru import LRU
+from .s4 import S4D
 
-__all__ = ["LRU", "DiagonalRNN"]
+__all__ = ["LRU", "S4D", "DenseRNN", "DiagonalRNN"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
@@ -138,7 +138,8 @@ class DiagonalRNN(DiagonalLayer):
         input_size: size of x_t.
         hidden_size: number of complex units, N.
         output_size: size of y_t.
-        normalize: learn an input scale gamma for each unit, started at :math:`\sqrt{1 - |\lambda|^2}`.
+        normalize: learn an input scale gamma for each unit, started at :math:`\sqrt{1 - |\lambda|^2}`; ``"real part"``
+            starts it at :math:`\sqrt{1 - (\mathrm{Re}\,\lambda)^2}`, as the authors' code does (erratum 4).
         min_modulus: inner radius of the ring on which eigenvalues start.
         max_modulus: its outer radius.
         max_angle: its largest angle, radians.
@@ -154,7 +155,7 @@ class DiagonalRNN(DiagonalLayer):
         hidden_size: int,
         output_size: int,
         *,
-        normalize: bool = False,
+        normalize: bool | Literal["real part"] = False,
         min_modulus: float = 0.0,
         max_modulus: float = 1.0,
         max_angle: float = math.pi,
@@ -164,7 +165,9 @@ class DiagonalRNN(DiagonalLayer):
         super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
         lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         self.lam = nn.Parameter(torch.view_as_real(lam).clone())
-        self.gamma = nn.Parameter(input_scale(lam)) if normalize else None
+        if normalize not in (False, True, "real part"):
+            raise ValueError(f"normalize must be False, True or 'real part', got {normalize!r}")
+        self.gamma = nn.Parameter(input_scale(lam.real if normalize == "real part" else lam)) if normalize else None
 
     def eigenvalues(self) -> Complex[Tensor, "N"]:
         return torch.view_as_complex(self.lam)

@@ -32,6 +32,7 @@ class LRU(DiagonalLayer):
         max_modulus: its outer radius.
         max_angle: its largest angle :math:`\theta_0`, radians.
         parametrization: the change of variables; the LRU's own is the exponential one.
+        normalize: learn the input scale; without it :math:`\gamma = 1`, a step of the paper's ablation.
         generator: source of randomness of the initial parameters.
         backend: passed to :func:`rnnlib.linear_scan`.
 
@@ -48,6 +49,7 @@ class LRU(DiagonalLayer):
         max_modulus: float = 1.0,
         max_angle: float = math.pi,
         parametrization: Parametrization = EXPONENTIAL,
+        normalize: bool = True,
         generator: torch.Generator | None = None,
         backend: str = "auto",
     ):
@@ -56,10 +58,10 @@ class LRU(DiagonalLayer):
         self.parametrization = parametrization
         omega_nu, omega_theta = parametrization.parameters(lam)
         self.omega_nu, self.omega_theta = nn.Parameter(omega_nu), nn.Parameter(omega_theta)
-        self.omega_gamma = nn.Parameter(torch.log(input_scale(lam)))
+        self.omega_gamma = nn.Parameter(torch.log(input_scale(lam))) if normalize else None
 
     def eigenvalues(self) -> Complex[Tensor, "N"]:
         return self.parametrization.eigenvalues(self.omega_nu, self.omega_theta)
 
-    def input_scale(self) -> Float[Tensor, "N"]:
-        return torch.exp(self.omega_gamma)
+    def input_scale(self) -> Float[Tensor, "N"] | None:
+        return None if self.omega_gamma is None else torch.exp(self.omega_gamma)

@@ -1,0 +1,78 @@
+"""Command line: ``python -m rnnlib list | run | show | claims``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import experiments
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The trained experiments and the claims.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the experiments, and which results are stored")
+    run = commands.add_parser("run", help="train experiments and store their results; goes on where it was interrupted")
+    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all")
+    run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
+    run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    run.add_argument("--workers", type=int, help="processes (default: one a core)")
+    run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train")
+    run.add_argument("--to", type=Path, metavar="FOLDER", help="where results go (default: paper scale, the package)")
+    show = commands.add_parser("show", help="a stored result: its origin and its table")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--scale", choices=experiments.SCALES, default="paper")
+    claims = commands.add_parser("claims", help="measure the paper's claims")
+    claims.add_argument("figures", nargs="*", metavar="FIGURE")
+    options = parser.parse_args(arguments)
+    try:
+        {"list": _list, "run": _run, "show": _show, "claims": _claims}[options.command](options)
+    except (experiments.ResultError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _list(options: argparse.Namespace) -> None:
+    for name, experiment in experiments.EXPERIMENTS.items():
+        try:
+            experiments.load(name)
+            state = "stored"
+        except experiments.ResultError:
+            state = "not stored"
+        print(f"{name:18} {len(experiment.runs()):5} runs  {state:10}  {experiment.title}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    names = experiments.names() if options.names == ["all"] else options.names
+    frames = experiments.run_all(
+        [experiments.get(name) for name in names],
+        options.scale or experiments.scale_from_environment(),
+        device=options.device,
+        workers=options.workers,
+        dask=options.dask,
+        folder=options.to,
+    )
+    for name, frame in frames.items():
+        print(f"{name}: {len(frame)} runs, {int(frame['diverged'].sum())} diverged")
+
+
+def _show(options: argparse.Namespace) -> None:
+    frame = experiments.load(options.name, scale=options.scale)
+    print(json.dumps(frame.attrs["origin"], indent=1))
+    print(frame.to_string(index=False))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from . import claims
+
+    frame = claims.evaluate(*options.figures)
+    print(frame[["figure", "claim", "paper", "measured", "accepted", "verdict"]].to_string(index=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

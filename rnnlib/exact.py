@@ -1,0 +1,341 @@
+r"""The exact minibatch loss of linear time-invariant students, for many of them at once.
+
+A linear time-invariant student with scalar input and output that starts at :math:`h_0 = 0` is its impulse response
+:math:`k_0, \dots, k_{T-1}`. If the teacher is one too, and dk is the difference of the two responses,
+
+.. math:: \frac{1}{2BT} \sum_{b,t} (y - y^*)^2 = \tfrac{1}{2} \, dk^\top G \, dk, \qquad
+          G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j}.
+
+G depends on the inputs alone, so one G serves every student, rate and architecture trained on the same minibatch, and
+what a student costs depends on T but not on B. Losses and gradients equal those of back-propagation through time.
+
+A stacked layer (:func:`stack`) holds many layers of one kind: each parameter has a leading axis, M, of members.
+Members never meet: row m of every result depends on row m of the parameters alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.autograd.function import once_differentiable
+
+from .layers import DenseRNN
+from .layers.diagonal import DiagonalLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Complex, Float
+    from torch import Tensor
+
+__all__ = ["dense_response", "diagonal_response", "gram", "impulse_responses", "loss", "population_gram", "stack"]
+
+COLUMNS = 16  # responses are computed as a matrix (rows, COLUMNS), lag = COLUMNS * row + column
+
+
+def gram(x: Float[Tensor, "*S B T"]) -> Float[Tensor, "*S T T"]:
+    r"""The matrix G of a minibatch of scalar inputs.
+
+    With time reversed, :math:`G_{ij}` is the sum of :math:`(x^\top x)_{ij} / BT` and its predecessor on the same
+    diagonal: one product, then running sums along the diagonals.
+
+    Args:
+        x: inputs ``(..., batch, time)``.
+
+    Returns:
+        Symmetric matrices ``(..., time, time)``.
+    """
+    *leading, batch, time = x.shape
+    x = x.reshape(-1, batch, time)
+    # rows of length 2T, the right halves zero: read with rows of length 2T + 1, diagonals become columns
+    room = x.new_zeros(len(x), time * (2 * time + 1))
+    products = room[:, : 2 * time * time].unflatten(1, (time, 2 * time))[..., :time]
+    products.copy_(torch.matmul(x.mT, x))
+    diagonals = room.unflatten(1, (time, 2 * time + 1))[..., :time]
+    diagonals.copy_(diagonals.cumsum(1))
+    upper = products.triu().div_(batch * time)
+    return (upper + upper.triu(1).mT).flip(-2, -1).view(*leading, time, time)
+
+
+def population_gram(
+    length: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+) -> Float[Tensor, "T T"]:
+    r"""The expectation of G over white inputs of unit variance, :math:`\mathrm{diag}(1 - i/T)`.
+
+    Args:
+        length: T.
+        dtype: float32 or float64.
+        device: where to put it.
+
+    Returns:
+        Diagonal matrix ``(length, length)``.
+    """
+    return torch.diag(1 - torch.arange(length, dtype=dtype, device=device) / length)
+
+
+class _Quadratic(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, difference, G):
+        slope = difference @ G
+        ctx.save_for_backward(slope)
+        return 0.5 * (difference * slope).sum(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        (slope,) = ctx.saved_tensors
+        return grad[:, None] * slope, None
+
+
+def loss(k: Float[Tensor, "M T"], k_star: Float[Tensor, "M T"], G: Float[Tensor, "T T"]) -> Float[Tensor, "M"]:
+    r"""Half the mean squared error of each student on the minibatch that G stands for.
+
+    Args:
+        k: impulse responses of the students ``(M, T)``.
+        k_star: those of their teachers ``(M, T)``, or ``(1, T)`` for a common one.
+        G: Gram matrix of the inputs ``(T, T)``, symmetric.
+
+    Returns:
+        Losses ``(M,)``, in the square of the teacher's output unit. Differentiable once with respect to k.
+    """
+    return _Quadratic.apply(k - k_star, G)
+
+
+class _DiagonalResponse(torch.autograd.Function):
+    r"""Forward: :math:`k_{aj} = \mathrm{Re} \sum_i (w_i \lambda_i^a)(\lambda_i^{mj})` at lag a + mj, one real product.
+
+    Backward, with g the gradient of k: that of w is :math:`\overline{\sum_\tau g_\tau \lambda^\tau}`, that of
+    :math:`\lambda` is :math:`\overline{w \sum_\tau (\tau+1) g_{\tau+1} \lambda^\tau}`; both sums by the same two levels.
+    """
+
+    @staticmethod
+    def forward(ctx, lam, w, length):
+        rows = -(-length // COLUMNS)
+        low, step = _powers(lam, COLUMNS)
+        high, _ = _powers(step.conj().resolve_conj(), rows)
+        high = torch.view_as_real(high).flatten(2)
+        k = high @ torch.view_as_real(w[:, None] * low).flatten(2).mT
+        ctx.save_for_backward(low, high, w)
+        ctx.length = length
+        return k.flatten(1)[:, :length]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        low, high, w = ctx.saved_tensors
+        members, rows = high.shape[:2]
+        g = grad.new_zeros(2, members, rows * COLUMNS)
+        g[0, :, : ctx.length] = grad
+        lags = torch.arange(1, ctx.length, dtype=grad.dtype, device=grad.device)
+        torch.mul(grad[:, 1:], lags, out=g[1, :, : ctx.length - 1])
+        g = g.view(2, members, rows, COLUMNS).permute(1, 0, 3, 2).reshape(members, 2 * COLUMNS, rows)
+        sums = torch.view_as_complex((g @ high).unflatten(2, (-1, 2))).unflatten(1, (2, COLUMNS))
+        grad_w, grad_lam = (sums * low.conj()[:, None]).sum(2).unbind(1)
+        return grad_lam * w.conj(), grad_w, None
+
+
+def _powers(z: Complex[Tensor, "M N"], count: int) -> tuple[Complex[Tensor, "M count N"], Complex[Tensor, "M N"]]:
+    """Powers 0 to count - 1 by doubling, and the power ``count`` rounded up to a power of two."""
+    powers = torch.ones_like(z)[:, None]
+    while powers.shape[1] < count:
+        missing = count - powers.shape[1]
+        powers = torch.cat([powers, powers[:, :missing] * z[:, None]], dim=1)
+        z = z * z
+    return powers, z
+
+
+def diagonal_response(
+    lam: Complex[Tensor, "M N"], w: Complex[Tensor, "M N"], length: int
+) -> Float[Tensor, "M T"]:
+    r"""Impulse responses :math:`k_\tau = \mathrm{Re} \sum_i w_i \lambda_i^\tau` of diagonal students.
+
+    Args:
+        lam: eigenvalues ``(M, N)``.
+        w: products of input and output weights (and input scales) ``(M, N)``.
+        length: number of lags, T.
+
+    Returns:
+        Responses ``(M, T)``, differentiable once.
+    """
+    return _DiagonalResponse.apply(lam, w, length)
+
+
+class _DenseResponse(torch.autograd.Function):
+    r"""Forward: :math:`k_{jm+a} = (C A^{mj}) (A^a B)`. Columns :math:`A^a B` by doubling, which needs the squares of A
+    up to :math:`A^m`; rows :math:`C A^{mj}` one after another, or for small blocks by doubling too.
+
+    Backward: the same steps from the last to the first; if X = YZ, the gradient of Y is that of X times Z', that of Z
+    is Y' times that of X.
+    """
+
+    @staticmethod
+    def forward(ctx, A, B, C, length):
+        members, heads, size, _ = A.shape
+        rows = -(-length // COLUMNS)
+        squares = [A.reshape(-1, size, size)]  # A, A^2, A^4, ...
+        columns = B.reshape(-1, size, 1)
+        while columns.shape[2] < COLUMNS:
+            columns = torch.cat([columns, squares[-1] @ columns], dim=2)
+            squares.append(squares[-1] @ squares[-1])
+        # squaring costs size^3, a row size^2: large blocks go on row by row
+        blocks = [C.reshape(-1, 1, size)]
+        done = 1
+        while done < rows:
+            if size < _DOUBLING_BELOW and done > 1:
+                squares.append(squares[-1] @ squares[-1])
+            source = torch.cat(blocks, dim=1) if size < _DOUBLING_BELOW else blocks[-1]
+            blocks.append(source[:, : rows - done] @ squares[-1])
+            done += blocks[-1].shape[1]
+        left = torch.cat(blocks, dim=1)
+        ctx.save_for_backward(columns, left, *squares)
+        ctx.shape, ctx.length = (members, heads, size, rows), length
+        return (_beside(left, ctx.shape) @ columns.view(members, heads * size, -1)).flatten(1)[:, :length]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        columns, left, *squares = ctx.saved_tensors
+        members, heads, size, rows = ctx.shape
+        g = grad.new_zeros(members, rows * COLUMNS)
+        g[:, : ctx.length] = grad
+        g = g.view(members, rows, COLUMNS)
+        grad_left = g @ columns.view(members, heads * size, -1).mT
+        grad_left = grad_left.view(members, rows, heads, size).transpose(1, 2).reshape(-1, rows, size).contiguous()
+        grad_columns = (_beside(left, ctx.shape).mT @ g).view(-1, size, COLUMNS)
+        grad_squares: list[Tensor | None] = [None] * len(squares)
+
+        def add(level, left_factor, right_factor):
+            if grad_squares[level] is None:
+                grad_squares[level] = left_factor @ right_factor
+            else:
+                grad_squares[level].baddbmm_(left_factor, right_factor)
+
+        def through_square(level):
+            square, grad_square = squares[level - 1], grad_squares[level]
+            add(level - 1, grad_square, square.mT)
+            add(level - 1, square.mT, grad_square)
+
+        first = COLUMNS.bit_length() - 1  # the level of A^m
+        if size < _DOUBLING_BELOW:
+            for level in range(len(squares) - 1, first - 1, -1):
+                half = 1 << (level - first)
+                above = grad_left[:, half : min(2 * half, rows)]
+                below = left[:, : above.shape[1]]
+                add(level, below.mT, above)
+                grad_left[:, : above.shape[1]] += above @ squares[level].mT
+                if level > first:
+                    through_square(level)
+        else:
+            turned = grad_left.transpose(0, 1)[:, :, None].contiguous()  # rows first: batched products want them so
+            for row in range(rows - 1, 0, -1):
+                turned[row - 1].baddbmm_(turned[row], squares[first].mT)
+            grad_left = turned[:, :, 0].transpose(0, 1).contiguous()
+            add(first, left[:, :-1].mT, grad_left[:, 1:])
+        for level in range(first, 0, -1):
+            through_square(level)
+            half = 1 << (level - 1)
+            above, below = grad_columns[:, :, half : 2 * half], columns[:, :, :half]
+            add(level - 1, above, below.mT)
+            grad_columns[:, :, :half] += squares[level - 1].mT @ above
+        return (
+            grad_squares[0].view(members, heads, size, size),
+            grad_columns[:, :, 0].reshape(members, heads, size),
+            grad_left[:, 0].reshape(members, heads, size),
+            None,
+        )
+
+
+_DOUBLING_BELOW = 48  # measured: at 64 one more square costs as much as the rows it saves
+
+
+def _beside(left: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
+    """Rows of every head side by side: (M H, rows, size) to (M, rows, H size)."""
+    members, heads, size, rows = shape
+    return left.view(members, heads, rows, size).transpose(1, 2).reshape(members, rows, heads * size)
+
+
+def dense_response(
+    A: Float[Tensor, "M H n n"], B: Float[Tensor, "M H n"], C: Float[Tensor, "M H n"], length: int
+) -> Float[Tensor, "M T"]:
+    r"""Impulse responses :math:`k_\tau = \sum_h C_h A_h^\tau B_h` of dense or block-diagonal students.
+
+    Args:
+        A: state matrices ``(M, heads, n, n)``.
+        B: input weights ``(M, heads, n)``.
+        C: output weights ``(M, heads, n)``.
+        length: number of lags, T.
+
+    Returns:
+        Responses ``(M, T)``, differentiable once.
+    """
+    return _DenseResponse.apply(A, B, C, length)
+
+
+def stack(layers: Sequence[nn.Module]) -> nn.Module:
+    """Many layers of one kind as one, each parameter with a leading axis of members.
+
+    Args:
+        layers: layers whose parameters have the same names and shapes.
+
+    Returns:
+        A copy of the first with stacked parameters. It computes nothing but :func:`impulse_responses`.
+
+    Raises:
+        ValueError: the layers differ in kind or shapes.
+    """
+    stacked = copy.deepcopy(layers[0])
+    for name, parameter in layers[0].named_parameters():
+        if any(type(layer) is not type(layers[0]) for layer in layers):
+            raise ValueError("layers of different kinds cannot be stacked")
+        values = [dict(layer.named_parameters()).get(name) for layer in layers]
+        if any(value is None or value.shape != parameter.shape for value in values):
+            raise ValueError(f"layers differ in parameter {name!r}: only layers with equal shapes can be stacked")
+        owner, _, leaf = name.rpartition(".")
+        setattr(stacked.get_submodule(owner), leaf, nn.Parameter(torch.stack([v.detach() for v in values])))
+    return stacked
+
+
+class _Response(nn.Module):
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, length: int) -> Tensor:
+        return self.layer.impulse_response(length)[:, 0, 0]
+
+
+def impulse_responses(layer: nn.Module, length: int) -> Float[Tensor, "M T"]:
+    """Impulse responses of a stacked layer.
+
+    Diagonal and dense layers take the fast paths above. Any other layer with an ``impulse_response`` method is mapped
+    over its members: a new student needs nothing but the layer.
+
+    Args:
+        layer: a layer from :func:`stack`, with scalar input and output.
+        length: number of lags, T.
+
+    Returns:
+        Responses ``(M, T)``, differentiable with respect to the stacked parameters.
+
+    Raises:
+        ValueError: input or output is not scalar.
+    """
+    if (layer.input_size, layer.output_size) != (1, 1):
+        raise ValueError("the exact loss is for students with scalar input and output")
+    if isinstance(layer, DiagonalLayer):
+        scale = layer.input_scale()
+        w = torch.view_as_complex(layer.C)[:, 0] * torch.view_as_complex(layer.B)[..., 0]
+        k = diagonal_response(layer.eigenvalues(), w if scale is None else w * scale, length)
+    elif isinstance(layer, DenseRNN):
+        heads = layer.A.shape[1:3]
+        B, C = layer.B.reshape(-1, *heads), layer.C.reshape(-1, *heads)
+        k = dense_response(layer.A, B, C, length)
+    else:
+        parameters = {f"layer.{name}": value for name, value in layer.named_parameters()}
+        response = _Response(layer)
+        return torch.func.vmap(lambda p: torch.func.functional_call(response, p, (length,)))(parameters)
+    skip = layer.D[:, 0]
+    return torch.cat([k[:, :1] + skip, k[:, 1:]], dim=1)

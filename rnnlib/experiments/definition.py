@@ -1,0 +1,160 @@
+"""What an experiment is: a grid of students, rates and teachers, a protocol, seeds. Its hash names its result."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from dataclasses import asdict, dataclass, field, replace
+from importlib import resources
+
+import torch
+
+from .. import teacher
+from ..training import Member, Protocol
+from .students import STUDENTS
+
+SCALES = ("smoke", "book", "paper")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of student and the grid it is trained on: every combination of the tuples below.
+
+    Attributes:
+        student: a name in :data:`rnnlib.experiments.STUDENTS`.
+        rates: base rates of Adam.
+        nu0: shortest memory of the teacher, as smallest modulus of its eigenvalues.
+        theta0: largest angle of the teacher's and the student's eigenvalues, in units of pi.
+        start: smallest modulus of the student's eigenvalues at the start; None for the teacher's.
+        heads: blocks of a dense student.
+        width: units.
+    """
+
+    student: str
+    rates: tuple[float, ...]
+    nu0: tuple[float, ...] = (0.99,)
+    theta0: tuple[float, ...] = (1.0,)
+    start: float | None = None
+    heads: tuple[int, ...] = (1,)
+    width: int = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """One student trained once. Equal runs of different experiments are trained once and appear in both results."""
+
+    student: str
+    teacher: int
+    nu0: float
+    theta0: float
+    heads: int
+    rate: float
+    seed: int
+    start: float
+    width: int
+
+    def member(self, length: int) -> Member:
+        """The student at initialisation, and its teacher."""
+        angle = math.pi * self.theta0
+        # the upper half of the seeds: data use the lower
+        generator = torch.Generator().manual_seed(1 << 31 | self.seed)
+        layer = STUDENTS[self.student](self.width, self.heads, self.start, angle, generator)
+        target = teacher.load(self.teacher, self.nu0, angle).impulse_response(length)
+        return Member(layer, target, self.rate, self.seed)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A grid of training runs.
+
+    Attributes:
+        name: names the result.
+        title: one line for ``python -m rnnlib list``.
+        cells: what is trained.
+        seeds: each seeds a student's start and its data.
+        teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed.
+        protocol: how they train.
+        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"parameters"``: also keep the
+            effective rate of every parameter after the last step.
+        live: rates of the small live part (scale "book"), by student; students without one sit it out.
+    """
+
+    name: str
+    title: str
+    cells: tuple[Cell, ...]
+    seeds: tuple[int, ...] = tuple(range(10))
+    teacher: int | str = 0
+    protocol: Protocol = field(default_factory=Protocol)
+    details: str = "none"
+    live: tuple[tuple[str, float], ...] = ()
+
+    def runs(self) -> list[Run]:
+        """Every run, in the order of the result's rows."""
+        return [
+            Run(
+                cell.student,
+                seed if self.teacher == "seed" else self.teacher,
+                nu0,
+                theta0,
+                heads,
+                rate,
+                seed,
+                nu0 if cell.start is None else cell.start,
+                cell.width,
+            )
+            for cell in self.cells
+            for nu0, theta0, heads, rate, seed in itertools.product(
+                cell.nu0, cell.theta0, cell.heads, cell.rates, self.seeds
+            )
+        ]
+
+    def at(self, scale: str) -> Experiment:
+        """This experiment at another scale.
+
+        Args:
+            scale: ``"paper"``: as defined. ``"book"``: the live part: one seed, one rate a student, the last (hardest)
+                memory, 2,000 steps. ``"smoke"``: two seeds, one rate, one memory, 20 steps of short sequences: tests.
+
+        Raises:
+            ValueError: unknown scale.
+        """
+        if scale == "paper":
+            return self
+        if scale == "book":
+            live = dict(self.live)
+            cells = tuple(
+                replace(cell, rates=(live[cell.student],), nu0=cell.nu0[-1:])
+                for cell in self.cells
+                if cell.student in live
+            )
+            return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=2_000))
+        if scale == "smoke":
+            cells = tuple(
+                replace(cell, rates=cell.rates[:1], nu0=cell.nu0[-1:], theta0=cell.theta0[-1:], heads=cell.heads[-2:])
+                for cell in self.cells
+            )
+            protocol = replace(self.protocol, steps=20, report=5, batch=8, length=40)
+            return replace(self, cells=cells, seeds=self.seeds[:2], protocol=protocol)
+        raise ValueError(f"unknown scale {scale!r}; choose from {', '.join(SCALES)}")
+
+    def definition(self) -> dict:
+        """All that decides the numbers, as plain data. Titles and the live part do not."""
+        plain = asdict(self)
+        del plain["title"], plain["live"]
+        return json.loads(json.dumps(plain)) | {"teachers": _teachers_hash()}
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the definition, 16 hexadecimal digits."""
+        return content_hash(self.definition())
+
+
+def content_hash(plain: object) -> str:
+    """16 hexadecimal digits that name plain data."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _teachers_hash() -> str:
+    return hashlib.sha256((resources.files("rnnlib") / "teachers.csv").read_bytes()).hexdigest()[:16]

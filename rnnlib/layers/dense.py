@@ -1,0 +1,172 @@
+"""Linear recurrent layers with dense or block-diagonal state matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+class DenseRNN(nn.Module):
+    r"""The paper's RNN: linear, with a real state matrix made of independent blocks (heads) and no bias,
+
+    .. math:: h_t = A h_{t-1} + B x_t, \qquad y_t = C h_t + D x_t, \qquad A = \mathrm{diag}(A_1, \dots, A_H).
+
+    One head is a dense matrix; ``hidden_size / 2`` heads are 2x2 blocks, each a pair of eigenvalues. Input, output and
+    skip weights start LeCun normal (variance 1 / fan-in), each block as :func:`dense_recurrence` draws it.
+
+    Args:
+        input_size: size of x_t.
+        hidden_size: size of the state, N.
+        output_size: size of y_t.
+        heads: number of blocks, H; divides ``hidden_size``.
+        min_modulus: smallest initial modulus of an eigenvalue, the paper's :math:`\nu_0` (0 for its RNN, erratum 13).
+        max_angle: largest initial angle, radians.
+        generator: source of randomness of the initial weights.
+
+    Source: Zucchet and Orvieto (2024), sections 3.2 and 4, appendix D.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        heads: int = 1,
+        min_modulus: float = 0.0,
+        max_angle: float = math.pi,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        for name, size in [
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("output_size", output_size),
+            ("heads", heads),
+        ]:
+            if size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
+        if hidden_size % heads:
+            raise ValueError(f"heads must divide hidden_size, got {heads} heads for {hidden_size} units")
+        self.input_size, self.hidden_size, self.output_size, self.heads = input_size, hidden_size, output_size, heads
+
+        def lecun(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(shape[-1]))
+
+        blocks = torch.randn(heads, hidden_size // heads, hidden_size // heads, generator=generator)
+        self.A = nn.Parameter(dense_recurrence(blocks, min_modulus, max_angle))
+        self.B = lecun(hidden_size, input_size)
+        self.C = lecun(output_size, hidden_size)
+        self.D = lecun(output_size, input_size)
+
+    def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
+        """Outputs for whole sequences, from a zero state: one step after another.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+
+        Returns:
+            Outputs ``(batch, time, output_size)``.
+
+        Raises:
+            ValueError: x has another rank or number of features.
+        """
+        if x.ndim != 3:
+            raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
+        self._check_features(x)
+        state, states = self.initial_state(x.shape[0]), []
+        for drive in (x @ self.B.mT).unbind(1):
+            state = self._turn(state) + drive
+            states.append(state)
+        return torch.stack(states, dim=1) @ self.C.mT + x @ self.D.mT
+
+    def initial_state(self, batch: int = 1) -> Float[Tensor, "B N"]:
+        """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
+        return self.B.new_zeros(batch, self.hidden_size)
+
+    def step(
+        self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B out"], Float[Tensor, "B N"]]:
+        """One time step, for streaming; a loop of steps gives the outputs of :meth:`forward`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: state ``(batch, hidden_size)`` after the previous step.
+
+        Returns:
+            The output ``(batch, output_size)`` and the new state.
+        """
+        self._check_features(x)
+        state = self._turn(state) + x @ self.B.mT
+        return state @ self.C.mT + x @ self.D.mT, state
+
+    def impulse_response(self, length: int) -> Float[Tensor, "T out in"]:
+        r"""Response to a unit impulse, :math:`k_\tau = C A^\tau B + D [\tau = 0]`.
+
+        Args:
+            length: number of lags, T.
+
+        Returns:
+            Real tensor ``(length, output_size, input_size)``.
+        """
+        state, responses = self.B.mT, []
+        for _ in range(length):
+            responses.append((state @ self.C.mT).mT)
+            state = self._turn(state)
+        responses[0] = responses[0] + self.D
+        return torch.stack(responses)
+
+    def _turn(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        """A h for each row h."""
+        split = state.view(len(state), self.heads, -1)
+        return torch.einsum("hij,bhj->bhi", self.A, split).reshape(state.shape)
+
+    def _check_features(self, x: Tensor) -> None:
+        if x.shape[-1] != self.input_size:
+            raise ValueError(f"x must have {self.input_size} features on its last axis, got shape {tuple(x.shape)}")
+
+    def extra_repr(self) -> str:
+        sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}, output_size={self.output_size}"
+        return f"{sizes}, heads={self.heads}"
+
+
+def dense_recurrence(
+    normal: Float[Tensor, "*H n n"], min_modulus: float = 0.0, max_angle: float = math.pi
+) -> Float[Tensor, "*H n n"]:
+    r"""Random real matrices with eigenvalues inside the unit circle, as the paper draws teachers and dense students.
+
+    A matrix of independent N(0, 1/n) entries is eigendecomposed; each eigenvalue of modulus r and angle :math:`\theta`
+    becomes one of modulus :math:`\nu_0 + (1 - \nu_0) \tanh r` and angle :math:`\theta \, \theta_0 / \pi`, the
+    eigenvectors stay, and the real part of the product is taken. A negative real eigenvalue has no conjugate partner:
+    with :math:`\theta_0 < \pi` it leaves the real axis, and the real part moves it (and others a little).
+
+    Args:
+        normal: independent standard normal entries ``(..., n, n)``.
+        min_modulus: :math:`\nu_0`, in [0, 1).
+        max_angle: :math:`\theta_0`, radians, in (0, pi].
+
+    Returns:
+        Real matrices of the same shape and dtype; computed in float64.
+
+    Raises:
+        ValueError: modulus or angle out of range.
+
+    Source: Zucchet and Orvieto (2024), appendix D.
+    """
+    if not 0 <= min_modulus < 1:
+        raise ValueError(f"min_modulus must be in [0, 1), got {min_modulus}")
+    if not 0 < max_angle <= math.pi:
+        raise ValueError(f"max_angle must be in (0, pi] radians, got {max_angle}")
+    lam, vectors = torch.linalg.eig(normal.double() / math.sqrt(normal.shape[-1]))
+    modulus = min_modulus + (1 - min_modulus) * torch.tanh(lam.abs())
+    lam = torch.polar(modulus, lam.angle() * (max_angle / math.pi))
+    # V diag(lam) V^-1, transposed so that solve can stand for the inverse
+    product = torch.linalg.solve(vectors.mT, (vectors * lam[..., None, :]).mT).mT
+    return product.real.to(normal.dtype)
