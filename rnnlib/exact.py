@@ -16,6 +16,7 @@ Members never meet: row m of every result depends on row m of the parameters alo
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,15 +50,20 @@ def gram(x: Float[Tensor, "*S B T"]) -> Float[Tensor, "*S T T"]:
         Symmetric matrices ``(..., time, time)``.
     """
     *leading, batch, time = x.shape
-    x = x.reshape(-1, batch, time)
+    results = [_gram(one) for one in x.reshape(-1, batch, time)]
+    return torch.stack(results).view(*leading, time, time)
+
+
+def _gram(x: Float[Tensor, "B T"]) -> Float[Tensor, "T T"]:
+    batch, time = x.shape
     # rows of length 2T, the right halves zero: read with rows of length 2T + 1, diagonals become columns
-    room = x.new_zeros(len(x), time * (2 * time + 1))
-    products = room[:, : 2 * time * time].unflatten(1, (time, 2 * time))[..., :time]
-    products.copy_(torch.matmul(x.mT, x))
-    diagonals = room.unflatten(1, (time, 2 * time + 1))[..., :time]
-    diagonals.copy_(diagonals.cumsum(1))
+    room = x.new_zeros(time * (2 * time + 1))
+    products = room[: 2 * time * time].view(time, 2 * time)[:, :time]
+    products.copy_(x.mT @ x)
+    diagonals = room.view(time, 2 * time + 1)[:, :time]
+    torch.cumsum(diagonals, 0, out=diagonals)
     upper = products.triu().div_(batch * time)
-    return (upper + upper.triu(1).mT).flip(-2, -1).view(*leading, time, time)
+    return (upper + upper.triu(1).mT).flip(0, 1)
 
 
 def population_gram(
@@ -176,10 +182,13 @@ class _DenseResponse(torch.autograd.Function):
         members, heads, size, _ = A.shape
         rows = -(-length // COLUMNS)
         squares = [A.reshape(-1, size, size)]  # A, A^2, A^4, ...
+        squares += [torch.empty_like(squares[0]) for _ in range(_LEVELS)]
+        for part in _parts(squares[0]):
+            for power, square in itertools.pairwise(squares):
+                torch.bmm(power[part], power[part], out=square[part])
         columns = B.reshape(-1, size, 1)
-        while columns.shape[2] < COLUMNS:
-            columns = torch.cat([columns, squares[-1] @ columns], dim=2)
-            squares.append(squares[-1] @ squares[-1])
+        for power in squares[:-1]:
+            columns = torch.cat([columns, torch.bmm(power, columns)], dim=2)
         # squaring costs size^3, a row size^2: large blocks go on row by row
         blocks = [C.reshape(-1, 1, size)]
         done = 1
@@ -205,49 +214,55 @@ class _DenseResponse(torch.autograd.Function):
         grad_left = g @ columns.view(members, heads * size, -1).mT
         grad_left = grad_left.view(members, rows, heads, size).transpose(1, 2).reshape(-1, rows, size).contiguous()
         grad_columns = (_beside(left, ctx.shape).mT @ g).view(-1, size, COLUMNS)
-        grad_squares: list[Tensor | None] = [None] * len(squares)
-
-        def add(level, left_factor, right_factor):
-            if grad_squares[level] is None:
-                grad_squares[level] = left_factor @ right_factor
-            else:
-                grad_squares[level].baddbmm_(left_factor, right_factor)
-
-        def through_square(level):
-            square, grad_square = squares[level - 1], grad_squares[level]
-            add(level - 1, grad_square, square.mT)
-            add(level - 1, square.mT, grad_square)
-
-        first = COLUMNS.bit_length() - 1  # the level of A^m
+        # A^m and, for small blocks, its squares
         if size < _DOUBLING_BELOW:
-            for level in range(len(squares) - 1, first - 1, -1):
-                half = 1 << (level - first)
+            grad_square = torch.zeros_like(squares[-1])
+            for level in range(len(squares) - 1, _LEVELS - 1, -1):
+                half = 1 << (level - _LEVELS)
                 above = grad_left[:, half : min(2 * half, rows)]
                 below = left[:, : above.shape[1]]
-                add(level, below.mT, above)
-                grad_left[:, : above.shape[1]] += above @ squares[level].mT
-                if level > first:
-                    through_square(level)
+                grad_square.baddbmm_(below.mT, above)
+                grad_left[:, : above.shape[1]] += torch.bmm(above, squares[level].mT)
+                if level > _LEVELS:
+                    grad_square = _through_square(squares[level - 1], grad_square)
         else:
             turned = grad_left.transpose(0, 1)[:, :, None].contiguous()  # rows first: batched products want them so
             for row in range(rows - 1, 0, -1):
-                turned[row - 1].baddbmm_(turned[row], squares[first].mT)
+                turned[row - 1].baddbmm_(turned[row], squares[-1].mT)
             grad_left = turned[:, :, 0].transpose(0, 1).contiguous()
-            add(first, left[:, :-1].mT, grad_left[:, 1:])
-        for level in range(first, 0, -1):
-            through_square(level)
+            grad_square = torch.bmm(left[:, :-1].mT, grad_left[:, 1:])
+        for level in range(_LEVELS, 0, -1):
             half = 1 << (level - 1)
-            above, below = grad_columns[:, :, half : 2 * half], columns[:, :, :half]
-            add(level - 1, above, below.mT)
-            grad_columns[:, :, :half] += squares[level - 1].mT @ above
+            grad_columns[:, :, :half] += torch.bmm(squares[level - 1].mT, grad_columns[:, :, half : 2 * half])
+        grad_A = torch.empty_like(squares[0])
+        for part in _parts(grad_A):
+            grad_part = grad_square[part]
+            for level in range(_LEVELS, 0, -1):
+                half = 1 << (level - 1)
+                grad_part = _through_square(squares[level - 1][part], grad_part)
+                grad_part.baddbmm_(grad_columns[part, :, half : 2 * half], columns[part, :, :half].mT)
+            grad_A[part] = grad_part
         return (
-            grad_squares[0].view(members, heads, size, size),
+            grad_A.view(members, heads, size, size),
             grad_columns[:, :, 0].reshape(members, heads, size),
             grad_left[:, 0].reshape(members, heads, size),
             None,
         )
 
 
+def _through_square(power: Tensor, grad_square: Tensor) -> Tensor:
+    """Gradient of X from that of X X."""
+    return torch.bmm(grad_square, power.mT).baddbmm_(power.mT, grad_square)
+
+
+def _parts(matrices: Tensor) -> list[slice]:
+    """Slices so small that a chain of squares stays in a core's cache."""
+    size = max(1, _PART // matrices[0].numel())
+    return [slice(start, start + size) for start in range(0, len(matrices), size)]
+
+
+_PART = 1 << 16  # numbers
+_LEVELS = COLUMNS.bit_length() - 1  # squarings from A to A^COLUMNS
 _DOUBLING_BELOW = 48  # measured: at 64 one more square costs as much as the rows it saves
 
 

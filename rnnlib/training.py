@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Ensemble", "Member", "Protocol", "Summary", "one_thread", "train"]
 
 _TILE = 64  # members of a tile: measured best or within a tenth of it for every kind of student
+_CHUNK = 1 << 16  # numbers that Adam goes through at a time: they stay in a core's cache
 _PAD = 8  # tiles are filled up to a multiple of this, so that vectorised loops leave no remainder
 
 
@@ -91,7 +92,8 @@ class Summary:
     Attributes:
         loss: mean minibatch loss over the last ``report`` steps ``(M,)``.
         zero_loss: the zero predictor's on the same minibatches ``(M,)``.
-        diverged: a loss or a moment of Adam was not finite at some step ``(M,)``.
+        diverged: a loss, or at the end of an epoch a parameter or a moment of Adam, was not finite: the member left and
+            its loss is NaN ``(M,)``.
         curve: mean loss of each epoch ``(M, epochs)``.
         rates: of each epoch's end, over the recurrent parameters ``(M, epochs, 3)``: geometric mean of the effective
             rate as the paper defines it, over positive ones; geometric mean of rate / (sqrt(v) + eps); fraction of
@@ -123,14 +125,23 @@ def one_thread() -> Iterator[None]:
 
 
 class _Tile:
-    """Members of one kind with the state of their optimisers; rows beyond ``len(members)`` fill up and are ignored."""
+    """Members of one kind with the state of their optimisers; rows beyond ``len(indices)`` fill up and are ignored.
 
-    def __init__(self, members: Sequence[Member], protocol: Protocol, device: torch.device):
-        self.protocol = protocol
-        members = [*members, *[members[-1]] * (-len(members) % _PAD)]
-        seeds = [member.seed for member in members]
-        # members come sorted by data seed: where each seed's are
-        self.spans = [(seed, slice(seeds.index(seed), seeds.index(seed) + seeds.count(seed))) for seed in sorted(set(seeds))]
+    Args:
+        indices: places of its members among those of the ensemble, sorted by data seed.
+        members: the ensemble's.
+        protocol: how they train.
+        device: where.
+    """
+
+    def __init__(self, indices: Sequence[int], members: Sequence[Member], protocol: Protocol, device: torch.device):
+        self.indices, self.protocol = list(indices), protocol
+        members = [members[index] for index in indices]
+        members += [members[-1]] * (-len(members) % _PAD)
+        seeds = [member.seed for member in members]  # sorted
+        self.spans = [
+            (seed, slice(seeds.index(seed), seeds.index(seed) + seeds.count(seed))) for seed in dict.fromkeys(seeds)
+        ]
         self.layer = exact.stack([member.layer for member in members]).to(device)
         self.names, self.parameters = zip(*self.layer.named_parameters(), strict=True)
         self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
@@ -139,28 +150,26 @@ class _Tile:
         self.target = torch.stack([member.target for member in members]).to(device, dtype)
         self.rate = torch.tensor([member.rate for member in members], dtype=dtype, device=device)
         self.losses = torch.zeros(len(members), dtype=torch.float64, device=device)  # summed over the epoch
-        self.zero_losses = torch.zeros_like(self.losses)
 
-    def loss(self, k: Tensor, target: Tensor, G: dict[int, Tensor]) -> Float[Tensor, "M"]:
-        """Minibatch losses, each member's on the inputs of its own data seed."""
-        return torch.cat([exact.loss(k[span], target[span], G[seed]) for seed, span in self.spans])
-
-    def step(self, G: dict[int, Tensor], number: int, with_zero: bool) -> None:
-        """One step of Adam, the ``number``-th, counted from 0."""
+    def step(self, G: dict[int, Tensor], number: int) -> None:
+        """One step of Adam, the ``number``-th, counted from 0, with the Gram matrix of each data seed."""
         p = self.protocol
-        loss = self.loss(exact.impulse_responses(self.layer, p.length), self.target, G)
+        k = exact.impulse_responses(self.layer, p.length)
+        loss = torch.cat([_loss(k[span], self.target[span], G[seed]) for seed, span in self.spans])
         gradients = torch.autograd.grad(loss.sum(), self.parameters)
         self.losses += loss.detach()
-        if with_zero:
-            self.zero_losses += self.loss(self.target, torch.zeros_like(self.target), G)
         corrected = math.sqrt(1 - p.beta2 ** (number + 1))
         rate = self.rates(number) * (corrected / (1 - p.beta1 ** (number + 1)))
         with torch.no_grad():
             for value, gradient, m, v in zip(self.parameters, gradients, self.first, self.second, strict=True):
-                m.lerp_(gradient, 1 - p.beta1)
-                v.mul_(p.beta2).addcmul_(gradient, gradient, value=1 - p.beta2)
-                update = m / v.sqrt().add_(p.eps * corrected)
-                value.addcmul_(update, rate.view(-1, *[1] * (value.ndim - 1)), value=-1)
+                rates = rate.view(-1, *[1] * (value.ndim - 1))
+                rows = max(1, _CHUNK // value[0].numel())
+                for start in range(0, len(value), rows):
+                    part = slice(start, start + rows)
+                    m_, v_, g_ = m[part], v[part], gradient[part]
+                    m_.lerp_(g_, 1 - p.beta1)
+                    v_.mul_(p.beta2).addcmul_(g_, g_, value=1 - p.beta2)
+                    value[part].addcmul_(m_ / v_.sqrt().add_(p.eps * corrected), rates[part], value=-1)
 
     def rates(self, number: int) -> Float[Tensor, "M"]:
         """Each member's rate at a step."""
@@ -184,28 +193,45 @@ class _Tile:
             result[name] = torch.stack([rate * next_m / (next_v.sqrt() + p.eps), rate / plain])
         return result
 
-    def end_epoch(self, number: int) -> tuple[Tensor, Tensor]:
-        """Mean losses of the epoch (M,) and the three numbers of ``Summary.rates`` (M, 3)."""
+    def end_epoch(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean losses of the epoch (M,) and the three numbers of ``Summary.rates`` (M, 3); NaN once diverged."""
         mean = self.losses / self.protocol.report
         self.losses.zero_()
+        finite = mean.isfinite()
+        for value in (*self.parameters, *self.first, *self.second):
+            finite &= value.detach().flatten(1).isfinite().all(1)
         # all but input, output and skip weights and the input scale: A, lambda, or what lambda is made of
-        recurrent = [
-            rates for name, rates in self.effective_rates(number).items() if name not in ("B", "C", "D", *_SCALES)
-        ]
+        recurrent = [rates for name, rates in self.effective_rates(number).items() if name not in _NOT_RECURRENT]
         paper, plain = torch.cat(recurrent, dim=2)
         positive = paper > 0
         logs = torch.where(positive, paper, 1.0).log().sum(1) / positive.sum(1)
-        return mean, torch.stack([logs.exp(), plain.log().mean(1).exp(), (paper < 0).double().mean(1)], dim=1)
+        three = torch.stack([logs.exp(), plain.log().mean(1).exp(), (paper < 0).to(plain.dtype).mean(1)], dim=1)
+        mean[~finite], three[~finite] = math.nan, math.nan
+        kept = slice(len(self.indices))
+        return mean[kept].cpu().numpy(), three[kept].cpu().numpy()
+
+    def fill(self, rows: dict[str, Tensor]) -> None:
+        """Set what :meth:`tensors` gives, from the rows of the members alone."""
+        last = [len(self.indices) - 1] * (-len(self.indices) % _PAD)
+        for name, value in self.tensors().items():
+            value.copy_(torch.cat([rows[name], rows[name][last]]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that changes, by name."""
-        named = {"losses": self.losses, "zero_losses": self.zero_losses}
-        for name, *values in zip(self.names, self.parameters, self.first, self.second, strict=True):
-            named |= {f"{name}/{what}": value for what, value in zip("pmv", values, strict=True)}
-        return named
+        return {
+            f"{name}/{what}": value.detach()
+            for name, *values in zip(self.names, self.parameters, self.first, self.second, strict=True)
+            for what, value in zip("pmv", values, strict=True)
+        }
 
 
-_SCALES = ("gamma", "omega_gamma")
+_NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
+
+
+def _loss(k: Tensor, target: Tensor, G: Tensor) -> Tensor:
+    if len(k) == 1:  # one row would go through another routine, with other roundings
+        return exact.loss(k.expand(2, -1), target.expand(2, -1), G)[:1]
+    return exact.loss(k, target, G)
 
 
 class Ensemble:
@@ -220,40 +246,78 @@ class Ensemble:
     def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
         self.members, self.protocol, self.device = list(members), protocol, torch.device(device)
         self.done, self.seconds = 0, 0.0
-        on_cpu = self.device.type == "cpu"
         groups: dict[tuple, list[int]] = {}
         for index, member in enumerate(self.members):
             shapes = tuple((name, tuple(value.shape)) for name, value in member.layer.named_parameters())
-            # one data seed a tile on a CPU; on a GPU tiles as large as can be
-            key = (type(member.layer), _settings(member.layer), shapes, member.seed if on_cpu else None)
-            groups.setdefault(key, []).append(index)
-        size = _TILE if on_cpu else len(self.members)
-        self.tiles: list[tuple[list[int], _Tile]] = []  # with the places of their members in the arrays below
+            groups.setdefault((type(member.layer), _settings(member.layer), shapes), []).append(index)
         for indices in groups.values():
             indices.sort(key=lambda index: self.members[index].seed)
-            for start in range(0, len(indices), size):
-                part = indices[start : start + size]
-                self.tiles.append((part, _Tile([self.members[index] for index in part], protocol, self.device)))
+        self.tiles = [tile for indices in groups.values() for tile in self._tiles(indices)]
+        # teachers, once for each data seed
+        self.targets: dict[int, Tensor] = {}
+        self.target_of = np.empty(len(self.members), dtype=int)
+        for seed in sorted({member.seed for member in self.members}):
+            mine = [index for index, member in enumerate(self.members) if member.seed == seed]
+            stacked = torch.stack([self.members[index].target for index in mine])
+            self.targets[seed], places = torch.unique(stacked, dim=0, return_inverse=True)
+            self.target_of[mine] = places.numpy()
+        self.zero_losses = {seed: np.zeros(len(targets)) for seed, targets in self.targets.items()}
         epochs = protocol.steps // protocol.report
         self.curve = np.full((len(self.members), epochs), np.nan)
         self.rate_curve = np.full((len(self.members), epochs, 3), np.nan)
 
+    def _tiles(self, indices: Sequence[int]) -> list[_Tile]:
+        size = _TILE if self.device.type == "cpu" else max(1, len(indices))
+        parts = [indices[start : start + size] for start in range(0, len(indices), size)]
+        return [_Tile(part, self.members, self.protocol, self.device) for part in parts]
+
     def advance(self) -> None:
-        """One epoch: ``protocol.report`` steps of every member."""
+        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave."""
         p, start = self.protocol, time.perf_counter()
-        seeds = sorted({member.seed for member in self.members})
-        dtype = self.tiles[0][1].target.dtype
+        dtype = next(self.members[0].layer.parameters()).dtype
         for number in range(self.done, self.done + p.report):
-            x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in seeds])
-            G = dict(zip(seeds, exact.gram(x.to(self.device, dtype)), strict=True))
-            for _, tile in self.tiles:
-                tile.step(G, number, with_zero=number >= p.steps - p.report)
-        for part, tile in self.tiles:
+            x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.targets])
+            G = dict(zip(self.targets, exact.gram(x.to(self.device, dtype)), strict=True))
+            for tile in self.tiles:
+                tile.step(G, number)
+            if number >= p.steps - p.report:
+                for seed, targets in self.targets.items():
+                    targets = targets.to(self.device, dtype)
+                    self.zero_losses[seed] += _loss(targets, torch.zeros_like(targets), G[seed]).cpu().numpy()
+        for tile in self.tiles:
             mean, rates = tile.end_epoch(number)
-            self.curve[part, self.done // p.report] = mean[: len(part)].cpu().numpy()
-            self.rate_curve[part, self.done // p.report] = rates[: len(part)].cpu().numpy()
+            self.curve[tile.indices, self.done // p.report] = mean
+            self.rate_curve[tile.indices, self.done // p.report] = rates
+        self._drop_diverged(self.done // p.report)
         self.done += p.report
         self.seconds += time.perf_counter() - start
+
+    def _drop_diverged(self, epoch: int) -> None:
+        """Close the gaps that diverged members leave, so that they cost nothing."""
+        kinds: dict[tuple, list[_Tile]] = {}
+        for tile in self.tiles:
+            shapes = tuple((name, value.shape[1:]) for name, value in tile.layer.named_parameters())
+            kinds.setdefault((type(tile.layer), _settings(tile.layer), shapes), []).append(tile)
+        self.tiles = []
+        for tiles in kinds.values():
+            indices = [index for tile in tiles for index in tile.indices]
+            alive = ~np.isnan(self.curve[indices, epoch])
+            if alive.all():
+                self.tiles += tiles
+                continue
+            rows = [tile.tensors() for tile in tiles]
+            kept = torch.from_numpy(np.flatnonzero(alive)).to(self.device)
+            everything = {
+                name: torch.cat([tensors[name][: len(tile.indices)] for tile, tensors in zip(tiles, rows, strict=True)])[
+                    kept
+                ]
+                for name in rows[0]
+            }
+            start = 0
+            for tile in self._tiles([index for index, is_alive in zip(indices, alive, strict=True) if is_alive]):
+                tile.fill({name: value[start : start + len(tile.indices)] for name, value in everything.items()})
+                start += len(tile.indices)
+                self.tiles.append(tile)
 
     def summary(self) -> Summary:
         """What was measured, once training is over.
@@ -263,37 +327,43 @@ class Ensemble:
         """
         if self.done < self.protocol.steps:
             raise RuntimeError(f"{self.protocol.steps - self.done} of {self.protocol.steps} steps are left")
-        zero = np.empty(len(self.members))
-        diverged = ~np.isfinite(self.curve).all(1)
-        for part, tile in self.tiles:
-            zero[part] = (tile.zero_losses[: len(part)] / self.protocol.report).cpu().numpy()
-            for moment in (*tile.first, *tile.second):
-                diverged[part] |= ~moment[: len(part)].flatten(1).isfinite().all(1).cpu().numpy()
-        return Summary(self.curve[:, -1], zero, diverged, self.curve, self.rate_curve)
+        zero = [self.zero_losses[member.seed][place] for member, place in zip(self.members, self.target_of, strict=True)]
+        diverged = np.isnan(self.curve[:, -1])
+        return Summary(
+            self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve
+        )
 
-    def effective_rates(self) -> list[dict[str, np.ndarray]]:
-        """Of each member, by parameter: effective rates after the last step ``(2, size)``, as in ``Summary.rates``."""
-        found: list[dict[str, np.ndarray]] = [{} for _ in self.members]
-        for part, tile in self.tiles:
-            for name, rates in tile.effective_rates(self.done - 1).items():
-                for row, index in enumerate(part):
-                    found[index][name] = rates[:, row].cpu().numpy()
+    def effective_rates(self) -> dict[int, dict[str, np.ndarray]]:
+        """Effective rates of each parameter after the last step ``(2, size)``, as in ``Summary.rates``.
+
+        Returns:
+            By member (those that did not diverge) and parameter.
+        """
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for tile in self.tiles:
+            rates = tile.effective_rates(self.done - 1)
+            for row, index in enumerate(tile.indices):
+                found[index] = {name: values[:, row].cpu().numpy() for name, values in rates.items()}
         return found
 
-    def trained(self) -> list[dict[str, Tensor]]:
-        """The parameters of each member now, by name."""
-        found: list[dict[str, Tensor]] = [{} for _ in self.members]
-        for part, tile in self.tiles:
-            for name, value in zip(tile.names, tile.parameters, strict=True):
-                for row, index in enumerate(part):
-                    found[index][name] = value.detach()[row].clone()
-        return found
+    def trained(self) -> dict[int, dict[str, Tensor]]:
+        """The parameters now, by member (those that did not diverge) and name."""
+        return {
+            index: {
+                name: value.detach()[row].clone() for name, value in zip(tile.names, tile.parameters, strict=True)
+            }
+            for tile in self.tiles
+            for row, index in enumerate(tile.indices)
+        }
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: to a temporary name first, then renamed, so that a kill leaves the old one or the new."""
         arrays = {"done": np.array([self.done, self.seconds]), "curve": self.curve, "rate_curve": self.rate_curve}
-        for index, (_, tile) in enumerate(self.tiles):
-            arrays |= {f"{index}/{name}": value.detach().cpu().numpy() for name, value in tile.tensors().items()}
+        arrays |= {f"zero/{seed}": losses for seed, losses in self.zero_losses.items()}
+        for place, tile in enumerate(self.tiles):
+            arrays[f"{place}/members"] = np.array(tile.indices)
+            for name, value in tile.tensors().items():
+                arrays[f"{place}/{name}"] = value[: len(tile.indices)].cpu().numpy()
         write_arrays(path, arrays)
 
     def restore(self, path: Path) -> None:
@@ -303,19 +373,21 @@ class Ensemble:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
-        pairs = [
-            (value, arrays.pop(f"{index}/{name}", None))
-            for index, (_, tile) in enumerate(self.tiles)
-            for name, value in tile.tensors().items()
-        ]
-        fits = all(array is not None and array.shape == tuple(value.shape) for value, array in pairs)
-        if not fits or set(arrays) != {"done", "curve", "rate_curve"} or arrays["curve"].shape != self.curve.shape:
-            raise ValueError(f"{path} is a checkpoint of other students: delete it to start from the first step")
-        self.done, self.seconds = int(arrays["done"][0]), float(arrays["done"][1])
-        self.curve, self.rate_curve = arrays["curve"], arrays["rate_curve"]
-        with torch.no_grad():
-            for value, array in pairs:
-                value.copy_(torch.from_numpy(array))
+        try:
+            done, curve, rate_curve = arrays["done"], arrays["curve"], arrays["rate_curve"]
+            if curve.shape != self.curve.shape or done[0] % self.protocol.report:
+                raise ValueError("it has another length")
+            zero_losses = {seed: arrays[f"zero/{seed}"] for seed in self.targets}
+            tiles = []
+            while (place := len(tiles)) < sum(name.endswith("/members") for name in arrays):
+                tile = _Tile(arrays[f"{place}/members"].tolist(), self.members, self.protocol, self.device)
+                tile.fill({name: torch.from_numpy(arrays[f"{place}/{name}"]).to(self.device) for name in tile.tensors()})
+                tiles.append(tile)
+        except (KeyError, IndexError, ValueError, RuntimeError) as error:
+            message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"
+            raise ValueError(message) from error
+        self.done, self.seconds = int(done[0]), float(done[1])
+        self.curve, self.rate_curve, self.zero_losses, self.tiles = curve, rate_curve, zero_losses, tiles
 
 
 def _settings(layer: nn.Module) -> tuple:

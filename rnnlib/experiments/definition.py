@@ -132,7 +132,7 @@ class Experiment:
             return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=2_000))
         if scale == "smoke":
             cells = tuple(
-                replace(cell, rates=cell.rates[:1], nu0=cell.nu0[-1:], theta0=cell.theta0[-1:], heads=cell.heads[-2:])
+                replace(cell, rates=cell.rates[-2:-1] or cell.rates, nu0=cell.nu0[-1:], theta0=cell.theta0[-1:], heads=cell.heads[-2:])
                 for cell in self.cells
             )
             protocol = replace(self.protocol, steps=20, report=5, batch=8, length=40)

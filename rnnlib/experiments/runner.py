@@ -30,14 +30,13 @@ from .students import STUDENTS
 if TYPE_CHECKING:
     import pandas as pd
 
-_BLOCK = 256  # most runs of a block: fewer draw the same inputs more often, more leave cores idle at the end
 _CHECKPOINT_SECONDS = 30.0
 _COLUMNS = ["student", "teacher", "nu0", "theta0", "heads", "rate", "seed", "start", "width"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Runs that train together on one machine: one data seed on a CPU, all on a GPU.
+    """Runs that train together, in one process.
 
     Attributes:
         runs: what to train.
@@ -101,7 +100,7 @@ class Block:
                     saved = time.monotonic()
             arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds)}
             if self.details:
-                for index, rates in enumerate(ensemble.effective_rates()):
+                for index, rates in ensemble.effective_rates().items():
                     arrays |= {f"rates/{index}/{name}": values for name, values in rates.items()}
         if finished and checkpoint:
             _written(finished, lambda path: write_arrays(path, arrays))
@@ -117,21 +116,40 @@ def _written(path: Path, write: Callable[[Path], None]) -> None:
         raise store.unwritable(path, error) from error
 
 
-def blocks_of(experiments: Iterable[Experiment], device: str) -> list[Block]:
-    """The blocks that cover the runs of some experiments, each run once, the longest first."""
+def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> list[Block]:
+    """The blocks that cover the runs of some experiments, each run once, the longest first.
+
+    Args:
+        experiments: at the scale they are run.
+        device: ``"cpu"`` or ``"cuda"``.
+        parts: into how many blocks each protocol's data seeds are divided. A block draws its inputs for itself, so
+            seeds stay together; the more of them, the fuller the tiles.
+    """
     groups: dict[tuple, dict[Run, None]] = {}
     for experiment in experiments:
-        for run in experiment.runs():
-            key = (experiment.protocol, experiment.details == "parameters", run.seed if device == "cpu" else None)
-            groups.setdefault(key, {})[run] = None
+        key = (experiment.protocol, experiment.details == "parameters")
+        groups.setdefault(key, {}).update(dict.fromkeys(experiment.runs()))
     blocks = []
-    for (protocol, details, _), runs in groups.items():
-        ordered = sorted(runs, key=lambda run: (run.width, run.student, run.heads))  # kinds together: full tiles
-        pieces = math.ceil(len(ordered) / _BLOCK) if device == "cpu" else 1
-        size = math.ceil(len(ordered) / pieces)
-        for start in range(0, len(ordered), size):
-            blocks.append(Block(tuple(ordered[start : start + size]), protocol, details, device))
+    for (protocol, details), runs in groups.items():
+        seeds = sorted({run.seed for run in runs})
+        count = min(parts, len(seeds))
+        for part in range(count):
+            mine = set(seeds[part::count])
+            kept = sorted((run for run in runs if run.seed in mine), key=lambda run: (run.student, run.heads, run.width))
+            blocks.append(Block(tuple(kept), protocol, details, device))
     return sorted(blocks, key=lambda block: -len(block.runs) * block.protocol.steps)
+
+
+def _parts(experiments: Sequence[Experiment], device: str, wanted: int, folder: Path) -> int:
+    """How many parts: as many as processes, or what an interrupted run of the same experiments chose, whose checkpoints
+    would not fit other blocks."""
+    key = content_hash([experiment.hash for experiment in experiments])
+    path = folder / f"plan-{key}-{device}.json"
+    try:
+        return int(json.loads(path.read_text(encoding="utf-8"))["parts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        store.write_text(path, json.dumps({"parts": wanted}))
+        return wanted
 
 
 def run_all(
@@ -165,9 +183,10 @@ def run_all(
     """
     scaled = [experiment.at(scale) for experiment in experiments]
     folder = folder or store.folder_of(scale)
-    blocks = blocks_of(scaled, device)
     work = store.home() / "blocks"
-    workers = 1 if device != "cpu" else min(workers or os.cpu_count() or 1, len(blocks))
+    workers = 1 if device != "cpu" else workers or os.cpu_count() or 1
+    blocks = blocks_of(scaled, device, _parts(scaled, device, workers, work))
+    workers = min(workers, len(blocks))
     start = time.monotonic()
     with _bar(blocks, progress) as report:
         if dask:
