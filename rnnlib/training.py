@@ -271,8 +271,12 @@ class Ensemble:
         parts = [indices[start : start + size] for start in range(0, len(indices), size)]
         return [_Tile(part, self.members, self.protocol, self.device) for part in parts]
 
-    def advance(self) -> None:
-        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave."""
+    def advance(self, progress: Callable[[int], None] = lambda steps: None) -> None:
+        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave.
+
+        Args:
+            progress: called now and then with the number of steps done.
+        """
         p, start = self.protocol, time.perf_counter()
         dtype = next(self.members[0].layer.parameters()).dtype
         for number in range(self.done, self.done + p.report):
@@ -280,6 +284,8 @@ class Ensemble:
             G = dict(zip(self.targets, exact.gram(x.to(self.device, dtype)), strict=True))
             for tile in self.tiles:
                 tile.step(G, number)
+            if number % 5 == 4:
+                progress(number + 1)
             if number >= p.steps - p.report:
                 for seed, targets in self.targets.items():
                     targets = targets.to(self.device, dtype)
@@ -437,7 +443,7 @@ def train(
         members: the students.
         protocol: how.
         device: where.
-        progress: called after each epoch with the number of steps done.
+        progress: called now and then with the number of steps done.
 
     Returns:
         The trained ensemble.
@@ -445,6 +451,5 @@ def train(
     with one_thread() if torch.device(device).type == "cpu" else contextlib.nullcontext():
         ensemble = Ensemble(members, protocol, device)
         while ensemble.done < protocol.steps:
-            ensemble.advance()
-            progress(ensemble.done)
+            ensemble.advance(progress)
     return ensemble

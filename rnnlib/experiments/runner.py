@@ -66,7 +66,7 @@ class Block:
 
         Args:
             folder: for checkpoints and the finished block; None keeps neither.
-            progress: called after each epoch with the number of steps done.
+            progress: called now and then with the number of steps done.
             checkpoint_seconds: how often to write a checkpoint.
 
         Returns:
@@ -93,8 +93,7 @@ class Block:
             progress(ensemble.done)
             saved = time.monotonic()
             while ensemble.done < self.protocol.steps:
-                ensemble.advance()
-                progress(ensemble.done)
+                ensemble.advance(progress)
                 if checkpoint and time.monotonic() - saved > checkpoint_seconds:
                     _written(checkpoint, ensemble.save)
                     saved = time.monotonic()
