@@ -9,7 +9,7 @@ REMOTE ?= origin
 # The interpreter that runs tools/install.py, which chooses the one for .venv. Any Python 3 will do for that.
 HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
 
-.PHONY: help book test lint format serve bench pairs pins set-repository colab clean
+.PHONY: help book test lint format serve reproduce bench pairs pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -35,6 +35,9 @@ format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+reproduce: $(INSTALLED) ## train every student of the stored experiments again at the paper's size (ARGS="--device cuda")
+	@$(BIN)/python -m rnnlib run fig03a fig03b fig10d fig11 fig04cd fig09cd --scale paper $(ARGS)
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(BIN)/python tools/bench.py $(ARGS)
