@@ -80,8 +80,8 @@ for ax, (column, title, label) in zip(axes[1:], kinds, strict=True):
 axes[2].legend(title="heads", fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 
 # %% [markdown]
-# A: more heads mean a smaller loss, but on this teacher without a break at blocks of 4 x 4: the largest fall is between 2 and 4 heads, and
-# all losses stay on the plateau of real students that [Figure 3](fig03.ipynb) shows. B: the effective rates of 8 heads and more are each about
+# A: more heads mean a smaller loss, but on this teacher without a break at blocks of 4 x 4: the largest fall is between 2 and 4 heads.
+# With 32 heads all ten seeds end on the plateau of the blocks of [Figure 3](fig03.ipynb): they are the same runs. B: the effective rates of 8 heads and more are each about
 # five times those of half as many.
 #
 # The numbers of panel A, and those of panel B after half of the steps:
