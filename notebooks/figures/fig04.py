@@ -167,7 +167,8 @@ frame.style.hide(axis="index").format(formats)
 # ## C, D: effective learning rates after training
 # Width 64, teacher with $\nu_0 = .99$, 10,000 steps of Adam at the constant rate .001, first of ten seeds; each dot is a parameter. Left,
 # the paper's effective rate: the update Adam would make for a gradient of ones. It contains the first moment, so it can exceed the
-# base rate and can be negative; the paper drops the negative ones (erratum 9), here their fraction stands below. Right, without the first
+# base rate and can be negative; the paper drops the negative ones (erratum 9), here their fraction stands below (the D of this RNN is
+# one). Right, without the first
 # moment, $\eta / (\sqrt{\hat v} + \epsilon)$, which is always positive.
 
 # %%

@@ -132,7 +132,8 @@ frame = experiments.load("fig10d")
 origin = frame.attrs["origin"]
 print(f"computed {origin['date']} on {origin['device']}")
 points = best(frame, ["student", "theta0"])
-points[["student", "theta0", "rate", "loss", "error", "zero_loss", "diverged"]].round(6)
+formats = {"rate": "{:g}", "loss": "{:.1e}", "error": "{:.1e}", "zero_loss": "{:.3g}"}
+points.style.hide(axis="index").format({"theta0": "{:g}"} | formats)
 
 # %% mystnb={"figure": {"caption": "Loss against the largest angle of the teacher's eigenvalues, mean and standard error of ten seeds. Left: the loss. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots of loss against theta0 over pi from 0.01 to 1, one curve each for RNN, complex diagonal RNN and LRU. The numbers are in the table above."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.8), sharex=True, layout="constrained")
