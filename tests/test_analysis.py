@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnnlib.experiments.analysis import best, held_out, protocol_table
+from rnnlib import experiments
+from rnnlib.experiments.analysis import best, held_out, provenance, settings
 
 
 def runs(losses, zero=10.0):
@@ -61,7 +62,30 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
     assert 0.88 < covered / 200 < 0.98
 
 
-def test_the_table_of_settings_is_what_ran():
-    frame = runs({("a", 0.1): [1.0, 2.0], ("a", 0.01): [1.0, 2.0]}).assign(nu0=0.9, theta0=1.0, heads=1, width=64)
-    row = protocol_table(frame).iloc[0]
-    assert (row["rates"], row["seeds"], row["runs"], row["width"]) == ("0.01, 0.1", 2, 4, "64")
+def test_settings_count_runs_and_parameters():
+    table = settings(experiments.get("fig03a"), experiments.get("fig03b")).set_index(["student", "ν₀"])
+    long = "0.99"
+    assert table["runs"].sum() == sum(len(experiments.get(name).runs()) for name in ("fig03a", "fig03b"))
+    # the counts that Figure 3 of the paper gives
+    counts = {"block diagonal": "257", "more neurons": "513", "complex numbers": "385", "LRU": "449"}
+    assert {name: table.loc[(name, long), "parameters"] for name in counts} == counts
+    assert table.loc[("gamma norm. (authors' start)", long), "parameters"] == "449"
+    assert table.loc[("RNN", "0.36, 0.68, 0.84, 0.92, 0.96, 0.98, 0.99"), "parameters"] == "4225"
+    assert settings(experiments.get("fig11"))["parameters"].item() == "4225, 2177, 1153, 641, 385, 257"
+
+
+def test_provenance_says_when_where_and_with_what():
+    frame = pd.DataFrame()
+    frame.attrs["origin"] = {
+        "name": "a",
+        "date": "2026-11-23T15:00:00+00:00",
+        "device": "a processor, 2 cores",
+        "processes": 2,
+        "versions": {"torch": "2.9"},
+        "commit": "0123456789abcdef",
+        "run together": ["a", "b"],
+        "seconds, this command": 600.0,
+    }
+    text = provenance(frame)
+    assert text.startswith("a: computed 2026-11-23 in 10 minutes, together with b\n")
+    assert text.endswith("on a processor, 2 cores; processes: 2; torch 2.9; commit 0123456789")

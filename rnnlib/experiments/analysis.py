@@ -1,15 +1,20 @@
-"""From rows of runs to points of a figure: which base rate, and how sure the mean is."""
+"""From rows of runs to points of a figure: which base rate, how sure the mean is, what was run, when and where."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .students import LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+
+    from .definition import Experiment
 
 
 def best(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -78,29 +83,53 @@ def held_out(frame: pd.DataFrame, by: Sequence[str], *, resamples: int = 2000) -
     return pd.DataFrame(rows, columns=[*by, "ratio", "low", "high", "diverged"])
 
 
-def protocol_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The settings of an experiment, from the rows that ran: Tables 1 to 3 of the paper.
-
-    Args:
-        frame: a table of runs.
+def settings(*experiments: Experiment) -> pd.DataFrame:
+    """Tables 1 to 3 of the paper, from the definitions that ran.
 
     Returns:
-        A row a student: memories, angles, heads, width, base rates, number of seeds and of runs.
+        A row a kind of student: its name, smallest modulus at the start, units, heads, parameters, the teachers' nu_0
+        and theta_0 / pi, base rates, seeds and runs.
     """
+    import pandas as pd
 
-    def listed(values):
-        return ", ".join(f"{value:g}" for value in sorted(set(values)))
+    def listed(values: Sequence[float]) -> str:
+        return ", ".join(f"{value:g}" for value in values)
 
+    rows = []
+    for experiment in experiments:
+        for cell in experiment.cells:
+            runs = dataclasses.replace(experiment, cells=(cell,)).runs()
+            first = {run.heads: run.member(1).layer for run in runs if run.seed == experiment.seeds[0]}
+            counts = [sum(weight.numel() for weight in first[heads].parameters()) for heads in cell.heads]
+            rows.append(
+                {
+                    "student": LABELS.get(cell.student, cell.student),
+                    "starts from": "ν₀" if cell.start is None else f"{cell.start:g}",
+                    "units": cell.width,
+                    "heads": listed(cell.heads),
+                    "parameters": ", ".join(map(str, counts)),
+                    "ν₀": listed(cell.nu0),
+                    "θ₀ / π": listed(cell.theta0),
+                    "base rates": listed(cell.rates),
+                    "seeds": len(experiment.seeds),
+                    "runs": len(runs),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def provenance(frame: pd.DataFrame) -> str:
+    """Where the numbers of a stored result come from, as a few lines.
+
+    Args:
+        frame: what :func:`rnnlib.experiments.load` returned.
+    """
+    origin = frame.attrs["origin"]
+    together = [name for name in origin["run together"] if name != origin["name"]]
+    others = f", together with {', '.join(together)}" if together else ""
+    minutes = origin["seconds, this command"] / 60
+    versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     return (
-        frame.groupby("student", sort=False)
-        .agg(
-            nu0=("nu0", listed),
-            theta0=("theta0", listed),
-            heads=("heads", listed),
-            width=("width", listed),
-            rates=("rate", listed),
-            seeds=("seed", "nunique"),
-            runs=("seed", "size"),
-        )
-        .reset_index()
+        f"{origin['name']}: computed {origin['date'][:10]} in {minutes:.0f} minutes{others}\n"
+        f"on {origin['device']}; processes: {origin['processes']}; {versions}; commit {origin['commit'][:10]}"
     )

@@ -23,7 +23,7 @@ class Cell:
     """One kind of student and the grid it is trained on: every combination of the tuples below.
 
     Attributes:
-        student: a name in :data:`rnnlib.experiments.STUDENTS`.
+        student: a name in ``rnnlib.experiments.STUDENTS``.
         rates: base rates of Adam.
         nu0: shortest memory of the teacher, as smallest modulus of its eigenvalues.
         theta0: largest angle of the teacher's and the student's eigenvalues, in units of pi.

@@ -171,7 +171,7 @@ def run_all(
         device: ``"cpu"`` or ``"cuda"``.
         workers: processes on this machine; by default one a core.
         dask: address of a Dask scheduler; blocks go to its workers instead.
-        folder: where results go; by default :func:`rnnlib.experiments.store.folder_of`.
+        folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
         checkpoint_seconds: how often each process writes a checkpoint.
 

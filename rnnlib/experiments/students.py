@@ -58,7 +58,8 @@ def register(name: str, make: Maker) -> None:
 
     Args:
         name: its name in the column ``student``.
-        make: see :data:`Maker`. The layer has ``input_size = output_size = 1`` and a method ``impulse_response(T)``.
+        make: ``make(width, heads, nu0, theta0, generator)`` returns a layer with ``input_size = output_size = 1``, a
+            method ``impulse_response(T)``, and eigenvalues with moduli from nu0 to 1 and angles up to theta0 radians.
 
     Raises:
         ValueError: the name is taken.
