@@ -101,11 +101,16 @@ def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     assert dataclasses.replace(SHORT, title="x", live=(("lru", 0.1),)).hash == SHORT.hash
 
 
-@pytest.mark.parametrize("name", experiments.names())
+NOT_COMPUTED_YET = {"fig03a_corrected", "fig03b_corrected", "fig11_corrected"}
+
+
+def test_only_the_named_experiments_have_no_stored_result():
+    missing = {name for name in experiments.names() if not (store.PACKAGED / f"{name}.json").exists()}
+    assert missing == NOT_COMPUTED_YET
+
+
+@pytest.mark.parametrize("name", sorted(set(experiments.names()) - NOT_COMPUTED_YET))
 def test_stored_results_are_those_of_the_definitions(name):
-    """Not computed yet is allowed; computed from another definition, or damaged, is not."""
-    if not (store.PACKAGED / f"{name}.json").exists():
-        pytest.skip("no result is stored")
     frame = experiments.load(name)
     assert len(frame) == len(experiments.get(name).runs())
     runs = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get(name).runs()])
