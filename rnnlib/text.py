@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "CHECKSUMS",
     "PAPER",
     "SOURCES",
     "Autocorrelation",
@@ -70,6 +71,8 @@ _TOKENIZER = (
     "tokenizer.json",
     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 )
+#: SHA-256 of the files behind the source ``"wikipedia"``, by name.
+CHECKSUMS = {name: digest for _, name, digest in (_DUMP, _WEIGHTS, _TOKENIZER)}
 _READERS = ("mwparserfromhell", "safetensors", "tokenizers")
 
 # The paper's source: revisions are content hashes of git, and the weights are checked as well.

@@ -127,7 +127,7 @@ def provenance(frame: pd.DataFrame) -> str:
     origin = frame.attrs["origin"]
     together = [name for name in origin["run together"] if name != origin["name"]]
     others = f", together with {', '.join(together)}" if together else ""
-    seconds = origin["seconds, this command"]
+    seconds = origin.get("seconds, all parts", origin["seconds, this command"])
     took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     memory = f", peak memory {origin['peak memory, GiB']} GiB" if "peak memory, GiB" in origin else ""
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())

@@ -68,6 +68,10 @@ class Measurement:
         """Content hash of the definition, 16 hexadecimal digits."""
         return content_hash(self.definition())
 
+    def key(self, part: str, device: str) -> str:
+        """Names what is kept of a part: all of the definition, unless a subclass lets experiments share parts."""
+        return content_hash([self.hash, part, device])
+
     @property
     def extent(self) -> str:
         """How much there is to do, for the list."""
@@ -107,15 +111,16 @@ def measure(
     folder = folder or store.folder_of(scale)
     start = time.monotonic()
     tables: Tables = {}
-    seconds = 0.0
+    seconds = peak = 0.0
     for part in tqdm(scaled.parts(), desc=scaled.name, unit="part", disable=not progress):
-        kept = store.home() / "blocks" / f"{content_hash([scaled.hash, part, device])}.json"
+        kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
         found = _kept(kept)
         if found is None:
             before = time.monotonic()
             found = {"tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
+            found["peak"] = _peak_memory()
             store.write_text(kept, json.dumps(found))
-        seconds += found["seconds"]
+        seconds, peak = seconds + found["seconds"], max(peak, found["peak"])
         for table, (columns, rows) in found["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
     origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
@@ -123,7 +128,7 @@ def measure(
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all parts": round(seconds, 1),
-        "peak memory, GiB": round(_peak_memory(), 2),
+        "peak memory, GiB": round(peak, 2),
     }
     store.write(scaled, tables, origin, folder)
     return store.read(scaled, folder, command(scaled.name, scale))
@@ -133,7 +138,7 @@ def _kept(path: Path) -> dict | None:
     """A part that an interrupted command finished."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found.keys() == {"tables", "seconds"} else None
+        return found if found.keys() == {"tables", "seconds", "peak"} else None
     except (OSError, ValueError, AttributeError):
         return None
 
