@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from rnnlib import experiments
@@ -97,6 +98,17 @@ def test_a_stale_or_edited_result_is_refused(tmp_path):
     table.write_text(table.read_text().replace("3,", "4,", 1))
     with pytest.raises(ResultError, match="a number was changed"):
         experiments.load(ROOTS, folder=tmp_path)
+
+
+MEASURED = [name for name in experiments.names() if isinstance(experiments.get(name), Measurement)]
+
+
+def test_every_measurement_runs_at_smoke_scale():
+    frames = experiments.run_all([experiments.get(name) for name in MEASURED], "smoke", progress=False)
+    for name, frame in frames.items():
+        numbers = frame.select_dtypes("number").drop(columns="error", errors="ignore")
+        assert len(frame) and np.isfinite(numbers).all(axis=None), name
+    assert set(frames["fig05_sources"]["source"]) == {"wikipedia", "matched", "fitted"}
 
 
 def test_trained_and_measured_run_together_in_the_order_asked(tmp_path):
