@@ -229,7 +229,7 @@ def _correlation(positions: bool, padding: bool) -> np.ndarray:
     "fig12",
     "The autocorrelation decays by .9970 a token",
     source="appendix E",
-    how="time constant of the fit to our text, padded as the paper's, over the paper's, as a log10; within a factor of two",
+    how="time constant of the fit to our text, padded as the paper's, over the paper's, log10; within a factor of two",
     expected=0,
     tolerance=0.3,
 )
