@@ -166,7 +166,7 @@ def load(
     vector like any other.
 
     Args:
-        source: one of :data:`SOURCES`.
+        source: one of ``SOURCES``: ``"wikipedia"``, ``"hub"``, ``"gaussian"``.
         count: number of sequences, B.
         length: tokens of each, T; at most 512 where positions are embedded.
         seed: order of the articles, or of the Gaussian numbers; None is the order of the dump, or 0.

@@ -108,8 +108,8 @@ def run_all(
         device: ``"cpu"`` or ``"cuda"``.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
-        training: workers, dask and checkpoint_seconds, as for :func:`rnnlib.experiments.runner.run_all`; they concern
-            trained experiments alone.
+        training: of trained experiments alone: workers (processes, by default one a core), dask (address of a
+            scheduler) and checkpoint_seconds.
 
     Returns:
         The main table of each, by name, read back from where it was stored.

@@ -40,7 +40,7 @@ class Propagation(Measurement):
             GRU at time constants from T_c to 2 T_c.
         sources: inputs: sources of :func:`rnnlib.text.load`, or ``"matched"``: Gaussian with the mean and covariances
             of the packaged text, or ``"fitted"``: Gaussian with the exponential fitted to its autocorrelation.
-        targets: losses, keys of :data:`TARGETS`.
+        targets: losses: ``"previous"``, ``"next"``.
         seed: of the networks.
         sequences: how many, in batches of ``batch``.
         batch: sequences of one gradient.
@@ -127,7 +127,7 @@ def propagate(
     Returns:
         By quantity (``"output"`` or ``"gradient"``), target (empty for outputs), block (from 1; 0 for the whole
         network) and group of parameters: the number of entries and their mean square. Groups are those of
-        :data:`GROUPS`; ``"rest"``: all others, with encoder and decoder in the whole network, as in the paper;
+        ``GROUPS``; ``"rest"``: all others, with encoder and decoder in the whole network, as in the paper;
         ``"rest of blocks"``: without them (erratum 20); ``"encoder"`` and ``"decoder"``.
     """
     outputs = network.block_outputs(x)
