@@ -104,7 +104,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    r"""The autocorrelation :math:`R(\Delta) = w \, [\Delta = 0] + a \, r^{|\Delta|}`.
+    r"""The autocorrelation :math:`R(D) = w \, [D = 0] + a \, r^{|D|}`.
 
     Attributes:
         white: w, the part without memory.
@@ -242,7 +242,7 @@ def matched(sequences: Sequences, count: int, seed: int = 0) -> Sequences:
 def autocorrelation(
     x: Float[Tensor, "B T N"], lags: int | None = None, mask: Bool[Tensor, "B T"] | None = None
 ) -> np.ndarray:
-    r""":math:`R(\Delta)`, the mean over sequences, times and dimensions of :math:`x_t x_{t + \Delta}`, not centred.
+    r""":math:`R(D)`, the mean over sequences, times and dimensions of :math:`x_t x_{t + D}`, not centred.
 
     A unit whose input is :math:`w \cdot x_t` with independent weights of mean 0 and variance 1/N sees inputs of this
     autocorrelation, on average over the weights.
@@ -317,7 +317,7 @@ def _gaussian(count: int, length: int, size: int, wanted: Autocorrelation, seed:
         if time:
             slow = wanted.decay * slow + spread * torch.randn(count, size, generator=generator)
         x[:, time] += slow
-    described = f"Gaussian process, R(Δ) = {wanted.white:.3g} [Δ = 0] + {wanted.amplitude:.3g} · {wanted.decay:.4f}^|Δ|"
+    described = f"Gaussian process, R(D) = {wanted.white:.3g} [D = 0] + {wanted.amplitude:.3g} · {wanted.decay:.4f}^|D|"
     return Sequences(x, torch.ones(count, length, dtype=torch.bool), described)
 
 

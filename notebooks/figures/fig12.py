@@ -51,7 +51,7 @@ print(f"{tuple(sequences.x.shape)}: sequences, tokens, dimensions")
 # articles are padded (erratum 21); `padding=True` does that.
 #
 # ## The figure
-# $R(\Delta)$ is the mean of $x_t \, x_{t + \Delta}$ over sequences, times and dimensions. The mean embedding is not subtracted: a unit
+# $R(D)$ is the mean of $x_t \, x_{t + D}$ over sequences, times and dimensions. The mean embedding is not subtracted: a unit
 # sees it too. Stored results:
 
 # %%
@@ -68,7 +68,7 @@ fitted = {
 windows, padded = ("wikipedia", True, False), ("wikipedia", True, True)
 no_positions, gaussian = ("wikipedia", False, False), ("gaussian", False, False)
 
-# %% mystnb={"figure": {"caption": "Autocorrelation of token embeddings and the fitted exponentials. Left: our text, padded as in the paper, our fit and the paper's. Right: the same embeddings in windows without padding, without position embeddings, and a Gaussian process with the paper's autocorrelation.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003 and follows an exponential close to the paper's. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
+# %% mystnb={"figure": {"caption": "Autocorrelation of token embeddings and the fitted exponentials. Left: our text, padded as in the paper, our fit and the paper's. Right: the same embeddings in windows without padding, without position embeddings, and a Gaussian process with the paper's autocorrelation. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003 and follows an exponential close to the paper's. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
 fig, axes = plt.subplots(1, 2, figsize=(8.6, 3), sharey=True, layout="constrained")
 lags = np.arange(1, 511)
 axes[0].plot(curves[padded][1:], lw=0.8, color="0.4", label="text, padded")
@@ -79,14 +79,14 @@ kinds += [(gaussian, "#de8f05", "Gaussian process")]
 for way, color, label in kinds:
     axes[1].plot(curves[way][1:], lw=0.8, color=color, label=label)
     axes[1].plot(lags, fitted[way](lags), color=color, lw=1.2, ls="--")
-axes[0].set(xlabel=r"lag $\Delta$, tokens", ylabel=r"$R(\Delta)$", title="as in the paper")
-axes[1].set(xlabel=r"lag $\Delta$, tokens", title="what makes it")
+axes[0].set(xlabel=r"lag $D$, tokens", ylabel=r"$R(D)$", title="as in the paper")
+axes[1].set(xlabel=r"lag $D$, tokens", title="what makes it")
 for ax in axes:
     ax.set_ylim(-0.006, 0.07)
     ax.legend(fontsize="small")
 
 # %% [markdown]
-# The fits, $R(\Delta) = w \, [\Delta = 0] + a \, r^{|\Delta|}$, least squares over lags 1 to 510; $R(0)$ is off the plot:
+# The fits, $R(D) = w \, [D = 0] + a \, r^{|D|}$, least squares over lags 1 to 510; $R(0)$ is off the plot:
 
 # %%
 table = fits.assign(
@@ -120,7 +120,7 @@ print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.
 
 # %% [markdown]
 # Figure 15 predicts gated units from this autocorrelation: $\mathrm{E}\,h^2$ and the sensitivities are sums of
-# $\lambda^\Delta R(\Delta)$, linear in $R$. With another embedding layer $R$ is another, and so is the prediction.
+# $\lambda^D R(D)$, linear in $R$. With another embedding layer $R$ is another, and so is the prediction.
 #
 # ## What the paper claims, and what we measure
 

@@ -40,7 +40,7 @@ frame = experiments.load("fig13")
 print(provenance(frame))
 print("inputs:", *frame["source"].unique())
 
-# %% mystnb={"figure": {"caption": "Mean squared gradient of each block, dark: block 1, light: block 4. Full and dotted: the recurrent parameters; dashed: all others of the block.", "name": "fig-13"}, "image": {"alt": "ALT"}}
+# %% mystnb={"figure": {"caption": "Mean squared gradient of each block, dark: block 1, light: block 4. Full and dotted: the recurrent parameters; dashed: all others of the block. Inputs: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-13"}, "image": {"alt": "ALT"}}
 PANELS = {
     "crnn": ("complex RNN", [("lambda", r"$\lambda$", "-"), ("rest", r"all but $\lambda$", "--")]),
     "lru": (
