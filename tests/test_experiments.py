@@ -145,6 +145,17 @@ def test_processes_give_the_same_tables(expected, tmp_path):
     assert tables(tmp_path) == expected
 
 
+def test_coarse_curves_are_those_of_every_fifth_epoch_without_diverged_runs(expected, tmp_path):
+    coarse = dataclasses.replace(SHORT, details="coarse curves")
+    frame = experiments.run(coarse, "paper", folder=tmp_path / "coarse", workers=1, progress=False)
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    few = experiments.load(coarse, "curves", folder=tmp_path / "coarse")
+    every = experiments.load(SHORT, "curves", folder=tmp_path).query("step % 50 == 0")
+    shared = every.columns.tolist()
+    assert len(few) == (~frame["diverged"]).sum() * len(every["step"].unique()) > 0
+    assert len(few.merge(every, on=shared)) == len(few.drop_duplicates(shared)) > 0
+
+
 def test_an_experiment_beside_it_changes_nothing(expected, tmp_path):
     other = dataclasses.replace(SHORT, name="other", cells=(Cell("lru", rates=(0.02, 0.01), nu0=(0.9,)),), seeds=(1,))
     experiments.run_all([other, SHORT], "paper", folder=tmp_path, workers=1, progress=False)
@@ -247,6 +258,7 @@ def test_a_result_says_where_it_comes_from(stored):
     origin = load(stored).attrs["origin"]
     assert origin["hash"] == SHORT.hash and origin["versions"]["torch"] and origin["threads a process"] == 1
     assert {"commit", "date", "device", "processes", "seconds, this command"} <= set(origin)
+    assert origin["resumed"] is False and 50 < origin["peak MiB, largest process"] < 10_000
 
 
 def test_losses_are_read_back_as_they_were(stored):

@@ -76,8 +76,9 @@ class Experiment:
         seeds: each seeds a student's start and its data.
         teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed.
         protocol: how they train.
-        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"parameters"``: also keep the
-            effective rate of every parameter after the last step.
+        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"coarse curves"``: every fifth
+            epoch, of the runs that did not diverge; ``"parameters"``: also keep the effective rate of every parameter
+            after the last step.
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
     """
 

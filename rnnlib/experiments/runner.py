@@ -70,8 +70,8 @@ class Block:
             checkpoint_seconds: how often to write a checkpoint.
 
         Returns:
-            Arrays over runs: those of :class:`rnnlib.training.Summary`, ``seconds``, and for each run i with details
-            ``rates/i/NAME``.
+            Arrays over runs: those of :class:`rnnlib.training.Summary`, ``seconds``, ``resumed`` (from a checkpoint),
+            and for each run i with details ``rates/i/NAME``.
 
         Raises:
             ResultError: the disk is full.
@@ -79,7 +79,7 @@ class Block:
         finished = folder / f"{self.key}.npz" if folder else None
         if finished and finished.exists():
             try:
-                return read_arrays(finished)
+                return read_arrays(finished) | {"resumed": np.array(True)}
             except ValueError:
                 finished.unlink()  # damaged: train again, to the same numbers
         with one_thread() if self.device == "cpu" else contextlib.nullcontext():
@@ -91,13 +91,13 @@ class Block:
                 except ValueError:
                     checkpoint.unlink()
             progress(ensemble.done)
-            saved = time.monotonic()
+            resumed, saved = ensemble.done > 0, time.monotonic()
             while ensemble.done < self.protocol.steps:
                 ensemble.advance(progress)
                 if checkpoint and time.monotonic() - saved > checkpoint_seconds:
                     _written(checkpoint, ensemble.save)
                     saved = time.monotonic()
-            arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds)}
+            arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds), "resumed": np.array(resumed)}
             if self.details:
                 for index, rates in ensemble.effective_rates().items():
                     arrays |= {f"rates/{index}/{name}": values for name, values in rates.items()}
@@ -202,6 +202,8 @@ def run_all(
         "run together": [experiment.name for experiment in scaled],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all processes": round(float(sum(arrays["seconds"] for arrays in finished)), 1),
+        "resumed": any(bool(arrays["resumed"]) for arrays in finished),
+        "peak MiB, largest process": _peak_memory(),
     }
     where = {
         (block.protocol, block.details, run): (arrays, index)
@@ -231,14 +233,18 @@ def _tables(experiment: Experiment, found: list[tuple[dict[str, np.ndarray], int
             (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
         )
     tables = {"runs": ([*_COLUMNS, "loss", "zero_loss", "diverged"], rows)}
-    if experiment.details == "curves":
-        report, curves = experiment.protocol.report, []
+    if experiment.details in ("curves", "coarse curves"):
+        coarse, report = experiment.details == "coarse curves", experiment.protocol.report
+        names = ["student", *["start"] * coarse, "heads", "rate", "seed"]
+        curves = []
         for run, (arrays, index) in zip(runs, found, strict=True):
-            for epoch, (loss, rates) in enumerate(zip(arrays["curve"][index], arrays["rates"][index], strict=True)):
-                numbers = (f"{number:.6g}" for number in (loss, *rates))
-                curves.append((run.student, run.heads, run.rate, run.seed, (epoch + 1) * report, *numbers))
-        columns = ["student", "heads", "rate", "seed", "step", "loss", "effective", "effective_plain", "negative"]
-        tables["curves"] = (columns, curves)
+            if coarse and arrays["diverged"][index]:
+                continue
+            setting = [getattr(run, name) for name in names]
+            for epoch, numbers in enumerate(np.column_stack([arrays["curve"][index], arrays["rates"][index]]), 1):
+                if epoch % (5 if coarse else 1) == 0:
+                    curves.append((*setting, epoch * report, *(f"{number:.6g}" for number in numbers)))
+        tables["curves"] = ([*names, "step", "loss", "effective", "effective_plain", "negative"], curves)
     if experiment.details == "parameters":  # of the first seed: a dot a parameter
         tables["parameters"] = (
             ["student", "start", "seed", "parameter", "index", "effective", "effective_plain"],
@@ -264,7 +270,11 @@ def _bar(blocks: Sequence[Block], show: bool) -> Iterator[Callable[[int, int], N
     from tqdm.auto import tqdm
 
     total = sum(len(block.runs) * block.protocol.steps for block in blocks)
-    with tqdm(total=total, unit="step", unit_scale=True, desc=f"{sum(len(b.runs) for b in blocks)} students") as bar:
+    students = f"{sum(len(block.runs) for block in blocks)} students"
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    pause = 0.5 if watched else 30.0  # seconds between updates: a log keeps every one
+    look = {"unit": "step", "unit_scale": True, "mininterval": pause, "maxinterval": max(10.0, pause)}
+    with tqdm(total=total, desc=students, **look) as bar:
 
         def report(index: int, steps: int) -> None:
             bar.update((steps - done[index]) * len(blocks[index].runs))
@@ -374,6 +384,16 @@ def _origin(device: str, workers: int | str) -> dict[str, Any]:
             "rnnlib": importlib.import_module("rnnlib").__version__,
         },
     }
+
+
+def _peak_memory() -> int | None:
+    """MiB that this process or the largest of its finished children held at most; None where nobody counts."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
 def _processor() -> str:
