@@ -88,6 +88,31 @@ def test_corrected_experiments_have_a_teacher_a_seed_and_one_grid_of_rates():
         assert len({frozenset(grid) for grid in rates.values()}) == 1
 
 
+def test_direct_training_repeats_runs_of_figure_3():
+    exact = set(experiments.get("fig03a").runs())
+    for name in ("direct_dense", "direct_diagonal"):
+        experiment = experiments.get(name)
+        assert set(experiment.runs()) <= exact and experiment.method == "direct"
+        assert experiment.protocol == experiments.get("fig03a").protocol
+
+
+def test_a_method_and_what_it_records():
+    with pytest.raises(ValueError, match="method must be one of exact, direct, got 'x'"):
+        dataclasses.replace(SHORT, method="x")
+    with pytest.raises(ValueError, match="details are recorded by the exact method alone, got 'curves'"):
+        dataclasses.replace(SHORT, method="direct")
+
+
+def test_direct_training_goes_through_the_same_runner(expected, tmp_path):
+    directly = dataclasses.replace(SHORT, method="direct", details="none", cells=SHORT.cells[:1], seeds=(0, 1))
+    assert directly.hash != dataclasses.replace(directly, method="exact").hash
+    ours = experiments.run(directly, "paper", folder=tmp_path / "direct", workers=1, progress=False)
+    theirs = experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    both = ours.merge(theirs, on=["student", "nu0", "rate", "seed"])
+    assert len(both) == len(ours) == 8
+    np.testing.assert_allclose(both["loss_x"], both["loss_y"], rtol=1e-3)  # float32, 60 steps
+
+
 def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     changes = [
         {"seeds": (0, 1)},
@@ -101,7 +126,7 @@ def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     assert dataclasses.replace(SHORT, title="x", live=(("lru", 0.1),)).hash == SHORT.hash
 
 
-NOT_COMPUTED_YET = {"fig03a_corrected", "fig03b_corrected", "fig11_corrected"}
+NOT_COMPUTED_YET = {"fig03a_corrected", "fig03b_corrected", "fig11_corrected", "direct_dense", "direct_diagonal"}
 
 
 def test_only_the_named_experiments_have_no_stored_result():
@@ -362,6 +387,8 @@ def test_the_live_part_is_small():
     for name in ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11"):
         live = experiments.get(name).at("book")
         assert 2 <= len(live.runs()) <= 20 and live.protocol.steps == 2000
+    with pytest.raises(ValueError, match="fig11_corrected has no live part: choose the scale smoke or paper"):
+        experiments.get("fig11_corrected").at("book")
 
 
 def test_the_example_sweep_of_the_documentation(root, tmp_path):

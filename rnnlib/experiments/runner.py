@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..direct import DirectEnsemble
 from ..training import Ensemble, Protocol, one_thread, read_arrays, write_arrays
 from . import store
 from .definition import Experiment, Run, _teachers_hash, content_hash
@@ -43,18 +44,20 @@ class Block:
         protocol: how.
         details: keep the effective rates of every parameter.
         device: ``"cpu"`` or ``"cuda"``.
+        method: ``"exact"`` or ``"direct"``.
     """
 
     runs: tuple[Run, ...]
     protocol: Protocol
     details: bool
     device: str
+    method: str = "exact"
 
     @property
     def key(self) -> str:
         """Names the block's files."""
-        plain = [asdict(run) for run in self.runs], asdict(self.protocol), self.details, self.device, _teachers_hash()
-        return content_hash(plain)
+        runs = [asdict(run) for run in self.runs]
+        return content_hash((runs, asdict(self.protocol), self.details, self.device, self.method, _teachers_hash()))
 
     def train(
         self,
@@ -83,7 +86,9 @@ class Block:
             except ValueError:
                 finished.unlink()  # damaged: train again, to the same numbers
         with one_thread() if self.device == "cpu" else contextlib.nullcontext():
-            ensemble = Ensemble([run.member(self.protocol.length) for run in self.runs], self.protocol, self.device)
+            members = [run.member(self.protocol.length) for run in self.runs]
+            kind = {"exact": Ensemble, "direct": DirectEnsemble}[self.method]
+            ensemble = kind(members, self.protocol, self.device)
             checkpoint = folder / f"{self.key}.checkpoint.npz" if folder else None
             if checkpoint and checkpoint.exists():
                 try:
@@ -122,14 +127,17 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         experiments: at the scale they are run.
         device: ``"cpu"`` or ``"cuda"``.
         parts: into how many blocks each protocol's data seeds are divided. A block draws its inputs for itself, so
-            seeds stay together; the more of them, the fuller the tiles.
+            seeds stay together; the more of them, the fuller the tiles. Trained directly, a run is a block.
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for experiment in experiments:
-        key = (experiment.protocol, experiment.details == "parameters")
+        key = (experiment.protocol, experiment.details == "parameters", experiment.method)
         groups.setdefault(key, {}).update(dict.fromkeys(experiment.runs()))
     blocks = []
-    for (protocol, details), runs in groups.items():
+    for (protocol, details, method), runs in groups.items():
+        if method == "direct":  # they share nothing
+            blocks += [Block((run,), protocol, details, device, method) for run in runs]
+            continue
         seeds = sorted({run.seed for run in runs})
         count = min(parts, len(seeds))
         for part in range(count):
@@ -206,13 +214,14 @@ def run_all(
         "peak MiB, largest process": _peak_memory(),
     }
     where = {
-        (block.protocol, block.details, run): (arrays, index)
+        (block.protocol, block.details, block.method, run): (arrays, index)
         for block, arrays in zip(blocks, finished, strict=True)
         for index, run in enumerate(block.runs)
     }
     frames = {}
     for experiment in scaled:
-        found = [where[experiment.protocol, experiment.details == "parameters", run] for run in experiment.runs()]
+        kind = experiment.protocol, experiment.details == "parameters", experiment.method
+        found = [where[*kind, run] for run in experiment.runs()]
         store.write(experiment, _tables(experiment, found), origin, folder)
         frames[experiment.name] = store.read(experiment, folder, command(experiment.name, scale))
     return frames
