@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import fig03a, fig03b, fig04cd, fig09cd, fig10d, fig11, store
+from . import direct, fig03a, fig03b, fig04cd, fig09cd, fig10d, fig11, store
 from .definition import SCALES, Cell, Experiment, Run
 from .runner import command, run_all
 from .store import ResultError
@@ -49,6 +49,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         fig03a.CORRECTED,
         fig03b.CORRECTED,
         fig11.CORRECTED,
+        direct.DENSE,
+        direct.DIAGONAL,
     )
 }
 
