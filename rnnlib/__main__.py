@@ -48,10 +48,11 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    names = experiments.names() if options.names == ["all"] else options.names
+    scale = options.scale or experiments.scale_from_environment()
+    chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
     frames = experiments.run_all(
-        [experiments.get(name) for name in names],
-        options.scale or experiments.scale_from_environment(),
+        chosen,
+        scale,
         device=options.device,
         workers=options.workers,
         dask=options.dask,
@@ -60,6 +61,12 @@ def _run(options: argparse.Namespace) -> None:
     for name, frame in frames.items():
         diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
         print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
+
+
+def _all(scale: str) -> list[experiments.Experiment]:
+    """Every experiment that exists at a scale: those without a live part have none to run at scale book."""
+    every = [experiments.get(name) for name in experiments.names()]
+    return [experiment for experiment in every if scale != "book" or experiment.live]
 
 
 def _show(options: argparse.Namespace) -> None:

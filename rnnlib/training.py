@@ -66,6 +66,21 @@ class Protocol:
         if self.steps % self.report:
             raise ValueError(f"steps must be a multiple of report, got {self.steps} and {self.report}")
 
+    def rate(self, base, number: int):
+        """The rate at a step.
+
+        Args:
+            base: base rate, a number or a tensor.
+            number: the step, counted from 0.
+
+        Returns:
+            As ``base``.
+        """
+        if self.schedule == "constant":
+            return base
+        share = 0.5 * (1 + math.cos(math.pi * number / self.steps))
+        return self.final_rate + (base - self.final_rate) * share
+
 
 @dataclass(frozen=True)
 class Member:
@@ -172,11 +187,7 @@ class _Tile:
 
     def rates(self, number: int) -> Float[Tensor, "M"]:
         """Each member's rate at a step."""
-        p = self.protocol
-        if p.schedule == "constant":
-            return self.rate
-        share = 0.5 * (1 + math.cos(math.pi * number / p.steps))
-        return p.final_rate + (self.rate - p.final_rate) * share
+        return self.protocol.rate(self.rate, number)
 
     def effective_rates(self, number: int) -> dict[str, Float[Tensor, "2 M P"]]:
         """Of each parameter, flattened: the update for a gradient of ones, and rate / (sqrt(v) + eps)."""

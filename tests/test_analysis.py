@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from rnnlib import experiments
-from rnnlib.experiments.analysis import best, held_out, provenance, settings
+from rnnlib.experiments.analysis import best, held_out, held_out_runs, interval, provenance, settings
 
 
 def runs(losses, zero=10.0):
@@ -43,6 +43,7 @@ def test_held_out_chooses_on_the_other_seeds():
     point = held_out(frame, ["student"]).iloc[0]
     assert point["ratio"] == pytest.approx((0.2 * 0.2 * 1.0) ** (1 / 3))
     assert point["low"] <= point["ratio"] <= point["high"] and point["diverged"] == 0
+    assert held_out_runs(frame, ["student"])["rate"].tolist() == [0.01, 0.01, 0.1]
 
 
 def test_held_out_counts_a_divergence_as_no_better_than_zero():
@@ -52,14 +53,28 @@ def test_held_out_counts_a_divergence_as_no_better_than_zero():
     assert point["diverged"] == 1 and point["ratio"] == pytest.approx((0.2 * 0.2 * 1.0) ** (1 / 3))
 
 
+def test_held_out_without_a_rate_at_which_the_others_converged():
+    frame = runs({("a", 0.1): [1.0, None, None], ("a", 0.01): [None, 1.0, None]})
+    chosen = held_out_runs(frame, ["student"])
+    assert chosen["diverged"].all() and chosen["rate"].isna().all() and (chosen["ratio"] == 1).all()
+
+
+@pytest.mark.parametrize(("count", "t"), [(3, 4.3027), (10, 2.2622), (31, 2.0423)])
+def test_intervals_have_the_quantiles_of_student_s_t(count, t):
+    values = np.random.default_rng(0).standard_normal(count)
+    mean, low, high = interval(values)
+    reach = t * values.std(ddof=1) / math.sqrt(count)
+    assert mean == values.mean()
+    assert (mean - low, high - mean) == pytest.approx((reach, reach), rel=1e-4)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say():
     generator = np.random.default_rng(1)
     covered = 0
     for _ in range(200):
-        frame = runs({("a", 0.1): np.exp(generator.standard_normal(30)).tolist()}, zero=1.0)
-        point = held_out(frame, ["student"], resamples=400).iloc[0]
-        covered += point["low"] < 1.0 < point["high"]
-    assert 0.88 < covered / 200 < 0.98
+        _, low, high = interval(generator.standard_normal(10))
+        covered += low < 0 < high
+    assert 0.91 < covered / 200 < 0.99
 
 
 def test_settings_count_runs_and_parameters():

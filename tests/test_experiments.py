@@ -91,6 +91,31 @@ def test_corrected_experiments_have_a_teacher_a_seed_and_one_grid_of_rates():
         assert len({frozenset(grid) for grid in rates.values()}) == 1
 
 
+def test_direct_training_repeats_runs_of_figure_3():
+    exact = set(experiments.get("fig03a").runs())
+    for name in ("direct_dense", "direct_diagonal"):
+        experiment = experiments.get(name)
+        assert set(experiment.runs()) <= exact and experiment.method == "direct"
+        assert experiment.protocol == experiments.get("fig03a").protocol
+
+
+def test_a_method_and_what_it_records():
+    with pytest.raises(ValueError, match="method must be one of exact, direct, got 'x'"):
+        dataclasses.replace(SHORT, method="x")
+    with pytest.raises(ValueError, match="details are recorded by the exact method alone, got 'curves'"):
+        dataclasses.replace(SHORT, method="direct")
+
+
+def test_direct_training_goes_through_the_same_runner(expected, tmp_path):
+    directly = dataclasses.replace(SHORT, method="direct", details="none", cells=SHORT.cells[:1], seeds=(0, 1))
+    assert directly.hash != dataclasses.replace(directly, method="exact").hash
+    ours = experiments.run(directly, "paper", folder=tmp_path / "direct", workers=1, progress=False)
+    theirs = experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    both = ours.merge(theirs, on=["student", "nu0", "rate", "seed"])
+    assert len(both) == len(ours) == 8
+    np.testing.assert_allclose(both["loss_x"], both["loss_y"], rtol=1e-3)  # float32, 60 steps
+
+
 def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     changes = [
         {"seeds": (0, 1)},
@@ -104,7 +129,7 @@ def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     assert dataclasses.replace(SHORT, title="x", live=(("lru", 0.1),)).hash == SHORT.hash
 
 
-NOT_COMPUTED_YET = {"fig03a_corrected", "fig03b_corrected", "fig11_corrected"}
+NOT_COMPUTED_YET = {"fig03a_corrected", "fig03b_corrected", "fig11_corrected", "direct_dense", "direct_diagonal"}
 
 
 def test_only_the_named_experiments_have_no_stored_result():
@@ -145,6 +170,17 @@ def test_divergences_are_marked_and_have_no_loss(expected, tmp_path):
 def test_processes_give_the_same_tables(expected, tmp_path):
     experiments.run(SHORT, "paper", folder=tmp_path, workers=2, progress=False)
     assert tables(tmp_path) == expected
+
+
+def test_coarse_curves_are_those_of_every_fifth_epoch_without_diverged_runs(expected, tmp_path):
+    coarse = dataclasses.replace(SHORT, details="coarse curves")
+    frame = experiments.run(coarse, "paper", folder=tmp_path / "coarse", workers=1, progress=False)
+    experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    few = experiments.load(coarse, "curves", folder=tmp_path / "coarse")
+    every = experiments.load(SHORT, "curves", folder=tmp_path).query("step % 50 == 0")
+    shared = every.columns.tolist()
+    assert len(few) == (~frame["diverged"]).sum() * len(every["step"].unique()) > 0
+    assert len(few.merge(every, on=shared)) == len(few.drop_duplicates(shared)) > 0
 
 
 def test_an_experiment_beside_it_changes_nothing(expected, tmp_path):
@@ -249,6 +285,7 @@ def test_a_result_says_where_it_comes_from(stored):
     origin = load(stored).attrs["origin"]
     assert origin["hash"] == SHORT.hash and origin["versions"]["torch"] and origin["threads a process"] == 1
     assert {"commit", "date", "device", "processes", "seconds, this command"} <= set(origin)
+    assert origin["resumed"] is False and 50 < origin["peak MiB, largest process"] < 10_000
 
 
 def test_losses_are_read_back_as_they_were(stored):
@@ -352,6 +389,8 @@ def test_the_live_part_is_small():
     for name in ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11"):
         live = experiments.get(name).at("book")
         assert 2 <= len(live.runs()) <= 20 and live.protocol.steps == 2000
+    with pytest.raises(ValueError, match="fig11_corrected has no live part: choose the scale smoke or paper"):
+        experiments.get("fig11_corrected").at("book")
 
 
 def test_the_example_sweep_of_the_documentation(root, tmp_path):

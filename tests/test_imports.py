@@ -24,6 +24,7 @@ ALLOWED = {
     "exact": {"layers", "scan", "parametrization"},
     "networks": {"layers", "scan", "parametrization"},
     "curvature": {"exact", "networks", "layers", "scan", "parametrization", "theory", "teacher"},
+    "direct": {"teacher", "training"},
     "training": {"exact", "networks", "layers", "scan", "parametrization", "teacher"},
 }
 FREE = {"experiments", "claims", "__main__", "__init__"}  # may import anything but what follows

@@ -47,21 +47,19 @@ def best(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return usable.loc[chosen].reset_index(drop=True)
 
 
-def held_out(frame: pd.DataFrame, by: Sequence[str], *, resamples: int = 2000) -> pd.DataFrame:
-    """Points whose rate is chosen on other seeds than those they report.
+def held_out_runs(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Runs at a rate that is chosen on other seeds than their own.
 
     For each seed, the rate with the smallest mean of log loss over the other seeds, none of them diverged; then this
-    seed's loss at that rate, divided by the zero predictor's. If this seed diverges there, it counts as 1: no better
-    than predicting zero.
+    seed's loss at that rate, divided by the zero predictor's. If this seed diverges there, or others did at every rate,
+    it counts as 1: no better than predicting zero.
 
     Args:
         frame: a table of runs.
         by: columns that tell points apart.
-        resamples: bootstrap samples of the seeds.
 
     Returns:
-        A row a point: ``by``, ratio (geometric mean of loss / zero loss), low and high (its 95 % bootstrap interval),
-        diverged (seeds).
+        A row a point and seed: ``by``, seed, rate (NaN if there was none), ratio, diverged.
     """
     import pandas as pd
 
@@ -71,16 +69,51 @@ def held_out(frame: pd.DataFrame, by: Sequence[str], *, resamples: int = 2000) -
             index="seed", columns="rate", values="ratio", dropna=False
         )
         values = table.to_numpy()
-        scores = []
-        for seed in range(len(values)):
-            others = np.delete(values, seed, axis=0).mean(0)  # NaN where one diverged
-            scores.append(np.nan if np.isnan(others).all() else values[seed, np.nanargmin(others)])
-        diverged = int(np.isnan(scores).sum())
-        scores = np.nan_to_num(np.array(scores), nan=0.0)
-        draws = np.random.default_rng(0).choice(scores, (resamples, len(scores))).mean(1)
-        low, high = np.quantile(draws, [0.025, 0.975])
-        rows.append((*point, np.exp(scores.mean()), np.exp(low), np.exp(high), diverged))
+        for place, seed in enumerate(table.index):
+            others = np.delete(values, place, axis=0).mean(0)  # NaN where one diverged
+            best = None if np.isnan(others).all() else np.nanargmin(others)
+            score = np.nan if best is None else values[place, best]
+            rate = np.nan if best is None else table.columns[best]
+            rows.append((*point, seed, rate, np.exp(np.nan_to_num(score, nan=0.0)), bool(np.isnan(score))))
+    return pd.DataFrame(rows, columns=[*by, "seed", "rate", "ratio", "diverged"])
+
+
+def held_out(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Points from :func:`held_out_runs`.
+
+    Args:
+        frame: a table of runs.
+        by: columns that tell points apart.
+
+    Returns:
+        A row a point: ``by``, ratio (geometric mean of loss / zero loss), low and high (its 95 % confidence interval,
+        Student's t on logarithms), diverged (seeds).
+    """
+    import pandas as pd
+
+    rows = []
+    for point, group in held_out_runs(frame, by).groupby(list(by)):
+        rows.append((*point, *np.exp(interval(np.log(group["ratio"]))), group["diverged"].sum()))
     return pd.DataFrame(rows, columns=[*by, "ratio", "low", "high", "diverged"])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % confidence interval of independent values, by Student's t.
+
+    Args:
+        values: at least three.
+
+    Returns:
+        Mean, lower and upper end.
+    """
+    values = np.asarray(values, dtype=float)
+    degrees = len(values) - 1
+    # the quantile by quadrature, for numpy has none: t = sqrt(degrees) tan(angle) has density cos(angle)^(degrees - 1)
+    angle = (np.arange(100_000) + 0.5) * (np.pi / 200_000)
+    share = np.cumsum(np.cos(angle) ** (degrees - 1))
+    quantile = np.sqrt(degrees) * np.tan(angle[np.searchsorted(share, 0.95 * share[-1])])
+    reach = quantile * values.std(ddof=1) / np.sqrt(len(values))
+    return values.mean(), values.mean() - reach, values.mean() + reach
 
 
 def settings(*experiments: Experiment) -> pd.DataFrame:
@@ -129,7 +162,7 @@ def provenance(frame: pd.DataFrame) -> str:
     others = f", together with {', '.join(together)}" if together else ""
     seconds = origin.get("seconds, all parts", origin["seconds, this command"])
     took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
-    memory = f", peak memory {origin['peak memory, GiB']} GiB" if "peak memory, GiB" in origin else ""
+    memory = f", peak memory {peak} MiB a process" if (peak := origin.get("peak MiB, largest process")) else ""
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     return (
         f"{origin['name']}: computed {origin['date'][:10]} in {took}{others}{memory}\n"

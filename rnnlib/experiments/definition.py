@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCALES = ("smoke", "book", "paper")
+METHODS = ("exact", "direct")
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,12 @@ class Experiment:
         seeds: each seeds a student's start and its data.
         teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed.
         protocol: how they train.
-        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"parameters"``: also keep the
-            effective rate of every parameter after the last step.
+        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"coarse curves"``: every fifth
+            epoch, of the runs that did not diverge; ``"parameters"``: also keep the effective rate of every parameter
+            after the last step.
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
+        method: ``"exact"``: through impulse responses and one Gram matrix (:mod:`rnnlib.training`); ``"direct"``:
+            back-propagation through time (:mod:`rnnlib.direct`), without details.
     """
 
     name: str
@@ -93,6 +97,13 @@ class Experiment:
     protocol: Protocol = field(default_factory=Protocol)
     details: str = "none"
     live: tuple[tuple[str, float], ...] = ()
+    method: str = "exact"
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if self.method == "direct" and self.details != "none":
+            raise ValueError(f"details are recorded by the exact method alone, got {self.details!r}")
 
     def runs(self) -> list[Run]:
         """Every run, in the order of the result's rows."""
@@ -122,12 +133,14 @@ class Experiment:
                 memory, 2,000 steps. ``"smoke"``: two seeds, one rate, one memory, 20 steps of short sequences: tests.
 
         Raises:
-            ValueError: unknown scale.
+            ValueError: unknown scale, or there is no live part.
         """
         if scale == "paper":
             return self
         if scale == "book":
             live = dict(self.live)
+            if not live:
+                raise ValueError(f"{self.name} has no live part: choose the scale smoke or paper")
             cells = tuple(
                 replace(cell, rates=(live[cell.student],), nu0=cell.nu0[-1:])
                 for cell in self.cells
@@ -153,6 +166,8 @@ class Experiment:
         """All that decides the numbers, as plain data. Titles and the live part do not."""
         plain = asdict(self)
         del plain["title"], plain["live"]
+        if self.method == "exact":  # older results do not name it
+            del plain["method"]
         return json.loads(json.dumps(plain)) | {"teachers": _teachers_hash()}
 
     @property

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -15,7 +13,7 @@ import torch
 
 from . import store
 from .definition import SCALES, content_hash
-from .runner import command, origin_of
+from .runner import command, origin_of, peak_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,16 +109,16 @@ def measure(
     folder = folder or store.folder_of(scale)
     start = time.monotonic()
     tables: Tables = {}
-    seconds = peak = 0.0
+    seconds, peak = 0.0, 0
     for part in tqdm(scaled.parts(), desc=scaled.name, unit="part", disable=not progress):
         kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
         found = _kept(kept)
         if found is None:
             before = time.monotonic()
             found = {"tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
-            found["peak"] = _peak_memory()
+            found["peak"] = peak_memory()
             store.write_text(kept, json.dumps(found))
-        seconds, peak = seconds + found["seconds"], max(peak, found["peak"])
+        seconds, peak = seconds + found["seconds"], max(peak, found["peak"] or 0)
         for table, (columns, rows) in found["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
     origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
@@ -128,7 +126,7 @@ def measure(
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all parts": round(seconds, 1),
-        "peak memory, GiB": round(peak, 2),
+        "peak MiB, largest process": peak or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
     return store.read(scaled, folder, command(scaled.name, scale))
@@ -141,9 +139,3 @@ def _kept(path: Path) -> dict | None:
         return found if found.keys() == {"tables", "seconds", "peak"} else None
     except (OSError, ValueError, AttributeError):
         return None
-
-
-def _peak_memory() -> float:
-    """The most memory that this process has held so far, GiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 30 if sys.platform == "darwin" else 1 << 20)

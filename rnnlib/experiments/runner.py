@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..direct import DirectEnsemble
 from ..training import Ensemble, Protocol, one_thread, read_arrays, write_arrays
 from . import store
 from .definition import Experiment, Run, _teachers_hash, content_hash
@@ -43,18 +44,20 @@ class Block:
         protocol: how.
         details: keep the effective rates of every parameter.
         device: ``"cpu"`` or ``"cuda"``.
+        method: ``"exact"`` or ``"direct"``.
     """
 
     runs: tuple[Run, ...]
     protocol: Protocol
     details: bool
     device: str
+    method: str = "exact"
 
     @property
     def key(self) -> str:
         """Names the block's files."""
-        plain = [asdict(run) for run in self.runs], asdict(self.protocol), self.details, self.device, _teachers_hash()
-        return content_hash(plain)
+        runs = [asdict(run) for run in self.runs]
+        return content_hash((runs, asdict(self.protocol), self.details, self.device, self.method, _teachers_hash()))
 
     def train(
         self,
@@ -70,8 +73,8 @@ class Block:
             checkpoint_seconds: how often to write a checkpoint.
 
         Returns:
-            Arrays over runs: those of :class:`rnnlib.training.Summary`, ``seconds``, and for each run i with details
-            ``rates/i/NAME``.
+            Arrays over runs: those of :class:`rnnlib.training.Summary`, ``seconds``, ``resumed`` (from a checkpoint),
+            and for each run i with details ``rates/i/NAME``.
 
         Raises:
             ResultError: the disk is full.
@@ -79,11 +82,13 @@ class Block:
         finished = folder / f"{self.key}.npz" if folder else None
         if finished and finished.exists():
             try:
-                return read_arrays(finished)
+                return read_arrays(finished) | {"resumed": np.array(True)}
             except ValueError:
                 finished.unlink()  # damaged: train again, to the same numbers
         with one_thread() if self.device == "cpu" else contextlib.nullcontext():
-            ensemble = Ensemble([run.member(self.protocol.length) for run in self.runs], self.protocol, self.device)
+            members = [run.member(self.protocol.length) for run in self.runs]
+            kind = {"exact": Ensemble, "direct": DirectEnsemble}[self.method]
+            ensemble = kind(members, self.protocol, self.device)
             checkpoint = folder / f"{self.key}.checkpoint.npz" if folder else None
             if checkpoint and checkpoint.exists():
                 try:
@@ -91,13 +96,13 @@ class Block:
                 except ValueError:
                     checkpoint.unlink()
             progress(ensemble.done)
-            saved = time.monotonic()
+            resumed, saved = ensemble.done > 0, time.monotonic()
             while ensemble.done < self.protocol.steps:
                 ensemble.advance(progress)
                 if checkpoint and time.monotonic() - saved > checkpoint_seconds:
                     _written(checkpoint, ensemble.save)
                     saved = time.monotonic()
-            arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds)}
+            arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds), "resumed": np.array(resumed)}
             if self.details:
                 for index, rates in ensemble.effective_rates().items():
                     arrays |= {f"rates/{index}/{name}": values for name, values in rates.items()}
@@ -122,14 +127,17 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         experiments: at the scale they are run.
         device: ``"cpu"`` or ``"cuda"``.
         parts: into how many blocks each protocol's data seeds are divided. A block draws its inputs for itself, so
-            seeds stay together; the more of them, the fuller the tiles.
+            seeds stay together; the more of them, the fuller the tiles. Trained directly, a run is a block.
     """
     groups: dict[tuple, dict[Run, None]] = {}
     for experiment in experiments:
-        key = (experiment.protocol, experiment.details == "parameters")
+        key = (experiment.protocol, experiment.details == "parameters", experiment.method)
         groups.setdefault(key, {}).update(dict.fromkeys(experiment.runs()))
     blocks = []
-    for (protocol, details), runs in groups.items():
+    for (protocol, details, method), runs in groups.items():
+        if method == "direct":  # they share nothing
+            blocks += [Block((run,), protocol, details, device, method) for run in runs]
+            continue
         seeds = sorted({run.seed for run in runs})
         count = min(parts, len(seeds))
         for part in range(count):
@@ -202,15 +210,18 @@ def run_all(
         "run together": [experiment.name for experiment in scaled],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all processes": round(float(sum(arrays["seconds"] for arrays in finished)), 1),
+        "resumed": any(bool(arrays["resumed"]) for arrays in finished),
+        "peak MiB, largest process": peak_memory(),
     }
     where = {
-        (block.protocol, block.details, run): (arrays, index)
+        (block.protocol, block.details, block.method, run): (arrays, index)
         for block, arrays in zip(blocks, finished, strict=True)
         for index, run in enumerate(block.runs)
     }
     frames = {}
     for experiment in scaled:
-        found = [where[experiment.protocol, experiment.details == "parameters", run] for run in experiment.runs()]
+        kind = experiment.protocol, experiment.details == "parameters", experiment.method
+        found = [where[*kind, run] for run in experiment.runs()]
         store.write(experiment, _tables(experiment, found), origin, folder)
         frames[experiment.name] = store.read(experiment, folder, command(experiment.name, scale))
     return frames
@@ -231,14 +242,18 @@ def _tables(experiment: Experiment, found: list[tuple[dict[str, np.ndarray], int
             (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
         )
     tables = {"runs": ([*_COLUMNS, "loss", "zero_loss", "diverged"], rows)}
-    if experiment.details == "curves":
-        report, curves = experiment.protocol.report, []
+    if experiment.details in ("curves", "coarse curves"):
+        coarse, report = experiment.details == "coarse curves", experiment.protocol.report
+        names = ["student", *["start"] * coarse, "heads", "rate", "seed"]
+        curves = []
         for run, (arrays, index) in zip(runs, found, strict=True):
-            for epoch, (loss, rates) in enumerate(zip(arrays["curve"][index], arrays["rates"][index], strict=True)):
-                numbers = (f"{number:.6g}" for number in (loss, *rates))
-                curves.append((run.student, run.heads, run.rate, run.seed, (epoch + 1) * report, *numbers))
-        columns = ["student", "heads", "rate", "seed", "step", "loss", "effective", "effective_plain", "negative"]
-        tables["curves"] = (columns, curves)
+            if coarse and arrays["diverged"][index]:
+                continue
+            setting = [getattr(run, name) for name in names]
+            for epoch, numbers in enumerate(np.column_stack([arrays["curve"][index], arrays["rates"][index]]), 1):
+                if epoch % (5 if coarse else 1) == 0:
+                    curves.append((*setting, epoch * report, *(f"{number:.6g}" for number in numbers)))
+        tables["curves"] = ([*names, "step", "loss", "effective", "effective_plain", "negative"], curves)
     if experiment.details == "parameters":  # of the first seed: a dot a parameter
         tables["parameters"] = (
             ["student", "start", "seed", "parameter", "index", "effective", "effective_plain"],
@@ -264,7 +279,11 @@ def _bar(blocks: Sequence[Block], show: bool) -> Iterator[Callable[[int, int], N
     from tqdm.auto import tqdm
 
     total = sum(len(block.runs) * block.protocol.steps for block in blocks)
-    with tqdm(total=total, unit="step", unit_scale=True, desc=f"{sum(len(b.runs) for b in blocks)} students") as bar:
+    students = f"{sum(len(block.runs) for block in blocks)} students"
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    pause = 0.5 if watched else 30.0  # seconds between updates: a log keeps every one
+    look = {"unit": "step", "unit_scale": True, "mininterval": pause, "maxinterval": max(10.0, pause)}
+    with tqdm(total=total, desc=students, **look) as bar:
 
         def report(index: int, steps: int) -> None:
             bar.update((steps - done[index]) * len(blocks[index].runs))
@@ -374,6 +393,16 @@ def origin_of(device: str, workers: int | str, *, threads: int) -> dict[str, Any
             "rnnlib": importlib.import_module("rnnlib").__version__,
         },
     }
+
+
+def peak_memory() -> int | None:
+    """MiB that this process or the largest of its finished children held at most; None where nobody counts."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
 def _processor() -> str:
