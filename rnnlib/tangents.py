@@ -2,7 +2,8 @@ r"""Derivatives carried forward along with the state of a gated layer (real-time
 
 With :math:`h_t = F(h_{t-1}, x_t, b)`, derivatives with respect to the first state and to a parameter obey
 
-.. math:: J_t = \partial_h F \, J_{t-1}, \quad J_0 = 1, \qquad S_t = \partial_h F \, S_{t-1} + \partial_b F, \quad S_0 = 0.
+.. math:: J_t = \partial_h F \, J_{t-1}, \quad J_0 = 1, \qquad
+          S_t = \partial_h F \, S_{t-1} + \partial_b F, \quad S_0 = 0.
 
 Neither keeps the past, so sequences may be long. A full matrix of N units costs N tangents a step, about N times the
 step itself. Several layers of equal shape go side by side, each with inputs of its own.

@@ -27,8 +27,8 @@ class ChronoLSTM(nn.Module):
     :class:`rnnlib.ChronoGRU` does, :math:`b_f = \log T`, and the input gate at the complement,
     :math:`b_i = -\log T`, so that :math:`i = 1 - f`; but the two are free of each other, which a GRU's are not.
 
-    ``candidate="linear"`` is the counterpart of the paper's simplified GRU: :math:`g_t = W_g x_t`, LeCun normal; ``gates``
-    then says what f, i and o see. Weights start as those of :class:`rnnlib.ChronoGRU`.
+    ``candidate="linear"`` is the counterpart of the paper's simplified GRU: :math:`g_t = W_g x_t`, LeCun normal;
+    ``gates`` then says what f, i and o see. Weights start as those of :class:`rnnlib.ChronoGRU`.
 
     Args:
         input_size: size of x_t.
@@ -100,7 +100,9 @@ class ChronoLSTM(nn.Module):
         name = "bias" if self.candidate == "linear" else "lstm.bias_ih_l0"
         return name, slice(self.hidden_size, 2 * self.hidden_size)
 
-    def forward(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B 2 N"] | None = None) -> Float[Tensor, "B T N"]:
+    def forward(
+        self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B 2 N"] | None = None
+    ) -> Float[Tensor, "B T N"]:
         """Outputs for whole sequences.
 
         Args:
