@@ -257,7 +257,7 @@ def gated_response(lam, steps):
     r"""How the state of a gated unit with a constant gate, and its sensitivity, weigh the inputs of a finite window,
 
     .. math:: h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \, x_{t-i}, \qquad
-              \mathrm{d}_b h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \big((1 - \lambda) i - \lambda\big) \, x_{t-i}.
+              \mathrm{d}_b h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \big((1 - \lambda) i - \lambda\big) x_{t-i}.
 
     Args:
         lam: the gate :math:`\lambda = \sigma(b)`, in (0, 1), a number or a NumPy array.
