@@ -1,12 +1,12 @@
 r"""Derivatives carried forward along with the state of a gated layer (real-time recurrent learning).
 
-With :math:`h_t = F(h_{t-1}, x_t, b)`, derivatives with respect to the first state and to a parameter obey
+With :math:`h_t = F(h_{t-1}, x_t, b)`, derivatives with respect to the first state and to the biases of the gates obey
 
 .. math:: J_t = \partial_h F \, J_{t-1}, \quad J_0 = 1, \qquad
           S_t = \partial_h F \, S_{t-1} + \partial_b F, \quad S_0 = 0.
 
-Neither keeps the past, so sequences may be long. A full matrix of N units costs N tangents a step, about N times the
-step itself. Several layers of equal shape go side by side, each with inputs of its own.
+Neither keeps the past, so sequences may be long: with N units a step is one product of N x N matrices, or of N numbers
+where gates ignore the state. Several layers of equal shape go side by side, each with inputs of its own.
 """
 
 from __future__ import annotations
@@ -15,39 +15,15 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from torch.func import functional_call, jvp, stack_module_state, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from jaxtyping import Float
     from torch import Tensor
 
 __all__ = ["bias_sensitivity", "state_jacobian"]
-
-
-class _Step(nn.Module):
-    """A layer's step as a forward pass, the only one that functional_call knows."""
-
-    def __init__(self, layer: nn.Module):
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor, state: Tensor) -> Tensor:
-        return self.layer.step(x, state)[1]
-
-
-def _stacked(layers: Sequence[nn.Module], x: Tensor) -> tuple[_Step, dict[str, Tensor], Tensor]:
-    if not layers:
-        raise ValueError("layers is empty: pass at least one")
-    if x.ndim != 4 or len(x) != len(layers):
-        raise ValueError(
-            f"x must have shape (layer, batch, time, input_size) with {len(layers)} layers, got {tuple(x.shape)}"
-        )
-    steps = [_Step(layer) for layer in layers]
-    weights = {name: value.detach() for name, value in stack_module_state(steps)[0].items()}
-    state = torch.stack([layer.initial_state(x.shape[1]) for layer in layers])
-    return steps[0], weights, state
 
 
 @torch.no_grad()
@@ -69,27 +45,17 @@ def state_jacobian(
     Raises:
         ValueError: shapes do not fit, or a time is out of range.
     """
-    step, weights, state = _stacked(layers, x)
-    if list(times) != sorted(set(times)) or not 1 <= times[0] <= times[-1] <= x.shape[2]:
+    _check(layers, x)
+    if list(times) != sorted(set(times)) or not times or not 1 <= times[0] <= times[-1] <= x.shape[2]:
         raise ValueError(f"times must ascend within 1 to {x.shape[2]}, the length of x, got {list(times)}")
-    layer = layers[0]
-    eye = torch.eye(layer.hidden_size, dtype=x.dtype, device=x.device)
-    tangent = torch.zeros(len(layers), layer.hidden_size, *state.shape[1:], dtype=x.dtype, device=x.device)
-    layer.memory(tangent).copy_(eye[:, None])
-
-    @vmap  # over layers
-    def advance(weights: dict[str, Tensor], x_t: Tensor, state: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
-            return jvp(lambda h: functional_call(step, weights, (x_t, h)), (state,), (tangent,))
-
-        states, tangents = vmap(along)(tangents)
-        return states[0], tangents
-
-    found = []
-    for t, x_t in enumerate(x.unbind(2)[: times[-1]], start=1):
-        state, tangent = advance(weights, x_t, state, tangent)
+    units, found = layers[0].hidden_size, []
+    for t, (_, D, _) in enumerate(_steps(layers, x[:, :, : times[-1]]), start=1):
+        if t == 1:  # the memory is the last part of a state; the first is an LSTM's output
+            J = D.diag_embed() if D.ndim == 3 else D[..., -units:]
+        else:
+            J = D[..., None] * J if D.ndim == 3 else D @ J
         if t in times:
-            found.append(layer.memory(tangent).permute(0, 2, 3, 1).clone())
+            found.append(J[..., -units:, :].clone())
     return found
 
 
@@ -100,8 +66,7 @@ def bias_sensitivity(
     r"""Each unit's memory after the last step and its derivative with respect to its own gate bias, from a zero state.
 
     Where gates see the state, a unit's bias acts on it through all others too, and that is counted:
-    :math:`\partial h_i / \partial b_i` is the diagonal of the whole matrix, N tangents. Otherwise that matrix is
-    diagonal, and one tangent along all biases at once holds it.
+    :math:`\partial h_i / \partial b_i` is the diagonal of the whole matrix.
 
     Args:
         layers: gated layers of one shape.
@@ -113,31 +78,47 @@ def bias_sensitivity(
     Raises:
         ValueError: shapes do not fit.
     """
-    step, weights, state = _stacked(layers, x)
+    _check(layers, x)
     layer = layers[0]
-    units, (name, where) = layer.hidden_size, layer.gate_bias
-    name = f"layer.{name}"
-    bias, dense = weights.pop(name), layer.gates == "state"
-    directions = torch.zeros(units, bias.shape[1], dtype=x.dtype, device=x.device)
-    directions[:, where] = torch.eye(units, dtype=x.dtype, device=x.device)
-    directions = directions if dense else directions.sum(0, keepdim=True)
-    tangent = torch.zeros(len(layers), len(directions), *state.shape[1:], dtype=x.dtype, device=x.device)
+    units, S = layer.hidden_size, None
+    for state, D, direct in _steps(layers, x):
+        memory = layer.memory(state)
+        if D.ndim == 3:  # diagonal
+            S = direct if S is None else D * S + direct
+        else:
+            S = x.new_zeros(*D.shape[:-1], units) if S is None else D @ S
+            # rows of S: the parts of the state, N rows each; a bias acts at once on the same unit of each part
+            S.unflatten(-2, (-1, units)).diagonal(dim1=-2, dim2=-1).add_(direct.view(*S.shape[:2], -1, units))
+    own = S if S.ndim == 3 else S[..., -units:, :].diagonal(dim1=-2, dim2=-1)
+    return memory, own
 
-    @vmap  # over layers
-    def advance(
-        weights: dict[str, Tensor], bias: Tensor, x_t: Tensor, state: Tensor, tangents: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        def along(tangent: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-            def move(h: Tensor, b: Tensor) -> Tensor:
-                return functional_call(step, weights | {name: b}, (x_t, h))
 
-            return jvp(move, (state, bias), (tangent, direction))
+class _Linearized(nn.Module):
+    """A layer's linearised step as a forward pass, the only one that functional_call knows."""
 
-        states, tangents = vmap(along)(tangents, directions)
-        return states[0], tangents
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
 
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.layer.linearized(x, state)
+
+
+def _steps(layers: Sequence[nn.Module], x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """State and derivatives after each step, with a first axis for the layers."""
+    wrapped = [_Linearized(layer) for layer in layers]
+    weights = stack_module_state(wrapped)[0]
+    step = vmap(lambda weights, x_t, state: functional_call(wrapped[0], weights, (x_t, state)))
+    state = torch.stack([layer.initial_state(x.shape[1]) for layer in layers])
     for x_t in x.unbind(2):
-        state, tangent = advance(weights, bias, x_t, state, tangent)
-    moved = layer.memory(tangent)  # (layer, direction, batch, unit)
-    own = moved.diagonal(dim1=1, dim2=3) if dense else moved[:, 0]
-    return layer.memory(state), own
+        state, D, direct = step(weights, x_t, state)
+        yield state, D, direct
+
+
+def _check(layers: Sequence[nn.Module], x: Tensor) -> None:
+    if not layers:
+        raise ValueError("layers is empty: pass at least one")
+    if x.ndim != 4 or len(x) != len(layers):
+        raise ValueError(
+            f"x must have shape (layer, batch, time, input_size) with {len(layers)} layers, got {tuple(x.shape)}"
+        )

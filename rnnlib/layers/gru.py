@@ -158,6 +158,30 @@ class ChronoGRU(nn.Module):
         state = z * state + (1 - z) * self._candidate(x, state)
         return state, state
 
+    def linearized(self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]) -> tuple[Tensor, Tensor, Tensor]:
+        r"""One time step and its first derivatives, for :mod:`rnnlib.tangents`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: state ``(batch, hidden_size)`` after the previous step.
+
+        Returns:
+            The new state :math:`h'`; :math:`\partial h' / \partial h`, ``(batch, N, N)``, of which gates that ignore
+            the state leave the diagonal z, ``(batch, N)``; and :math:`\partial h'_i / \partial b_i`, ``(batch, N)``.
+        """
+        z, n = self._gate(x, state), self._candidate(x, state)
+        along_gate = (state - n) * z * (1 - z)
+        after = z * state + (1 - z) * n
+        if self.gates != "state":
+            return after, z, along_gate
+        if self.candidate == "linear":
+            return after, torch.diag_embed(z) + along_gate[..., None] * self.recurrent_z, along_gate
+        r, recurrent = torch.sigmoid(sum(self._products(x, state, 0))), self._products(x, state, 2)[1]
+        U_r, U_z, U_n = self.gru.weight_hh_l0.chunk(3)
+        along_n = (1 - z) * (1 - n * n)
+        D = torch.diag_embed(z) + along_gate[..., None] * U_z + (along_n * r)[..., None] * U_n
+        return after, D + (along_n * recurrent * r * (1 - r))[..., None] * U_r, along_gate
+
     def eigenvalues(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None) -> Tensor:
         """The update gates along sequences: by how much each unit's state is multiplied at each step.
 

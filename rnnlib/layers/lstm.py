@@ -158,18 +158,51 @@ class ChronoLSTM(nn.Module):
         """
         check_features(x, self.input_size)
         h, c = state.unbind(-2)
+        i, f, g, o = self._gates(x, h)
+        c = f * c + i * g
+        h = o * torch.tanh(c)
+        return h, torch.stack([h, c], dim=-2)
+
+    def linearized(self, x: Float[Tensor, "B in"], state: Float[Tensor, "B 2 N"]) -> tuple[Tensor, Tensor, Tensor]:
+        r"""One time step and its first derivatives, for :mod:`rnnlib.tangents`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: h and c ``(batch, 2, hidden_size)`` after the previous step.
+
+        Returns:
+            The new state; its derivatives with respect to the old one, ``(batch, 2N, 2N)``, rows and columns h, then c;
+            and those of each unit with respect to the bias of its own forget gate, ``(batch, 2, N)``. Where gates
+            ignore the state, the second is f, all that acts on c, ``(batch, N)``, and the third is of c alone,
+            ``(batch, N)``.
+        """
+        h, c = state.unbind(-2)
+        i, f, g, o = self._gates(x, h)
+        after = f * c + i * g
+        out = torch.tanh(after)
+        new, along_f = torch.stack([o * out, after], dim=-2), c * f * (1 - f)
+        if self.gates != "state":
+            return new, f, along_f
+        weights = self.recurrent if self.candidate == "linear" else self.lstm.weight_hh_l0
+        U_i, U_f, *U_g, U_o = weights.split(self.hidden_size)
+        cell_h = along_f[..., None] * U_f + (g * i * (1 - i))[..., None] * U_i
+        if U_g:
+            cell_h = cell_h + (i * (1 - g * g))[..., None] * U_g[0]
+        slope, cell_c = o * (1 - out * out), torch.diag_embed(f)
+        out_h = slope[..., None] * cell_h + (out * o * (1 - o))[..., None] * U_o
+        D = torch.cat([torch.cat([out_h, slope[..., None] * cell_c], -1), torch.cat([cell_h, cell_c], -1)], -2)
+        return new, D, torch.stack([slope * along_f, along_f], dim=-2)
+
+    def _gates(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input gate, forget gate, candidate, output gate."""
         if self.candidate == "tanh":
             lstm = self.lstm
             driven = x @ lstm.weight_ih_l0.mT + lstm.bias_ih_l0 + h @ lstm.weight_hh_l0.mT + lstm.bias_hh_l0
             i, f, g, o = driven.chunk(4, dim=-1)
-            g = torch.tanh(g)
-        else:
-            driven = self.bias.expand(len(x), -1) if self.weight is None else x @ self.weight.mT + self.bias
-            i, f, o = (driven if self.recurrent is None else driven + h @ self.recurrent.mT).chunk(3, dim=-1)
-            g = x @ self.weight_g.mT
-        c = torch.sigmoid(f) * c + torch.sigmoid(i) * g
-        h = torch.sigmoid(o) * torch.tanh(c)
-        return h, torch.stack([h, c], dim=-2)
+            return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
+        driven = self.bias.expand(len(x), -1) if self.weight is None else x @ self.weight.mT + self.bias
+        i, f, o = torch.sigmoid(driven if self.recurrent is None else driven + h @ self.recurrent.mT).chunk(3, dim=-1)
+        return i, f, x @ self.weight_g.mT, o
 
     def extra_repr(self) -> str:
         sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}"
