@@ -37,7 +37,7 @@ serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
 reproduce: $(INSTALLED) ## run the stored experiments again at the paper's size (ARGS="--device cuda")
-	@$(BIN)/python -m rnnlib run fig03a fig03b fig10d fig11 fig04cd fig09cd fig05 fig05_sources fig12 fig13 --scale paper $(ARGS)
+	@$(BIN)/python -m rnnlib run fig03a fig03b fig10d fig11 fig04cd fig09cd fig05 fig05_sources fig12 fig13 fig14 fig15 --scale paper $(ARGS)
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(BIN)/python tools/bench.py $(ARGS)

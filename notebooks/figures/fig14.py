@@ -22,7 +22,6 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
 import dataclasses
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
 from rnnlib import ChronoGRU, claims, experiments, style, tangents, text
@@ -78,17 +77,23 @@ for row, settings in zip(axes, rows, strict=True):
             ax.semilogx(dots["t"], dots["value"], ".", ms=2, color=color, alpha=0.4)
             band = of(frame, setting).query("kind == @kind").groupby("t")
             ax.fill_between(
-                band["q0.05"].min().index, band["q0.05"].mean(), band["q0.95"].mean(),
-                color=color, alpha=0.3, lw=0, label=kind,
+                band["q0.05"].min().index,
+                band["q0.05"].mean(),
+                band["q0.95"].mean(),
+                color=color,
+                alpha=0.3,
+                lw=0,
+                label=kind,
             )
         _, T, sigma_x, sigma_h = setting
-        ax.set_title(rf"$T \in [1, {T}]$, $\sigma_x = {sigma_x}$, $\sigma_h = {sigma_h}$", fontsize=9)
+        ax.set_title(
+            rf"$T \in [1, {T}]$, $\sigma_x = {sigma_x}$, $\sigma_h = {sigma_h}$", fontsize=9
+        )
 for ax in axes[-1]:
     ax.set_xlabel("$t$")
 for ax in axes[:, 0]:
     ax.set_ylabel(r"entries of $\partial h_t / \partial h_0$")
-axes[0, 0].legend(fontsize="small");
-
+axes[0, 0].legend(fontsize="small")
 # %% [markdown]
 # PROSE-A
 
@@ -97,7 +102,9 @@ root = frame.assign(square=frame["rms"] ** 2).groupby([*names, "kind", "t"])["sq
 table = root.unstack("kind")[["diagonal", "off-diagonal"]].unstack("t")
 shown = [1, 10, 99, 512]
 table = table.loc[:, [(kind, t) for kind in kinds for t in shown]].sort_index(axis=1, level=0)
-table.style.format("{:.1e}").format_index("{:g}", level=["max_time", "input_scale", "recurrent_scale"])
+table.style.format("{:.1e}").format_index(
+    "{:g}", level=["max_time", "input_scale", "recurrent_scale"]
+)
 
 # %% [markdown]
 # Root mean squares of the entries. PROSE-B
@@ -118,8 +125,7 @@ for ax, T in zip(axes, (1, 16, 256), strict=True):
             ax.loglog(curves["off-diagonal"], color=color, ls="--")
     ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
 axes[0].set_ylabel("root mean square")
-axes[0].legend(fontsize="small");
-
+axes[0].legend(fontsize="small")
 # %% [markdown]
 # PROSE-C
 #
@@ -173,8 +179,7 @@ for (setting, (columns, values)), color in zip(live.items(), colors, strict=True
     if curves["off-diagonal"].max() > 0:
         ax.loglog(curves["off-diagonal"], color=color, ls="--")
 ax.set(xlabel="$t$", ylabel="root mean square", ylim=(1e-8, 2))
-ax.legend(fontsize="small");
-
+ax.legend(fontsize="small")
 # %% [markdown]
 # ## What the paper claims, and what we measure
 

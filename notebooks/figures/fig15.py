@@ -81,31 +81,44 @@ predictions = {
 # %% mystnb={"figure": {"caption": "Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Dots: single units; circles: means in bins of log T over 100 networks, with standard errors; lines: theory for constant gates. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15"}, "image": {"alt": "PLACEHOLDER"}}
 gates = {"constant": "constant", "input": "see the input", "state": "see input and state"}
 quantities = {"h2": r"$h^2$", "s2": r"$(\mathrm{d}_b h)^2$"}
-looks = {"measured R": ("-", "black"), "fitted R": ("--", "#d55e00"), "all second moments": (":", "#0173b2")}
+looks = {
+    "measured R": ("-", "black"),
+    "fitted R": ("--", "#d55e00"),
+    "all second moments": (":", "#0173b2"),
+}
 
 
-def panels(cell, name, looks=looks, predictions=predictions, width=9):
-    fig, axes = plt.subplots(2, 3, figsize=(width, 5), sharex=True, sharey="row", layout="constrained")
+def panels(cell, predictions):
+    _, axes = plt.subplots(2, 3, figsize=(9, 5), sharex=True, sharey="row", layout="constrained")
     for column, (gate, title) in zip(axes.T, gates.items(), strict=True):
         dots = units.query("cell == @cell and gates == @gate")
         bins = frame.query("cell == @cell and gates == @gate")
-        for ax, (quantity, label), which in zip(column, quantities.items(), (0, 1), strict=True):
+        for ax, quantity, which in zip(column, quantities, (0, 1), strict=True):
             ax.loglog(dots["T"], dots[quantity], ".", ms=2, color="0.75", rasterized=True)
             for version, (line, color) in looks.items():
                 ax.loglog(T, predictions[version][which], line, color=color, label=version)
             ax.errorbar(
-                bins["T"], bins[quantity], bins[f"{quantity}_error"],
-                fmt="o", ms=5, mfc="none", color=style.COLORS[name], label="mean",
+                bins["T"],
+                bins[quantity],
+                bins[f"{quantity}_error"],
+                fmt="o",
+                ms=5,
+                mfc="none",
+                color=style.COLORS[cell],
+                label="mean",
             )
-            ax.set_ylim(np.quantile(units[quantity], 0.02), 5 * np.quantile(units[quantity], 0.98))
-        column[0].set_title(f"gates {title}" if gate != "constant" else "gates constant", fontsize=10)
+            low, high = np.quantile(units[quantity], [0.02, 0.98])
+            ax.set_ylim(low, 5 * high)
+        column[0].set_title(
+            f"gates {title}" if gate != "constant" else "gates constant", fontsize=10
+        )
         column[1].set_xlabel("$T$")
     for ax, label in zip(axes[:, 0], quantities.values(), strict=True):
         ax.set_ylabel(label)
     axes[0, 0].legend(fontsize="small")
 
 
-panels("gru", "gru")
+panels("gru", predictions)
 
 # %% [markdown]
 # PROSE-A The ratio of mean and theory, with the measured autocorrelation and with all second moments:
@@ -115,12 +128,13 @@ gru = frame.query("cell == 'gru'").copy()
 at_bins = theory.gated_response(gru["T"] / (1 + gru["T"]), 512)
 for (quantity, label), w in zip(quantities.items(), at_bins, strict=True):
     gru[f"{label}, measured R"] = gru[quantity] / theory.window_moment(w, measured)
-    exact = np.interp(np.log(gru["T"]), np.log(moments.index), moments["h2" if quantity == "h2" else "gru_s2"])
+    exact = moments["h2" if quantity == "h2" else "gru_s2"]
+    exact = np.exp(np.interp(np.log(gru["T"]), np.log(exact.index), np.log(exact)))
     gru[f"{label}, all moments"] = gru[quantity] / exact
-    gru[f"{label}, error"] = gru[f"{quantity}_error"] / theory.window_moment(w, measured)
+    gru[f"{label}, error"] = gru[f"{quantity}_error"] / exact
 columns = [column for column in gru if column.startswith("$")]
-gru["bin of T"] = [f"{low:.0f} to {high:.0f}" for low, high in zip(gru["low"], gru["high"], strict=True)]
-gru.set_index(["gates", "bin of T"])[["units", *columns]].style.format("{:.2f}", subset=columns)
+gru["from T ="] = gru["low"].round().astype(int)
+gru.set_index(["gates", "from T ="])[["units", *columns]].style.format("{:.2f}", subset=columns)
 
 # %% [markdown]
 # PROSE-B
@@ -150,10 +164,10 @@ ax.loglog(T, plotted, "--", color="0.5", label="theory as plotted")
 ax.loglog(smooth["T"], smooth["s2"], "--", color="#de8f05", label="smoothed in T, as plotted")
 ax.loglog(T, right, ":", color="black", label="right formula, infinite window")
 ax.loglog(T, finite, color="black", label="right formula, 512 steps")
-ax.errorbar(bins["T"], bins["s2"], bins["s2_error"], fmt="o", color=style.COLORS["gru"], label="bins of log T")
+color = style.COLORS["gru"]
+ax.errorbar(bins["T"], bins["s2"], bins["s2_error"], fmt="o", color=color, label="bins of log T")
 ax.set(xlabel="$T$", ylabel=quantities["s2"])
-ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
-
+ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 # %%
 pd.DataFrame(
     {
@@ -173,9 +187,8 @@ pd.DataFrame(
 
 # %%
 few = np.array([1, 2, 4, 16, 256])
-pd.DataFrame({"paper's code": few / (1 + few), "with the -1": 1 - 1 / few}, index=few).rename_axis("T").T.style.format(
-    "{:.4f}"
-)
+biases = pd.DataFrame({"paper's code": few / (1 + few), "with the -1": 1 - 1 / few}, index=few)
+biases.rename_axis("T").T.style.format("{:.4f}")
 
 # %% [markdown]
 # ## Beyond the paper: a minGRU and an LSTM
@@ -194,11 +207,12 @@ of_lstm = {
 }
 
 # %% mystnb={"figure": {"caption": "The same for the cells of simplified LSTMs, 40 networks; sensitivity with respect to the forget gate's bias. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-lstm"}, "image": {"alt": "PLACEHOLDER"}}
-panels("lstm", "lstm", predictions=of_lstm)
+panels("lstm", of_lstm)
 
 # %%
 sides = frame.pivot_table("s2", ["gates", "low"], "cell")
-(sides["lstm"] / sides["gru"]).unstack("low").style.format("{:.1f}").format_index("T ≥ {:.0f}", axis=1)
+ratios = (sides["lstm"] / sides["gru"]).unstack("low")
+ratios.style.format("{:.1f}").format_index("T ≥ {:.0f}", axis=1)
 
 # %% [markdown]
 # Sensitivity of the LSTM over that of the GRU. PROSE-D
@@ -220,10 +234,10 @@ for ax, (quantity, label), curve in zip(axes, quantities.items(), live_theory, s
     ax.loglog(T, curve, color="black", label="theory")
     for gate, marker in zip(gates, "osd", strict=True):
         bins = live.query("gates == @gate")
-        ax.errorbar(bins["T"], bins[quantity], bins[f"{quantity}_error"], fmt=marker, mfc="none", label=gate)
+        error = bins[f"{quantity}_error"]
+        ax.errorbar(bins["T"], bins[quantity], error, fmt=marker, mfc="none", label=gate)
     ax.set(xlabel="$T$", ylabel=label)
-axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
-
+axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 # %% [markdown]
 # ## What the paper claims, and what we measure
 

@@ -199,7 +199,7 @@ for inputs, label, color in [
     ax.loglog(given, effective, ".", ms=4, color=color, label=label)
     spread = np.log(effective / given)
     middle, width = np.exp(np.median(spread)), np.exp(spread.std())
-    print(f"{label}: T_eff / T has median {middle:.2f}, one standard deviation is a factor {width:.2f}")
+    print(f"{label}: T_eff / T has median {middle:.2f}, spread by a factor of {width:.2f}")
 ax.plot([1, 256], [1, 256], "k--", lw=1)
 ax.set(xlabel="given $T$", ylabel="effective $T$")
 ax.legend(fontsize="small")
