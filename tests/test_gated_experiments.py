@@ -79,3 +79,20 @@ def test_inputs_of_figure_15_are_measured():
     lam = found["moments"]["T"] / (1 + found["moments"]["T"])
     for name, weights in [("h2", theory.gated_response(lam, 24)[0]), ("gru_s2", theory.gated_response(lam, 24)[1])]:
         np.testing.assert_allclose(found["moments"][name], theory.window_moment(weights, R), rtol=0.05)
+
+
+def test_numbers_that_the_errata_page_quotes_for_erratum_8(root):
+    row = experiments.load("fig12", "fits").query("source == 'wikipedia' and positions and not padding").iloc[0]
+    fit = text.Autocorrelation(row["white"], row["amplitude"], row["decay"])
+    T = np.array([2, 10, 256])
+
+    def infinite(moment):
+        return fit.white * moment(T / (1 + T), 0.0) + fit.amplitude * moment(T / (1 + T), fit.decay)
+
+    plotted, right = infinite(theory.gated_sensitivity_as_plotted), infinite(theory.gated_sensitivity)
+    window = theory.window_moment(theory.gated_response(T / (1 + T), 512)[1], fit(np.arange(512)))
+    quoted = [*(plotted / right), window[-1] / right[-1]]
+    errata = (root / "book" / "errata.md").read_text(encoding="utf-8")
+    row = next(line for line in errata.splitlines() if line.startswith("| 8 |"))
+    for number in quoted:
+        assert f"{number:.2f}".lstrip("0") in row
