@@ -109,6 +109,19 @@ table.style.format("{:.1e}").format_index(
 # %% [markdown]
 # Root mean squares of the entries. PROSE-B
 #
+# A single off-diagonal entry is small, but each row has 255 of them. Their share of the squared Frobenius norm says how much of the
+# Jacobian as a matrix the diagonal theory leaves out:
+
+# %%
+squares = frame.assign(square=frame["rms"] ** 2).pivot_table("square", [*names, "t"], "kind")
+squares["off-diagonal"] *= experiment.width - 1
+share = squares["off-diagonal"] / (squares["off-diagonal"] + squares["diagonal"])
+share = share.unstack("t")[shown].query("recurrent_scale > 0 and cell != 'mingru'")
+share.style.format("{:.0%}").format_index("{:g}", level=["max_time", "input_scale", "recurrent_scale"])
+
+# %% [markdown]
+# PROSE-E
+#
 # ## Beyond the paper: an LSTM and a minGRU
 # An LSTM's cell has a forget gate that acts as $z$, and four ways in for the state: three gates and the candidate. A minGRU has gates that
 # see the input alone. In the same frame, usual scales:
