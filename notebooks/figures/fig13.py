@@ -62,7 +62,7 @@ def gradients(table, kind):
     """Mean square by group, block and T_c."""
     chosen = table.query("kind == @kind and quantity == 'gradient' and target == 'previous'")
     chosen = chosen[chosen["layer"] > 0]
-    return chosen.set_index(["group", "layer", "time"])["mean_square"]
+    return chosen.set_index(["group", "layer", "time"])["mean_square"].sort_index()
 
 
 fig, axes = plt.subplots(1, 3, figsize=(9.2, 3.2), layout="constrained")
@@ -96,7 +96,7 @@ table.style.format("{:.2f}")
 
 # %% [markdown]
 # ## Live: three networks, measured here
-# One batch of 16 sequences, $T_c = 100$; mean squared gradients by block.
+# One batch of 8 sequences, $T_c = 100$; mean squared gradients by block.
 
 # %%
 source = text.default_source()
