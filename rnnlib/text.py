@@ -208,7 +208,8 @@ def load(
             break
     if len(titles) < count:
         unit = "articles" if padding else f"windows of {length} tokens"
-        raise SourceError(f"{name} has {len(titles)} {unit}; ask for at most so many (count={count})")
+        among = name if articles is None else f"the choice articles={list(articles)}"
+        raise SourceError(f"{among} has {len(titles)} {unit}; ask for at most so many (count={count})")
     x = embed(torch.tensor(tokens), positions)
     described = f"{name}{'' if positions else ', without positions'}{', padded' if padding else ''}"
     return Sequences(x, torch.tensor(mask), described, tuple(titles))

@@ -43,7 +43,7 @@ source = text.default_source()
 sequences = text.load(source, 64 if scale != "smoke" else 4)
 print(sequences.source)
 if source == "gaussian":
-    print("The packages of the extra [text] are missing here: the live part below uses Gaussian inputs.")
+    print("The extra [text] is missing here: the live part below uses Gaussian inputs.")
 print(f"{tuple(sequences.x.shape)}: sequences, tokens, dimensions")
 
 # %% [markdown]
@@ -62,7 +62,7 @@ print(provenance(frame))
 ways = ["source", "positions", "padding"]
 curves = {way: group.set_index("lag")["autocorrelation"] for way, group in frame.groupby(ways)}
 fitted = {
-    tuple(row[way] for way in ways): text.Autocorrelation(row["white"], row["amplitude"], row["decay"])
+    tuple(row[way] for way in ways): text.Autocorrelation(*row[["white", "amplitude", "decay"]])
     for _, row in fits.iterrows()
 }
 windows, padded = ("wikipedia", True, False), ("wikipedia", True, True)
@@ -95,7 +95,8 @@ table = fits.assign(
 paper = text.PAPER
 row = {"source": "the paper's", "positions": True, "padding": True, "white": paper.white}
 row |= {"amplitude": paper.amplitude, "decay": paper.decay, "sequences": 2048, "length": 512}
-row |= {"size": 768, "R(0)": paper.white + paper.amplitude, "time constant": -1 / np.log(paper.decay)}
+row |= {"size": 768, "R(0)": paper.white + paper.amplitude}
+row |= {"time constant": -1 / np.log(paper.decay)}
 table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
 formats = {"white": "{:.3f}", "amplitude": "{:.4f}", "decay": "{:.4f}", "R(0)": "{:.3f}"}
 table.style.hide(axis="index").format(formats | {"time constant": "{:,.0f}"})

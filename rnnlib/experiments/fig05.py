@@ -3,7 +3,7 @@
 from .propagation import Propagation
 
 KINDS = ("crnn", "lru", "gru")
-LIVE = {"times": (1.0, 100.0), "targets": ("previous",), "sequences": 16}
+LIVE = {"times": (1.0, 100.0), "targets": ("previous",), "sequences": 8, "batch": 8}
 SMOKE = {"times": (1.0, 10.0), "sequences": 4, "batch": 2, "length": 32, "width": 8, "depth": 2}
 
 EXPERIMENT = Propagation(

@@ -109,16 +109,17 @@ def measure(
     folder = folder or store.folder_of(scale)
     start = time.monotonic()
     tables: Tables = {}
-    seconds, peak = 0.0, 0
+    seconds, processor, peak = 0.0, 0.0, 0
     for part in tqdm(scaled.parts(), desc=scaled.name, unit="part", disable=not progress):
         kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
         found = _kept(kept)
         if found is None:
-            before = time.monotonic()
+            before, worked = time.monotonic(), time.process_time()
             found = {"tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
-            found["peak"] = peak_memory()
+            found |= {"processor": time.process_time() - worked, "peak": peak_memory()}
             store.write_text(kept, json.dumps(found))
-        seconds, peak = seconds + found["seconds"], max(peak, found["peak"] or 0)
+        seconds, processor = seconds + found["seconds"], processor + found["processor"]
+        peak = max(peak, found["peak"] or 0)
         for table, (columns, rows) in found["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
     origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
@@ -126,6 +127,7 @@ def measure(
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all parts": round(seconds, 1),
+        "seconds of processor": round(processor, 1),
         "peak MiB, largest process": peak or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
@@ -136,6 +138,6 @@ def _kept(path: Path) -> dict | None:
     """A part that an interrupted command finished."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found.keys() == {"tables", "seconds", "peak"} else None
+        return found if found.keys() == {"tables", "seconds", "processor", "peak"} else None
     except (OSError, ValueError, AttributeError):
         return None
