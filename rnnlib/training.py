@@ -338,8 +338,7 @@ class Ensemble:
         """
         if self.done < self.protocol.steps:
             raise RuntimeError(f"{self.protocol.steps - self.done} of {self.protocol.steps} steps are left")
-        places = zip(self.members, self.target_of, strict=True)
-        zero = [self.zero_losses[member.seed][place] for member, place in places]
+        zero = [self.zero_losses[member.seed][place] for member, place in self._targets()]
         diverged = np.isnan(self.curve[:, -1])
         return Summary(self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve)
 
@@ -366,37 +365,62 @@ class Ensemble:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: to a temporary name first, then renamed, so that a kill leaves the old one or the new."""
-        arrays = {"done": np.array([self.done, self.seconds]), "curve": self.curve, "rate_curve": self.rate_curve}
-        arrays |= {f"zero/{seed}": losses for seed, losses in self.zero_losses.items()}
+        zero = [self.zero_losses[member.seed][place] for member, place in self._targets()]
+        arrays = {"done": np.array([self.done, self.seconds]), "zero": np.array(zero)}
+        arrays |= {"curve": self.curve, "rate_curve": self.rate_curve}
         for place, tile in enumerate(self.tiles):
             arrays[f"{place}/members"] = np.array(tile.indices)
             for name, value in tile.tensors().items():
                 arrays[f"{place}/{name}"] = value[: len(tile.indices)].cpu().numpy()
         write_arrays(path, arrays)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of an ensemble with the same members and protocol.
+    def restore(self, path: Path, places: Sequence[int] | None = None) -> None:
+        """Go on from a checkpoint of an ensemble with the same protocol and these members, and maybe others.
+
+        Args:
+            path: of the checkpoint.
+            places: of each member, its place in the ensemble that wrote it; by default they are the same members.
 
         Raises:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
         try:
-            done, curve, rate_curve = arrays["done"], arrays["curve"], arrays["rate_curve"]
-            if curve.shape != self.curve.shape or done[0] % self.protocol.report:
+            if places is None and len(arrays["curve"]) != len(self.members):
+                raise ValueError("it has another number of students")
+            places = list(range(len(self.members)) if places is None else places)
+            curve, rate_curve, zero = (arrays[name][places] for name in ("curve", "rate_curve", "zero"))
+            done = int(arrays["done"][0])
+            if curve.shape != self.curve.shape or done % self.protocol.report:
                 raise ValueError("it has another length")
-            zero_losses = {seed: arrays[f"zero/{seed}"] for seed in self.targets}
-            tiles = []
-            while (place := len(tiles)) < sum(name.endswith("/members") for name in arrays):
-                tile = _Tile(arrays[f"{place}/members"].tolist(), self.members, self.protocol, self.device)
-                rows = {name: torch.from_numpy(arrays[f"{place}/{name}"]) for name in tile.tensors()}
-                tile.fill({name: value.to(self.device) for name, value in rows.items()})
-                tiles.append(tile)
+            rows = {}  # of each member that was still there: tile and row
+            while f"{len(rows)}/members" in arrays:
+                rows[len(rows)] = arrays[f"{len(rows)}/members"].tolist()
+            found = {index: (tile, row) for tile, indices in rows.items() for row, index in enumerate(indices)}
+            states = []
+            for tile in self.tiles:
+                state = {name: value[: len(tile.indices)].clone() for name, value in tile.tensors().items()}
+                for row, index in enumerate(tile.indices):
+                    if places[index] in found:
+                        source, its_row = found[places[index]]
+                        for name, value in state.items():
+                            value[row] = torch.as_tensor(arrays[f"{source}/{name}"][its_row])
+                states.append(state)
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
             message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"
             raise ValueError(message) from error
-        self.done, self.seconds = int(done[0]), float(done[1])
-        self.curve, self.rate_curve, self.zero_losses, self.tiles = curve, rate_curve, zero_losses, tiles
+        for tile, state in zip(self.tiles, states, strict=True):
+            tile.fill(state)
+        self.done, self.seconds = done, float(arrays["done"][1])
+        self.curve, self.rate_curve = curve, rate_curve
+        for (member, place), value in zip(self._targets(), zero, strict=True):
+            self.zero_losses[member.seed][place] = value
+        if done:
+            self._drop_diverged(done // self.protocol.report - 1)
+
+    def _targets(self) -> Iterator[tuple[Member, int]]:
+        """Each member and the place of its target among those of its seed."""
+        return zip(self.members, self.target_of, strict=True)
 
 
 def _settings(layer: nn.Module) -> tuple:
