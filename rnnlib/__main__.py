@@ -13,10 +13,10 @@ from . import experiments
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The trained experiments and the claims.")
+    parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, and which results are stored")
-    run = commands.add_parser("run", help="train experiments and store their results; goes on where it was interrupted")
+    run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
     run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all")
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -44,7 +44,7 @@ def _list(options: argparse.Namespace) -> None:
             state = "stored"
         except experiments.ResultError:
             state = "not stored"
-        print(f"{name:18} {len(experiment.runs()):5} runs  {state:10}  {experiment.title}")
+        print(f"{name:18} {experiment.extent:>10}  {state:10}  {experiment.title}")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -59,7 +59,8 @@ def _run(options: argparse.Namespace) -> None:
         folder=options.to,
     )
     for name, frame in frames.items():
-        print(f"{name}: {len(frame)} runs, {int(frame['diverged'].sum())} diverged")
+        diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
+        print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
 
 
 def _all(scale: str) -> list[experiments.Experiment]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -62,6 +63,40 @@ def test_failing_cell_fails_every_build(book):
         assert "this cell fails" in result.stdout + result.stderr
     (book / "page.md").write_text(NOTEBOOK % "print(6 * 7)")
     assert build(book).returncode == 0
+
+
+def notebooks(book: Path, **cells: str) -> None:
+    """Add a notebook of one cell for each name."""
+    for name, source in cells.items():
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_markdown_cell(f"# {name}"), nbformat.v4.new_code_cell(source)],
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        )
+        nbformat.write(notebook, book / f"{name}.ipynb")
+    chapters = [{"file": name} for name in cells]
+    (book / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "page", "chapters": chapters}))
+
+
+def test_notebooks_run_side_by_side(book):
+    meet = (
+        "import pathlib, time\n"
+        "pathlib.Path('{0}.here').touch()\n"
+        "start = time.monotonic()\n"
+        "while not pathlib.Path('{1}.here').exists() and time.monotonic() - start < 60: time.sleep(0.05)\n"
+        "print('{0} met {1}:', pathlib.Path('{1}.here').exists())"
+    )
+    notebooks(book, one=meet.format("one", "two"), two=meet.format("two", "one"))
+    assert build(book).returncode == 0
+    assert "one met two: True" in (book / "_build/html/one.html").read_text()
+    assert "two met one: True" in (book / "_build/html/two.html").read_text()
+
+
+def test_failing_notebook_fails_every_build(book):
+    notebooks(book, good="print(6 * 7)", bad="raise RuntimeError('this notebook fails')")
+    for _ in range(2):
+        result = build(book)
+        assert result.returncode != 0
+        assert "this notebook fails" in result.stdout + result.stderr
 
 
 def test_warning_fails_every_build(book):

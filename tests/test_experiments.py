@@ -1,4 +1,4 @@
-"""Experiments: their grids are the paper's, interruptions lose nothing, and no damaged result passes."""
+"""Trained experiments: their grids are the paper's, interruptions lose nothing, and no damaged result passes."""
 
 import dataclasses
 import errno
@@ -49,6 +49,9 @@ def expected(tmp_path_factory):
     return {path.name: path.read_bytes() for path in folder.glob("short*.csv")}
 
 
+TRAINED = [name for name in experiments.names() if isinstance(experiments.get(name), Experiment)]
+
+
 def tables(folder):
     return {path.name: path.read_bytes() for path in Path(folder).glob("short*.csv")}
 
@@ -57,7 +60,7 @@ def tables(folder):
 
 
 def test_grids_have_the_paper_s_numbers_of_runs():
-    count = {name: len(experiments.get(name).runs()) for name in experiments.names()}
+    count = {name: len(experiments.get(name).runs()) for name in TRAINED}
     assert (count["fig03a"], count["fig03b"], count["fig10d"], count["fig11"]) == (700, 280 + 40 + 40, 800, 300)
     assert count["fig03a"] + count["fig03b"] + count["fig10d"] + count["fig11"] == 2160
     per_student = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get("fig10d").runs()])
@@ -71,7 +74,7 @@ def test_the_paper_s_protocol():
         assert {run.teacher for run in experiment.runs()} == {0} and experiment.seeds == tuple(range(10))
 
 
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize("name", TRAINED)
 def test_runs_of_an_experiment_differ_and_their_students_can_be_made(name):
     runs = experiments.get(name).runs()
     assert len(set(runs)) == len(runs)
@@ -138,7 +141,8 @@ def test_only_the_named_experiments_have_no_stored_result():
 @pytest.mark.parametrize("name", sorted(set(experiments.names()) - NOT_COMPUTED_YET))
 def test_stored_results_are_those_of_the_definitions(name):
     frame = experiments.load(name)
-    assert len(frame) == len(experiments.get(name).runs())
+    if name not in TRAINED:
+        return
     runs = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get(name).runs()])
     pd.testing.assert_frame_equal(frame[list(runs.columns)], runs, check_dtype=False)
 
@@ -146,11 +150,9 @@ def test_stored_results_are_those_of_the_definitions(name):
 # Running --------------------------------------------------------------------------------------------------------------
 
 
-def test_every_experiment_runs_at_smoke_scale(tmp_path):
-    frames = experiments.run_all(
-        [experiments.get(name) for name in experiments.names()], "smoke", workers=1, progress=False
-    )
-    assert list(frames) == experiments.names()
+def test_every_trained_experiment_runs_at_smoke_scale(tmp_path):
+    frames = experiments.run_all([experiments.get(name) for name in TRAINED], "smoke", workers=1, progress=False)
+    assert list(frames) == TRAINED
     for name, frame in frames.items():
         assert frame["loss"].notna().all() and (frame["zero_loss"] > 0).all(), name
         assert frame.equals(experiments.load(name, scale="smoke"))

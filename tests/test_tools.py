@@ -79,7 +79,7 @@ def test_little_disk(install, tmp_path, monkeypatch):
     put(tmp_path / "bin", "npm", "exit 0")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("usage", "free")(1e9))
-    assert "4 GB of free disk are needed at least, and 1.0 GB are left" in sentence(install.main)
+    assert "5 GB of free disk are needed at least, and 1.0 GB are left" in sentence(install.main)
 
 
 @pytest.mark.parametrize(

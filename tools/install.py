@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OLDEST, NEWEST = (3, 11), (3, 13)
 CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python")
-FREE_GB = 4  # .venv without CUDA is 2.5 GB, downloads and the site come on top; with CUDA pip meets the limit itself
+FREE_GB = 5  # .venv without CUDA is 3.1 GB, downloads and the site come on top; with CUDA pip meets the limit itself
 STAMP = "installed"  # exists: everything was installed; its time is what make compares
 MARKER = "incomplete"  # exists: an installation stopped half-way, perhaps inside a package
 
@@ -93,7 +93,7 @@ def run(command, venv, what):
         return
     text = log.read_bytes()[start:].decode("utf-8", "replace")
     if any(sign in text for sign in DISK_FULL):
-        stop("the disk is full: {} needs more (on Linux, PyTorch with CUDA takes about 8 GB).".format(what))
+        stop("the disk is full: {} needs more (on Linux, PyTorch with CUDA takes about 9 GB).".format(what))
     if any(sign in text for sign in OFFLINE):
         (venv / MARKER).unlink()  # downloads come before any change, so what is there is whole
         stop("{} could not be downloaded: is there a network? Details are in {}.".format(what, log))

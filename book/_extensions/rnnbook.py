@@ -1,6 +1,7 @@
 """What this book needs from Sphinx and no published extension gives.
 
 - Outputs of notebooks are cached under a hash of everything that can change them, not of the notebooks alone.
+- Notebooks run side by side, one a core.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
 - ``{gallery} FOLDER`` shows the first picture of every notebook in FOLDER, taken from the same build.
@@ -13,13 +14,20 @@ import importlib.metadata
 import os
 import platform
 import shutil
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from jupyter_cache.executors.utils import single_nb_execution
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
+log = logging.getLogger(__name__)
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 
 
@@ -56,6 +64,48 @@ def configure(app, config) -> None:
         config.html_baseurl = f"https://{owner.lower()}.github.io/{repository}/"
     config.ogp_site_url = config.html_baseurl
     config.mathjax_path = "../mathjax/tex-chtml.js"  # relative to _static
+
+
+def execute_side_by_side(app, env, docnames) -> None:
+    """Fill the cache with the outputs of the notebooks about to be read, so that MyST-NB finds them there.
+
+    A notebook that fails stays out of the cache: MyST-NB runs it again and reports the failure as its own.
+    """
+    if app.config.nb_execution_mode != "cache":
+        return
+    cache = get_cache(app.config.nb_execution_cache_path)
+    waiting = {}
+    for name in docnames:
+        path = Path(env.doc2path(name))
+        if path.suffix == ".ipynb":
+            notebook = nbformat.read(path, nbformat.NO_CONVERT)
+            try:
+                cache.match_cache_notebook(notebook)
+            except KeyError:
+                waiting[path] = notebook
+    if len(waiting) < 2:
+        return
+
+    def execute(path: Path):
+        return single_nb_execution(waiting[path], str(path.parent), app.config.nb_execution_timeout, False)
+
+    workers = min(max(2, os.cpu_count() or 1), len(waiting))
+    log.info("Executing %d notebooks, %d at a time", len(waiting), workers)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"  # kernels inherit it: together they have one thread a core
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            futures = {pool.submit(execute, path): path for path in waiting}
+            for future in as_completed(futures):
+                path, result = futures[future], future.result()
+                log.info("Executed %s in %.0f seconds", path.relative_to(app.srcdir), result.time)
+                if result.err is None:
+                    bundle = CacheBundleIn(result.nb, str(path), data={"execution_seconds": result.time})
+                    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def vendor_mathjax(app) -> None:
@@ -126,6 +176,7 @@ def setup(app) -> dict:
     app.add_directive("gallery", Gallery)
     app.connect("config-inited", configure)
     app.connect("builder-inited", vendor_mathjax)
+    app.connect("env-before-read-docs", execute_side_by_side)
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them

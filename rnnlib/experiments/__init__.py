@@ -1,7 +1,8 @@
-"""The trained experiments: what they are, running them, and their stored results.
+"""The experiments: what they are, running them, and their stored results.
 
 ``run("fig03b", scale="book")`` trains; ``load("fig03b")`` reads the stored result at the paper's scale. An experiment
-of your own is an :class:`Experiment` with cells that name registered students; pass it where a name is expected.
+of your own is an :class:`Experiment` with cells that name registered students, or a :class:`Measurement` that computes
+its tables part by part; pass it where a name is expected.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import direct, fig03a, fig03b, fig04cd, fig09cd, fig10d, fig11, store
+from . import direct, fig03a, fig03b, fig04cd, fig09cd, fig10d, fig11, runner, store
 from .definition import SCALES, Cell, Experiment, Run
-from .runner import command, run_all
+from .measurement import Measurement, measure
 from .store import ResultError
 from .students import LABELS, STUDENTS, register
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "STUDENTS",
     "Cell",
     "Experiment",
+    "Measurement",
     "ResultError",
     "Run",
     "get",
@@ -37,7 +41,7 @@ __all__ = [
     "scale_from_environment",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {
+EXPERIMENTS: dict[str, Experiment | Measurement] = {
     experiment.name: experiment
     for experiment in (
         fig03a.EXPERIMENT,
@@ -60,13 +64,13 @@ def names() -> list[str]:
     return list(EXPERIMENTS)
 
 
-def get(experiment: str | Experiment) -> Experiment:
+def get(experiment: str | Experiment | Measurement) -> Experiment | Measurement:
     """An experiment by name.
 
     Raises:
         ValueError: there is none of that name.
     """
-    if isinstance(experiment, Experiment):
+    if isinstance(experiment, Experiment | Measurement):
         return experiment
     if experiment not in EXPERIMENTS:
         raise ValueError(f"no experiment {experiment!r}; choose from {', '.join(EXPERIMENTS)}")
@@ -85,8 +89,43 @@ def scale_from_environment() -> str:
     return scale
 
 
-def run(experiment: str | Experiment, scale: str | None = None, **options: Any) -> pd.DataFrame:
-    """Run one experiment, store its result and return the main table: a row a run.
+def run_all(
+    experiments: Sequence[Experiment | Measurement],
+    scale: str,
+    *,
+    device: str = "cpu",
+    folder: Path | None = None,
+    progress: bool = True,
+    **training: Any,
+) -> dict[str, pd.DataFrame]:
+    """Run experiments and store their results.
+
+    Args:
+        experiments: as defined; training runs they share are trained once.
+        scale: at which scale.
+        device: ``"cpu"`` or ``"cuda"``.
+        folder: where results go; by default the package for the paper's scale, else the user's cache.
+        progress: show a progress bar.
+        training: workers, dask and checkpoint_seconds, as for :func:`rnnlib.experiments.runner.run_all`; they concern
+            trained experiments alone.
+
+    Returns:
+        The main table of each, by name, read back from where it was stored.
+
+    Raises:
+        ResultError: results cannot be written.
+    """
+    options = {"device": device, "folder": folder, "progress": progress}
+    trained = [experiment for experiment in experiments if isinstance(experiment, Experiment)]
+    frames = runner.run_all(trained, scale, **options, **training) if trained else {}
+    for experiment in experiments:
+        if isinstance(experiment, Measurement):
+            frames[experiment.name] = measure(experiment, scale, **options)
+    return {experiment.name: frames[experiment.name] for experiment in experiments}
+
+
+def run(experiment: str | Experiment | Measurement, scale: str | None = None, **options: Any) -> pd.DataFrame:
+    """Run one experiment, store its result and return the main table.
 
     Args:
         experiment: its name, or one of your own.
@@ -94,20 +133,26 @@ def run(experiment: str | Experiment, scale: str | None = None, **options: Any) 
         options: as for :func:`rnnlib.experiments.run_all`: device, workers, dask, folder, progress.
 
     Returns:
-        The table; columns student, teacher, nu0, theta0, heads, rate, seed, start, width, loss, zero_loss, diverged.
+        The table; of a trained experiment, columns student, teacher, nu0, theta0, heads, rate, seed, start, width,
+        loss, zero_loss, diverged.
     """
     found = get(experiment)
     return run_all([found], scale or scale_from_environment(), **options)[found.name]
 
 
 def load(
-    experiment: str | Experiment, table: str = "runs", *, scale: str = "paper", folder: Path | None = None
+    experiment: str | Experiment | Measurement,
+    table: str = "runs",
+    *,
+    scale: str = "paper",
+    folder: Path | None = None,
 ) -> pd.DataFrame:
     """A stored result, checked.
 
     Args:
         experiment: its name, or one of your own.
-        table: ``"runs"``, ``"curves"`` or ``"parameters"``.
+        table: ``"runs"``, the main one, or another that the experiment has, such as ``"curves"``, ``"parameters"``
+            or ``"fits"``.
         scale: the scale it was run at.
         folder: where it lies; by default where :func:`run` stores it.
 
@@ -118,4 +163,4 @@ def load(
         ResultError: it is missing, damaged, edited, foreign or stale; the message says what to do.
     """
     scaled = get(experiment).at(scale)
-    return store.read(scaled, folder or store.folder_of(scale), command(scaled.name, scale), table)
+    return store.read(scaled, folder or store.folder_of(scale), runner.command(scaled.name, scale), table)

@@ -160,9 +160,11 @@ def provenance(frame: pd.DataFrame) -> str:
     origin = frame.attrs["origin"]
     together = [name for name in origin["run together"] if name != origin["name"]]
     others = f", together with {', '.join(together)}" if together else ""
-    minutes = origin["seconds, this command"] / 60
+    seconds = origin["seconds, this command"]
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+    memory = f", peak memory {peak} MiB a process" if (peak := origin.get("peak MiB, largest process")) else ""
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     return (
-        f"{origin['name']}: computed {origin['date'][:10]} in {minutes:.0f} minutes{others}\n"
+        f"{origin['name']}: computed {origin['date'][:10]} in {took}{others}{memory}\n"
         f"on {origin['device']}; processes: {origin['processes']}; {versions}; commit {origin['commit'][:10]}"
     )

@@ -8,12 +8,16 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import torch
 
 from .. import teacher
 from ..training import Member, Protocol
 from .students import STUDENTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCALES = ("smoke", "book", "paper")
 METHODS = ("exact", "direct")
@@ -170,6 +174,18 @@ class Experiment:
     def hash(self) -> str:
         """Content hash of the definition, 16 hexadecimal digits."""
         return content_hash(self.definition())
+
+    @property
+    def extent(self) -> str:
+        """How much there is to do, for the list."""
+        return f"{len(self.runs())} runs"
+
+    def fault(self, frame: pd.DataFrame) -> str | None:
+        """What is wrong with a table of runs that its checksum does not show."""
+        if len(frame) != len(self.runs()):
+            return f"it has {len(frame)} rows, the experiment has {len(self.runs())} runs"
+        silent = frame[frame["loss"].isna() & ~frame["diverged"]]
+        return f"row {silent.index[0] + 1}: no loss, and not marked as diverged" if len(silent) else None
 
 
 def content_hash(plain: object) -> str:

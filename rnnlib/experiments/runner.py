@@ -287,13 +287,13 @@ def run_all(
                 finished.append(block.train(work, lambda steps, index=index: report(index, steps), checkpoint_seconds))
         else:
             finished = _in_processes(blocks, workers, work, report, checkpoint_seconds)
-    origin = _origin(device, dask or workers) | {
+    origin = origin_of(device, dask or workers, threads=1 if device == "cpu" else torch.get_num_threads()) | {
         "scale": scale,
         "run together": [experiment.name for experiment in scaled],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all processes": round(float(sum(arrays["seconds"] for arrays in finished)), 1),
         "resumed": any(bool(arrays["resumed"]) for arrays in finished),
-        "peak MiB, largest process": _peak_memory(),
+        "peak MiB, largest process": peak_memory(),
     }
     where = {
         (block.kind, run): (arrays, index)
@@ -460,14 +460,14 @@ def _through_dask(
     return [results[index] for index in range(len(blocks))]
 
 
-def _origin(device: str, workers: int | str) -> dict[str, Any]:
-    """Where numbers come from."""
+def origin_of(device: str, workers: int | str, *, threads: int) -> dict[str, Any]:
+    """Where numbers come from: commit, date, device, processes, threads of each, versions."""
     return {
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
         "processes": workers,
-        "threads a process": 1 if device == "cpu" else torch.get_num_threads(),
+        "threads a process": threads,
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -477,7 +477,7 @@ def _origin(device: str, workers: int | str) -> dict[str, Any]:
     }
 
 
-def _peak_memory() -> int | None:
+def peak_memory() -> int | None:
     """MiB that this process or the largest of its finished children held at most; None where nobody counts."""
     try:
         import resource

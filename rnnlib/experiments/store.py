@@ -9,14 +9,12 @@ import io
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
-
-    from .definition import Experiment
 
 #: A result computed at paper scale is part of the package.
 PACKAGED = Path(__file__).resolve().parent.parent / "results"
@@ -24,6 +22,23 @@ PACKAGED = Path(__file__).resolve().parent.parent / "results"
 
 class ResultError(RuntimeError):
     """A stored result is missing, damaged, or not of the experiment it is asked for; the message says what to do."""
+
+
+class Stored(Protocol):
+    """What the store has to know of an experiment, at the scale it was run."""
+
+    name: str
+    title: str
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the definition."""
+
+    def definition(self) -> dict:
+        """All that decides the numbers, as plain data."""
+
+    def fault(self, frame: pd.DataFrame) -> str | None:
+        """What is wrong with a main table that its checksum does not show."""
 
 
 def home() -> Path:
@@ -68,7 +83,7 @@ def unwritable(path: Path, error: OSError) -> ResultError:
 
 
 def write(
-    experiment: Experiment, tables: dict[str, tuple[list[str], Iterable[tuple]]], origin: dict[str, Any], folder: Path
+    experiment: Stored, tables: dict[str, tuple[list[str], Iterable[tuple]]], origin: dict[str, Any], folder: Path
 ) -> None:
     """Store a result.
 
@@ -106,7 +121,7 @@ def _file(name: str, table: str) -> str:
     return f"{name}.csv" if table == "runs" else f"{name}.{table}.csv"
 
 
-def record(experiment: Experiment, folder: Path, command: str) -> dict[str, Any]:
+def record(experiment: Stored, folder: Path, command: str) -> dict[str, Any]:
     """The JSON of a stored result, once it fits the experiment.
 
     Raises:
@@ -131,14 +146,14 @@ def record(experiment: Experiment, folder: Path, command: str) -> dict[str, Any]
     return found
 
 
-def read(experiment: Experiment, folder: Path, command: str, table: str = "runs") -> pd.DataFrame:
+def read(experiment: Stored, folder: Path, command: str, table: str = "runs") -> pd.DataFrame:
     """A table of a stored result, once every check has passed.
 
     Args:
         experiment: what was run, at the scale it was run.
         folder: where the result lies.
         command: what to type to compute it, for messages.
-        table: ``"runs"``, ``"curves"`` or ``"parameters"``.
+        table: ``"runs"``, the main one, or the name of another.
 
     Returns:
         The table; its ``attrs["origin"]`` is the JSON without the definition.
@@ -165,15 +180,8 @@ def read(experiment: Experiment, folder: Path, command: str, table: str = "runs"
     frame = pd.read_csv(io.BytesIO(text), dtype={"loss": str, "zero_loss": str})
     for column in {"loss", "zero_loss"} & set(frame.columns):
         frame[column] = frame[column].astype(float)  # to the last digit, which pandas 2's own parser may miss
-    if table == "runs":
-        _check_runs(frame, experiment, path, again)
+    fault = experiment.fault(frame) if table == "runs" else None
+    if fault:
+        raise ResultError(f"{path}: {fault}. {again}")
     frame.attrs["origin"] = {key: value for key, value in found.items() if key != "definition"}
     return frame
-
-
-def _check_runs(frame: pd.DataFrame, experiment: Experiment, path: Path, again: str) -> None:
-    if len(frame) != len(experiment.runs()):
-        raise ResultError(f"{path} has {len(frame)} rows, the experiment has {len(experiment.runs())} runs. {again}")
-    silent = frame[frame["loss"].isna() & ~frame["diverged"]]
-    if len(silent):
-        raise ResultError(f"{path}, row {silent.index[0] + 1}: no loss, and not marked as diverged. {again}")

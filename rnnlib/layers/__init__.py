@@ -2,7 +2,8 @@
 
 from .dense import DenseRNN
 from .diagonal import DiagonalRNN
+from .gru import ChronoGRU
 from .lru import LRU
 from .s4 import S4D
 
-__all__ = ["LRU", "S4D", "DenseRNN", "DiagonalRNN"]
+__all__ = ["LRU", "S4D", "ChronoGRU", "DenseRNN", "DiagonalRNN"]

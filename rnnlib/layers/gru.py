@@ -1,0 +1,260 @@
+"""Gated recurrent units whose update gates start at chosen time scales."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+
+from ..scan import linear_scan
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+class ChronoGRU(nn.Module):
+    r"""A GRU in the form of :class:`torch.nn.GRU`, with Chrono initialisation,
+
+    .. math:: h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t, \qquad z_t = \sigma(W_z x_t + U_z h_{t-1} + b), \\
+              n_t &= \tanh\!\big(W_n x_t + r_t \odot (U_n h_{t-1})\big), \qquad r_t = \sigma(W_r x_t + U_r h_{t-1}).
+
+    The update gate z keeps the state, so it is the unit's eigenvalue, moved by the input. Its bias
+    :math:`b = \log T` with T uniform in [``min_time``, ``max_time``] starts it at :math:`T / (1 + T)`; with
+    ``minus_one`` :math:`b = \log(T - 1)` starts it at :math:`1 - 1/T`, a memory of exactly T steps. Input weights start
+    normal with variance 2 ``input_scale`` / fan-in, recurrent ones orthogonal times ``recurrent_scale``, other biases
+    at 0.
+
+    ``candidate="linear"`` is the paper's simplified unit: :math:`n_t = W_n x_t` with LeCun normal weights, no bias, no
+    reset gate, no tanh. Its ``gates`` see input and state, or the input alone (a minGRU), or nothing. Gates that ignore
+    the state run through :func:`rnnlib.linear_scan`; the GRU itself runs through :class:`torch.nn.GRU`, on a GPU
+    through cuDNN.
+
+    Args:
+        input_size: size of x_t.
+        hidden_size: number of units, N; also the size of the output, which is the state.
+        min_time: smallest initial time constant T, in steps, positive.
+        max_time: largest.
+        minus_one: subtract 1 from T, as the source of the initialisation does and the paper's code does not
+            (erratum 21).
+        input_scale: :math:`\sigma_x`, scales the variance of the input weights (of the gates only, if the candidate is
+            linear); 0 for none.
+        recurrent_scale: :math:`\sigma_h`, scales the recurrent weights.
+        candidate: ``"tanh"`` or ``"linear"``.
+        gates: what the gates of a linear candidate see: ``"state"`` (and input), ``"input"`` or ``"constant"``.
+        generator: source of randomness of the initial weights.
+        backend: passed to :func:`rnnlib.linear_scan`.
+
+    Raises:
+        ValueError: a size or time is out of range, or an option is unknown or does not fit the others.
+
+    Source: Cho et al. (2014); Tallec and Ollivier (2018) for the biases; Feng et al. (2024) for the minGRU; Zucchet and
+    Orvieto (2024), section 5.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        min_time: float = 1.0,
+        max_time: float = 256.0,
+        minus_one: bool = False,
+        input_scale: float = 1.0,
+        recurrent_scale: float = 1.0,
+        candidate: Literal["tanh", "linear"] = "tanh",
+        gates: Literal["state", "input", "constant"] = "state",
+        generator: torch.Generator | None = None,
+        backend: str = "auto",
+    ):
+        super().__init__()
+        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        if candidate not in ("tanh", "linear"):
+            raise ValueError(f"candidate must be 'tanh' or 'linear', got {candidate!r}")
+        if gates not in ("state", "input", "constant"):
+            raise ValueError(f"gates must be 'state', 'input' or 'constant', got {gates!r}")
+        if candidate == "tanh" and gates != "state":
+            raise ValueError(
+                f"gates={gates!r} needs candidate='linear', since the tanh candidate reads the state; or set "
+                "recurrent_scale=0 (and input_scale=0) for gates that start so"
+            )
+        if input_scale < 0 or recurrent_scale < 0:
+            raise ValueError(f"scales must not be negative, got input {input_scale}, recurrent {recurrent_scale}")
+        self.input_size = input_size
+        self.hidden_size = self.output_size = hidden_size
+        self.candidate, self.gates, self.backend = candidate, gates, backend
+        bias = chrono_bias(hidden_size, min_time, max_time, minus_one=minus_one, generator=generator)
+        he, square = math.sqrt(2 * input_scale / input_size), (hidden_size, hidden_size)
+
+        def normal(std: float) -> Tensor:
+            return std * torch.randn(hidden_size, input_size, generator=generator)
+
+        def orthogonal() -> Tensor:
+            return nn.init.orthogonal_(torch.empty(square), recurrent_scale, generator=generator)
+
+        if candidate == "tanh":
+            # made without storage first: the module's own initialisation would draw from the global generator
+            gru = nn.GRU(input_size, hidden_size, batch_first=True, device="meta")
+            self.gru = gru.to_empty(device=torch.get_default_device())
+            with torch.no_grad():  # rows of the stacked weights: reset, update, candidate
+                self.gru.weight_ih_l0.copy_(torch.cat([normal(he) for _ in range(3)]))
+                self.gru.weight_hh_l0.copy_(torch.cat([orthogonal() for _ in range(3)]))
+                self.gru.bias_ih_l0.zero_()[hidden_size : 2 * hidden_size] = bias
+                self.gru.bias_hh_l0.zero_()
+        else:
+            self.bias = nn.Parameter(bias)
+            self.weight_n = nn.Parameter(normal(1 / math.sqrt(input_size)))
+            self.weight_z = None if gates == "constant" else nn.Parameter(normal(he))
+            self.recurrent_z = nn.Parameter(orthogonal()) if gates == "state" else None
+
+    def forward(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None) -> Float[Tensor, "B T N"]:
+        """States for whole sequences.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+            state: state ``(batch, hidden_size)`` before the first input; zero by default.
+
+        Returns:
+            States ``(batch, time, hidden_size)``.
+
+        Raises:
+            ValueError: x has another rank or number of features.
+        """
+        check_sequences(x, self.input_size)
+        if self.candidate == "tanh":
+            return self.gru(x, None if state is None else state[None].contiguous())[0]
+        if self.gates != "state":
+            z = self._gate(x, None)
+            return linear_scan(z, (1 - z) * (x @ self.weight_n.mT), state, backend=self.backend)
+        h = self.initial_state(len(x)) if state is None else state
+        driven, drives, states = self._gate_input(x), x @ self.weight_n.mT, []
+        for gate, drive in zip(driven.unbind(1), drives.unbind(1), strict=True):
+            z = torch.sigmoid(gate + h @ self.recurrent_z.mT)
+            h = z * h + (1 - z) * drive
+            states.append(h)
+        return torch.stack(states, dim=1)
+
+    def initial_state(self, batch: int = 1) -> Float[Tensor, "B N"]:
+        """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
+        return next(self.parameters()).new_zeros(batch, self.hidden_size)
+
+    def step(
+        self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
+        """One time step, for streaming; a loop of steps gives the states of :meth:`forward`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: state ``(batch, hidden_size)`` after the previous step.
+
+        Returns:
+            The new state, as output and as state.
+        """
+        check_features(x, self.input_size)
+        z = self._gate(x, state)
+        state = z * state + (1 - z) * self._candidate(x, state)
+        return state, state
+
+    def eigenvalues(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None) -> Tensor:
+        """The update gates along sequences: by how much each unit's state is multiplied at each step.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+            state: as for :meth:`forward`.
+
+        Returns:
+            Gates z ``(batch, time, hidden_size)``, in (0, 1).
+        """
+        if self.gates != "state":
+            check_sequences(x, self.input_size)
+            return self._gate(x, None)
+        first = self.initial_state(len(x)) if state is None else state
+        before = torch.cat([first[:, None], self(x, state)[:, :-1]], dim=1)
+        return self._gate(x, before)
+
+    def _gate(self, x: Tensor, state: Tensor | None) -> Tensor:
+        """The update gate, for one step or for all."""
+        if self.candidate == "tanh":
+            return torch.sigmoid(sum(self._products(x, state, 1)))
+        driven = self._gate_input(x)
+        return torch.sigmoid(driven if self.gates != "state" else driven + state @ self.recurrent_z.mT)
+
+    def _gate_input(self, x: Tensor) -> Tensor:
+        if self.gates == "constant":
+            return self.bias.expand(*x.shape[:-1], -1)
+        return x @ self.weight_z.mT + self.bias
+
+    def _candidate(self, x: Tensor, state: Tensor) -> Tensor:
+        if self.candidate == "linear":
+            return x @ self.weight_n.mT
+        reset = torch.sigmoid(sum(self._products(x, state, 0)))
+        driven, recurrent = self._products(x, state, 2)
+        return torch.tanh(driven + reset * recurrent)
+
+    def _products(self, x: Tensor, state: Tensor, which: int) -> tuple[Tensor, Tensor]:
+        """W x + b and U h + b' of one third of torch.nn.GRU's stacked weights: 0 reset, 1 update, 2 candidate."""
+        rows = slice(which * self.hidden_size, (which + 1) * self.hidden_size)
+        gru = self.gru
+        driven = x @ gru.weight_ih_l0[rows].mT + gru.bias_ih_l0[rows]
+        return driven, state @ gru.weight_hh_l0[rows].mT + gru.bias_hh_l0[rows]
+
+    def extra_repr(self) -> str:
+        sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}"
+        return f"{sizes}, candidate={self.candidate!r}, gates={self.gates!r}"
+
+
+def chrono_bias(
+    size: int,
+    min_time: float,
+    max_time: float,
+    *,
+    minus_one: bool = False,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "N"]:
+    r"""Gate biases for time constants T uniform in [``min_time``, ``max_time``]: :math:`\log T`.
+
+    Args:
+        size: number of units.
+        min_time: smallest time constant, in steps, positive.
+        max_time: largest.
+        minus_one: :math:`\log(T - 1)` instead; ``min_time`` must then exceed 1.
+        generator: source of randomness.
+
+    Returns:
+        Biases ``(size,)``; ``torch.sigmoid`` of them is :math:`T / (1 + T)`, or :math:`1 - 1/T` with ``minus_one``.
+
+    Raises:
+        ValueError: times out of order or out of range.
+
+    Source: Tallec and Ollivier (2018), section 2, who draw T - 1 from [1, T_max - 1].
+    """
+    if not 0 < min_time <= max_time:
+        raise ValueError(f"times must satisfy 0 < min_time <= max_time, got {min_time} and {max_time}")
+    if minus_one and min_time <= 1:
+        raise ValueError(
+            f"with minus_one the bias is log(T - 1), so min_time must exceed 1, got {min_time}: 2 starts the bias at 0"
+        )
+    times = min_time + (max_time - min_time) * torch.rand(size, generator=generator)
+    return torch.log(times - 1 if minus_one else times)
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse sizes below 1, by name."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def check_sequences(x: Tensor, features: int) -> None:
+    """Refuse inputs that are not (batch, time, features)."""
+    if x.ndim != 3:
+        raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
+    check_features(x, features)
+
+
+def check_features(x: Tensor, features: int) -> None:
+    """Refuse inputs whose last axis has another size."""
+    if x.shape[-1] != features:
+        raise ValueError(f"x must have {features} features on its last axis, got shape {tuple(x.shape)}")
