@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> None:
 def _all(scale: str) -> list[experiments.Experiment]:
     """Every experiment that exists at a scale: those without a live part have none to run at scale book."""
     every = [experiments.get(name) for name in experiments.names()]
-    return [experiment for experiment in every if scale != "book" or experiment.live]
+    return [experiment for experiment in every if scale != "book" or getattr(experiment, "live", True)]
 
 
 def _show(options: argparse.Namespace) -> None:
