@@ -36,8 +36,8 @@ format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-reproduce: $(INSTALLED) ## train every student of the stored experiments again at the paper's size (ARGS="--device cuda")
-	@$(BIN)/python -m rnnlib run fig03a fig03b fig10d fig11 fig04cd fig09cd --scale paper $(ARGS)
+reproduce: $(INSTALLED) ## compute every stored result again at the paper's size (ARGS="--device cuda")
+	@$(BIN)/python -m rnnlib run all --scale paper $(ARGS)
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(BIN)/python tools/bench.py $(ARGS)

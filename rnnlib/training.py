@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,7 +178,7 @@ class _Tile:
         with torch.no_grad():
             for value, gradient, m, v in zip(self.parameters, gradients, self.first, self.second, strict=True):
                 rates = rate.view(-1, *[1] * (value.ndim - 1))
-                rows = max(1, _CHUNK // value[0].numel())
+                rows = max(1, _CHUNK // value[0].numel()) if value.device.type == "cpu" else len(value)
                 for start in range(0, len(value), rows):
                     part = slice(start, start + rows)
                     m_, v_, g_ = m[part], v[part], gradient[part]
@@ -235,6 +236,36 @@ class _Tile:
         }
 
 
+class _Draws:
+    """Minibatches of all data seeds, step by step; for a GPU, drawn ahead by threads, since drawing takes longer there
+    than a step.
+
+    Args:
+        seeds: data seeds.
+        protocol: its batch, length and steps.
+        threads: how many draw ahead; 0 for none.
+    """
+
+    def __init__(self, seeds: Sequence[int], protocol: Protocol, threads: int):
+        self.seeds, self.protocol, self.threads = list(seeds), protocol, threads
+        self.pool = ThreadPoolExecutor(threads) if threads else None
+        self.coming: dict[int, Future[Tensor]] = {}
+
+    def __call__(self, number: int) -> Float[Tensor, "S B T"]:
+        """Those of one step, on the CPU."""
+        if self.pool is None:
+            return self._draw(number)
+        for coming in range(number, min(number + 4 * self.threads, self.protocol.steps)):
+            if coming not in self.coming:
+                self.coming[coming] = self.pool.submit(self._draw, coming)
+        return self.coming.pop(number).result()
+
+    def _draw(self, number: int) -> Tensor:
+        p = self.protocol
+        x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.seeds])
+        return x.pin_memory() if self.pool and torch.cuda.is_available() else x
+
+
 _NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
 
 
@@ -271,6 +302,8 @@ class Ensemble:
             stacked = torch.stack([self.members[index].target for index in mine])
             self.targets[seed], places = torch.unique(stacked, dim=0, return_inverse=True)
             self.target_of[mine] = places.numpy()
+        threads = 0 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
+        self.draws = _Draws(list(self.targets), protocol, threads)
         self.zero_losses = {seed: np.zeros(len(targets)) for seed, targets in self.targets.items()}
         epochs = protocol.steps // protocol.report
         self.curve = np.full((len(self.members), epochs), np.nan)
@@ -290,8 +323,8 @@ class Ensemble:
         p, start = self.protocol, time.perf_counter()
         dtype = next(self.members[0].layer.parameters()).dtype
         for number in range(self.done, self.done + p.report):
-            x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.targets])
-            G = dict(zip(self.targets, exact.gram(x.to(self.device, dtype)), strict=True))
+            x = self.draws(number).to(self.device, non_blocking=True).to(dtype)
+            G = dict(zip(self.targets, exact.gram(x), strict=True))
             for tile in self.tiles:
                 tile.step(G, number)
             if number % 5 == 4:

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from rnnlib import experiments, training
-from rnnlib.__main__ import main
+from rnnlib.__main__ import _all, main
 from rnnlib.experiments import Cell, Experiment, ResultError, runner, store
 from rnnlib.training import Protocol
 
@@ -433,6 +433,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         store.write_text(tmp_path / "file" / "short.csv", "")
 
 
+def test_the_time_that_the_documentation_states_is_the_recorded_one(root):
+    origin = experiments.load("fig11").attrs["origin"]
+    runs = sum(len(experiments.get(name).runs()) for name in origin["run together"])
+    seconds = origin["seconds, this command"]
+    low, high = (float(f"{milliseconds / 1e3 * runs * 10_000 / seconds:.2g}") for milliseconds in (84, 170))
+    for path in (root / "README.md", root / "book" / "running.md"):
+        text = " ".join(path.read_text().split())
+        assert f"{runs:,}" in text and f"took {seconds / 60:.0f} minutes" in text, path
+        assert f"{low:,.0f} to {high:,.0f}" in text, path
+
+
 # Command line ---------------------------------------------------------------------------------------------------------
 
 
@@ -446,6 +457,9 @@ def test_command_line(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.split("student")[0])["name"] == "fig09cd"
     assert main(["show", "fig03a", "--scale", "smoke"]) == 1
     assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
+    assert not {experiment.name for experiment in _all("paper")} & {"direct_dense", "direct_diagonal"}
+    assert {"fig03a", "fig11"} <= {experiment.name for experiment in _all("book")}
+    assert "fig11_corrected" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
 

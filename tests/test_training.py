@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, teacher
-from rnnlib.training import Ensemble, Member, Protocol, one_thread, train, write_arrays
+from rnnlib.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
 
 TARGET = teacher.load(0, 0.9).impulse_response(50)
 SHORT = Protocol(steps=30, report=10, batch=8, length=50)
@@ -201,6 +201,13 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_arrays(path, {"a": np.arange(3000)})
     assert path.read_bytes() == whole and [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_minibatches_drawn_ahead_are_the_same():
+    drawn, ahead = _Draws([0, 3], SHORT, 0), _Draws([0, 3], SHORT, 2)
+    for number in (0, 1, 2, 7, 29):  # a checkpoint may begin anywhere
+        assert torch.equal(drawn(number), ahead(number))
+    assert ahead.pool is not None and drawn.pool is None
 
 
 def test_protocol_checks_itself():

@@ -63,14 +63,14 @@ for name in STEPS:
 # %%
 names = {"Table 1": "fig03a", "Table 2": "fig03b", "Table 3": "fig10d"}
 tables = {table: settings(experiments.get(name)) for table, name in names.items()}
-pd.concat(tables, names=["", None]).droplevel(1)
+pd.concat(tables, names=["", None]).reset_index(level=0).style.hide(axis="index")
 
 # %% [markdown]
 # The corrected runs: a teacher for each of the ten seeds (erratum 5), one grid of rates for all (15), real students also from the
 # teacher's ring (13), both starts of $\gamma$ (4).
 
 # %%
-settings(experiments.get("fig03b_corrected"))
+settings(experiments.get("fig03b_corrected")).style.hide(axis="index")
 
 # %%
 frame = experiments.load("fig03b_corrected")
