@@ -19,11 +19,10 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 
 # %%
-import dataclasses
+import dataclasses, itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from rnnlib import claims, experiments, style, teacher
 from rnnlib.experiments.analysis import best, held_out_runs, interval, provenance, settings
 from rnnlib.training import Protocol, train
@@ -84,9 +83,10 @@ print(provenance(frame))
 
 # %%
 one = best(experiments.load("fig03b"), ["student"]).set_index("student")["loss"]
-one["rnn"] = best(experiments.load("fig03a"), ["student", "nu0"]).query("student == 'rnn'")["loss"].iloc[-1]
+every = best(experiments.load("fig03a"), ["student", "nu0"])
+one["rnn"] = every.query("student == 'rnn' and nu0 == .99")["loss"].item()
 one = one.rename({"crnn_gamma_real": "crnn_gamma"})[STEPS]  # the authors' start of gamma
-for before, after in zip(STEPS, STEPS[1:]):
+for before, after in itertools.pairwise(STEPS):
     print(f"{experiments.LABELS[after]:16} {one[before] / one[after]:6.1f}")
 
 # %% [markdown]
@@ -97,7 +97,7 @@ for before, after in zip(STEPS, STEPS[1:]):
 # %%
 chosen = held_out_runs(frame, ["student", "start"])
 decades = np.log10(chosen.set_index(["student", "start", "seed"])["ratio"])
-ORDER = ["rnn", "block", "block_wide", "crnn", "crnn_gamma", "crnn_gamma_real", "crnn_exp", "lru"]
+ORDER = [*STEPS[:5], "crnn_gamma_real", "crnn_exp", "lru"]
 rows = {}
 for (student, start), values in decades.groupby(["student", "start"]):
     mean, low, high = 10 ** np.array(interval(values))
@@ -112,7 +112,8 @@ for (student, start), values in decades.groupby(["student", "start"]):
         "diverged": rates["diverged"].sum(),
         "diverged in the grid": f"{mine['diverged'].sum()} of {len(mine)}",
     }
-pd.DataFrame([rows[key] for key in sorted(rows)]).style.hide(axis="index").format({"starts from": "{:g}"})
+table = pd.DataFrame([rows[key] for key in sorted(rows)])
+table.style.hide(axis="index").format({"starts from": "{:g}"})
 
 # %% [markdown]
 # What each change brings, on the same teacher before and after:
@@ -120,7 +121,7 @@ pd.DataFrame([rows[key] for key in sorted(rows)]).style.hide(axis="index").forma
 # %% mystnb={"figure": {"caption": "Factor by which the loss falls from one student to the next, at $\\nu_0 = .99$. Dots: teachers; bars: geometric mean and 95 % interval of ten; below the line the change does harm. Filled: real students start from $\\nu_0 = 0$, as in the paper; hollow: from the teacher's ring.", "name": "fig-ablation-steps"}, "image": {"alt": "One column of dots with a mean and its interval for each of five steps, on a logarithmic scale; two columns where real students are involved. To block diagonal: means above a hundred from 0 and above ten thousand from the ring, all dots above 1. To more neurons, to complex numbers and to gamma normalisation: means within a factor of ten of 1, with single dots far away. To LRU: mean near a tenth."}}
 real = ["rnn", "block", "block_wide"]
 fig, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
-for place, (before, after) in enumerate(zip(STEPS, STEPS[1:])):
+for place, (before, after) in enumerate(itertools.pairwise(STEPS)):
     for ring in [0.0, 0.99] if before in real else [0.99]:
         starts = [ring if name in real else 0.99 for name in (before, after)]
         fall = (decades[before, starts[0]] - decades[after, starts[1]]).to_numpy()
@@ -184,13 +185,17 @@ teachers.style.format("{:.1e}", subset=["rnn", "block", "crnn"]).format(
 # An RNN is not only worse at its best rate, fewer rates serve it. Median over the ten teachers, and how many diverged:
 
 # %% mystnb={"figure": {"caption": "Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = .99$, median and quartiles of ten teachers (diverged: no better than zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near .0001 and rises to 1 at .0032. Block diagonal, complex numbers and gamma normalisation are lowest at .0032, two decades lower, and reach 1 at .032. The LRU is nearly flat from .001 to .01 and rises last. Below: the share of diverged runs goes to 1 from .0032 on for the RNN, from .032 on for the three others, and stays 0 for the LRU."}}
-fig, axes = plt.subplots(2, 1, figsize=(6.4, 4), sharex=True, height_ratios=[3, 1], layout="constrained")
-for student, start in [("rnn", 0.0), ("block", 0.0), ("crnn", 0.99), ("crnn_gamma", 0.99), ("lru", 0.99)]:
+fig, axes = plt.subplots(
+    2, 1, figsize=(6.4, 4), sharex=True, height_ratios=[3, 1], layout="constrained"
+)
+for student in ["rnn", "block", "crnn", "crnn_gamma", "lru"]:
+    start = 0.0 if student in real else 0.99
     mine = frame[(frame["student"] == student) & (frame["start"] == start)]
     ratio = (mine["loss"] / mine["zero_loss"]).fillna(1.0).groupby(mine["rate"])
     color = style.COLORS[student]
     axes[0].plot(ratio.median(), "o-", ms=3, color=color, label=experiments.LABELS[student])
-    axes[0].fill_between(ratio.median().index, ratio.quantile(0.25), ratio.quantile(0.75), color=color, alpha=0.15)
+    low, high = ratio.quantile(0.25), ratio.quantile(0.75)
+    axes[0].fill_between(low.index, low, high, color=color, alpha=0.15)
     axes[1].plot(mine.groupby("rate")["diverged"].mean(), "o-", ms=3, color=color)
 axes[0].set(xscale="log", yscale="log", ylabel="loss / zero predictor's")
 axes[1].set(xlabel="base rate", ylabel="diverged", ylim=(-0.05, 1.05))
@@ -209,7 +214,9 @@ axes[0].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 index = 1
 rates = {"rnn": 0.00032, "block": 0.0032, "block_wide": 0.0032, "crnn": 0.0032}
 rates |= {"crnn_gamma": 0.0032, "crnn_exp": 0.0032, "lru": 0.01}
-protocol = Protocol(steps=2_000) if scale != "smoke" else Protocol(steps=20, report=5, batch=8, length=40)
+protocol = Protocol(steps=2_000)
+if scale == "smoke":
+    protocol = Protocol(steps=20, report=5, batch=8, length=40)
 members = []
 for name, rate in rates.items():
     run = dataclasses.replace(first[name], teacher=index, rate=rate)
@@ -227,4 +234,5 @@ for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
 # %%
 rows = claims.evaluate("fig03")
 rows = rows[rows["claim"].str.startswith("B")]
-rows[["claim", "expected", "tolerance", "measured", "verdict"]].style.hide(axis="index").format(precision=3)
+columns = ["claim", "expected", "tolerance", "measured", "verdict"]
+rows[columns].style.hide(axis="index").format(precision=3)

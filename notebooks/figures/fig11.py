@@ -129,9 +129,9 @@ fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), width_ratios=[1, 1, 1.25], layo
 for start, shift, look in [(0.0, 0.96, {}), (0.99, 1.04, {"mfc": "white", "ls": "--"})]:
     mine = points10.loc[start]
     reach = [mine["ratio"] - mine["low"], mine["high"] - mine["ratio"]]
-    look = {"fmt": "o", "ls": "-", "ms": 4, "lw": 1, "capsize": 3, "color": "0.25"} | look
+    look = {"fmt": "o", "ls": "-", "ms": 4, "lw": 1, "color": "0.25"} | look
     label = "from the ring" if start else "from 0"
-    axes[0].errorbar(mine.index * shift, mine["ratio"], reach, label=label, **look)
+    axes[0].errorbar(mine.index * shift, mine["ratio"], reach, label=label, capsize=3, **look)
 axes[0].axhline(1, color="0.6", ls=":")
 axes[0].set_xscale("log", base=2)
 axes[0].set_xticks(points.index, points.index)
@@ -147,16 +147,18 @@ axes[2].legend(title="heads", fontsize="small", loc="upper left", bbox_to_anchor
 
 # %%
 middle = curves10[curves10["step"] == 5000].groupby(["start", "heads"])
+rates10 = chosen10.groupby(["start", "heads"])["rate"].median()
+numbers = ["loss / zero loss", "low", "high", "effective rate", "step size"]
 table = points10.assign(
     **{
         "diverged in the grid": frame10.groupby(["start", "heads"])["diverged"].mean(),
-        "rates": chosen10.groupby(["start", "heads"])["rate"].agg(lambda rates: f"{rates.median():g}"),
+        "median rate": rates10.map("{:g}".format),
         "effective rate": np.exp(middle["effective"].agg(lambda rates: np.log(rates).mean())),
         "step size": np.exp(middle["effective_plain"].agg(lambda rates: np.log(rates).mean())),
         "negative": middle["negative"].mean(),
     }
-).rename(columns={"ratio": "loss / zero loss", "rates": "median rate"})
-formats = dict.fromkeys(["loss / zero loss", "low", "high", "effective rate", "step size"], "{:.1e}")
+).rename(columns={"ratio": "loss / zero loss"})
+formats = dict.fromkeys(numbers, "{:.1e}")
 formats |= {"negative": "{:.1%}", "diverged in the grid": "{:.0%}"}
 table.style.format(formats).format_index("{:g}")
 
