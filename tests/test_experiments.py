@@ -338,7 +338,7 @@ def test_dask_workers_give_the_same_table_though_one_is_killed(expected, tmp_pat
         killer = threading.Thread(target=kill_one)
         killer.start()
         through = experiments.run(
-            longer, "paper", folder=tmp_path / "dask", workers=3, dask=cluster.scheduler_address, progress=False
+            longer, "paper", folder=tmp_path / "dask", dask=cluster.scheduler_address, progress=False
         )
         killer.join()
     assert len(busy_when_killed) == 1

@@ -259,7 +259,8 @@ def run_all(
         experiments: as defined; runs they share are trained once.
         scale: at which scale.
         device: ``"cpu"`` or ``"cuda"``.
-        workers: processes on this machine; by default one a core.
+        workers: processes on this machine; by default one a core. With Dask, blocks; by default one a thread of its
+            workers.
         dask: address of a Dask scheduler; blocks go to its workers instead.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
@@ -274,7 +275,7 @@ def run_all(
     scaled = [experiment.at(scale) for experiment in experiments]
     folder = folder or store.folder_of(scale)
     work = store.home() / "blocks"
-    workers = 1 if device != "cpu" else workers or os.cpu_count() or 1
+    workers = 1 if device != "cpu" else workers or (_dask_threads(dask) if dask else os.cpu_count()) or 1
     blocks = blocks_of(scaled, device, workers, work)
     workers = min(workers, len(blocks))
     start = time.monotonic()
@@ -433,6 +434,13 @@ def _in_processes(
         for index, block in enumerate(blocks):
             report(index, block.kind.protocol.steps)
     return results
+
+
+def _dask_threads(address: str) -> int:
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        return sum(client.nthreads().values())
 
 
 def _through_dask(
