@@ -19,6 +19,7 @@ ALLOWED = {
     "text": set(),
     "style": set(),
     "layers": {"scan", "parametrization"},
+    "tangents": set(),
     "descent": {"theory"},
     "realizations": {"layers", "parametrization"},
     "exact": {"layers", "scan", "parametrization"},
