@@ -68,8 +68,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # $$F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] = \sum_{i,j \ge 0} a^i b^j R(i-j)
 # = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
 #
-# (Group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$.) One function holds everything. The second moment of the state is
-# $F(\lambda, \bar\lambda)$. A derivative with respect to $a$ acts on the first state alone, so the second moment of the sensitivity is
+# (Group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$.) One function holds everything. Inputs are real, so the conjugate of
+# $h^{(\lambda)}$ is $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. A derivative with respect to $a$ acts on the first state alone, so the second moment of the sensitivity is
 #
 # $$\mathrm{E}\left|\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right|^2 = S(\lambda, \bar\lambda), \qquad S(a, b) = \frac{\partial^2 F}{\partial a \, \partial b} .$$
 #
@@ -86,7 +86,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 #
 # $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \frac{(1+\lambda^2)(1-\lambda^2\rho^2) + 2(1-\lambda^2)\lambda\rho}{(1-\lambda^2)^3 (1-\lambda\rho)^2} .$$
 #
-# The algebra is long, so we let automatic differentiation redo it and compare with the closed form in `rnnlib.theory`.
+# The algebra is long. It is written out among [the proofs](../../book/proofs.md#moments); here we let automatic differentiation redo it
+# and compare with the closed form in `rnnlib.theory`.
 
 # %%
 a, b, rho = torch.tensor([0.95, 0.9, 0.99], dtype=torch.float64)
@@ -151,6 +152,10 @@ pairs = weight @ R[np.abs(lag[:, None] - lag[None, :])] @ weight
 print(f"all pairs {pairs:.3f}   closed form {theory.cross_sensitivity_of(R, lam, lam):.3f}")
 
 # %% [markdown]
+# What can be done about it? The moments suggest two remedies, the subject of
+# [normalisation and reparametrisation](03-normalisation-and-reparametrisation.ipynb).
+
+# %% [markdown]
 # ## Exercises
 # From easy to hard. Write your answer down before you unfold the solution.
 
@@ -176,7 +181,7 @@ for lam in [0.9, 0.99, 0.999]:
     estimate = 1 / (np.e * (1 - lam))
     print(f"lambda = {lam}: largest weight {weight.max():.1f} at i = {weight.argmax()}, "
           f"estimate {estimate:.1f} at {1 / (1 - lam):.0f}")
-    assert abs(weight.argmax() - 1 / (1 - lam)) <= 1
+    assert abs(weight.argmax() - 1 / (1 - lam)) < 1.5
     assert abs(weight.max() / estimate - 1) < 0.6 * (1 - lam)
 
 # %% [markdown]

@@ -50,17 +50,19 @@ for eps in [1e-1, 1e-2, 1e-3]:
 # $\lambda'(\omega)$, and at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can *choose* the curvature: pick the
 # $\lambda(\omega)$ that makes it the same for every teacher.
 #
-# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs:
+# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs. Each
+# state has variance 1, and $\mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*)$ with $F(a, b) = 1/(1 - ab)$ from the last page, so
 #
 # $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
 #
 # Write $\lambda = \nu e^{i\theta}$, and let $\gamma$ move with $\lambda$. *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$
-# the loss is then $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
+# the fraction is $1/(\cosh\omega\cosh\omega^* - \sinh\omega\sinh\omega^*)$ and the loss $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
 # angle*, with $q = \nu^2$ and $\phi = \theta - \theta^*$,
 #
 # $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots ,$$
 #
-# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together
+# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together (by another way, without $\tanh$, among
+# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation))
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
 # \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
@@ -230,8 +232,8 @@ for rho, limit in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 1.0)]:
 # <details>
 # <summary>Solution 4</summary>
 #
-# Without $\gamma$ the curvature in $\nu$ is $(1+\nu^2)/(1-\nu^2)^3$ (Exercise 1's derivation without the scales; the proof is in
-# [the proofs](../../book/proofs.md)). Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
+# Without $\gamma$ the curvature in $\nu$ is $(1+\nu^2)/(1-\nu^2)^3$ (Exercise 1's derivation without the scales; it is among
+# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation)). Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
 # length is back. Curvature 1 asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
 # $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be done, but $\nu$ approaches
 # 1 as a power instead of exponentially: a memory of a million steps sits at $\omega = 1000$ instead of 7.

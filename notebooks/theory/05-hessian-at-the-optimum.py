@@ -132,17 +132,18 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 # %% [markdown]
 # ## The rank law
 # **Claim.** The Hessian of a system of order $n$ with one input and one output at the optimum has exactly $2n + 1$ non-zero eigenvalues, if
-# the system is minimal and its eigenvalues are distinct, in every parametrisation that can move all of eigenvalues, weights and skip.
+# its eigenvalues are distinct and not zero and none of its modes is without weight, in every parametrisation that can move all of eigenvalues,
+# weights and skip. (The complete proof is among [the proofs](../../book/proofs.md#the-rank-law).)
 #
-# **Why.** Outputs depend on the parameters through the impulse response alone. Close to the optimum these responses are
+# **Why.** Outputs depend on the parameters through the impulse response alone. It and its first-order changes are
 #
 # $$k_\tau = D\,[\tau = 0] + \sum_{i=1}^n w_i \lambda_i^\tau,$$
 #
 # $$\mathrm{d}k_\tau = \mathrm{d}D\,[\tau=0] + \sum_i \big(\mathrm{d}w_i \, \lambda_i^\tau + w_i \, \mathrm{d}\lambda_i \, \tau \lambda_i^{\tau-1}\big),$$
 #
 # with the products $w_i$ of input and output weights. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are
-# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W$ positive, so its rank is that of the
-# map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
+# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W = \mathrm{diag}(1 - \tau/T)$, which is positive
+# definite, so its rank is that of the map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
 # one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%
