@@ -201,7 +201,7 @@ assert np.isclose(H[0, 1], weight * eigenvalue / (1 - eigenvalue**2) ** 2)
 # <summary>Solution 2</summary>
 #
 # With $q = \nu^2$, $|S(\lambda e^{i\delta}, \bar\lambda)| = |1 + q e^{i\delta}| / |1 - q e^{i\delta}|^3$. The denominator is
-# $|1 - qe^{i\delta}|^2 = (1-q)^2 + 4q\sin^2(\delta/2) \approx (1-q)^2 + \delta^2$ for $q$ near 1 and small $\delta$; the numerator hardly moves from
+# $|1 - qe^{i\delta}|^2$ $= (1-q)^2 + 4q\sin^2(\delta/2)$ $\approx (1-q)^2 + \delta^2$ for $q$ near 1 and small $\delta$; the numerator hardly moves from
 # $1 + q$. Divide by the value at $\delta = 0$. One tenth is reached where $1 + x^2 = 10^{2/3}$, at $x = 1.91$ widths. Around the circle fit
 # $2\pi / (1.91\,(1-\nu^2))$ units: 17 at $\nu = .9$ and 165 at $.99$.
 #
