@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 
 from rnnlib import theory
 
@@ -40,6 +41,20 @@ def test_tests_that_the_page_names_exist():
         )
     sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[2:]  # after the introduction and the setting
     assert all("*Checked by*" in section for section in sections)
+
+
+def test_the_site_numbers_theorems_and_no_figures():
+    site = ROOT / "_build" / "html"
+    if not (site / "book" / "proofs.html").is_file():
+        pytest.fail("there is no proofs page in _build/html: run `make book` first")
+    page = BeautifulSoup((site / "book" / "proofs.html").read_text(encoding="utf-8"), "html.parser")
+    titles = [title.get_text() for title in page.select("div.proof > .admonition-title")]
+    numbers = [int(re.match(r"(?:Theorem|Lemma|Corollary) (\d+) +\(", title)[1]) for title in titles]
+    assert numbers == list(range(1, PAGE.count("\n:label: ") + 1))
+    ids = [tag["id"] for tag in page.find_all(id=True)]
+    assert len(set(ids)) == len(ids), "proofs share an id"
+    for path in (site / "notebooks").rglob("*.html"):
+        assert "caption-number" not in path.read_text(encoding="utf-8"), f"{path.name} numbers its figures"
 
 
 class Dual:

@@ -131,10 +131,11 @@ def number_theorems_alone(app) -> None:
 
 
 def tell_proofs_apart(app, doctree) -> None:
-    """Sphinx-proof gives every proof of a page the same id, and a page may use an id only once."""
-    proofs = [node for node in doctree.findall(nodes.admonition) if node["ids"] == ["proof"]]
-    for number, proof in enumerate(proofs, start=1):
-        proof["ids"] = [f"proof-{number}"]
+    """Sphinx-proof gives all proofs of a page one id, and all theorems another; a page may use an id only once."""
+    for shared in ("proof", "proof-content"):
+        same = [node for node in doctree.findall(nodes.Element) if node.get("ids") == [shared]]
+        for number, node in enumerate(same, start=1):
+            node["ids"] = [f"{shared}-{number}"]
 
 
 def forget_flawed_build(app, exception) -> None:

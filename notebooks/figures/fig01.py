@@ -90,9 +90,9 @@ claims.table("fig01")
 # <summary>Solution 1</summary>
 #
 # Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 = \frac{1}{2(1-s^2)}$. Equate
-# to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$. In units of
-# $1 - \lambda^*$ all needles are alike: the time constant has to be right within about 14%, however long it is. What shrinks is the step in
-# $\lambda$ that a given relative change of the time constant takes.
+# to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a
+# little steeper towards 1, gives 0.13). In units of $1 - \lambda^*$ all needles are alike: the time constant has to be right within one part in
+# seven, however long it is. What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
 #
 # </details>
 

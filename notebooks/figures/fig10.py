@@ -193,7 +193,7 @@ claims.table("fig10")
 #
 # Units couple when their angles are within a width $1 - |\lambda|^2$, so what counts is how many neighbours each one has there: the density, number over range. Twenty
 # in $\pm\pi/5$ are as dense as ten in $\pm\pi/10$ and have nearly the same share; ten in $\pm\pi/5$ are half as dense and have a larger
-# one. A wider network does not have more diagonal curvature, it has less.
+# one. Within the same range of angles a wider network has less diagonal curvature, not more.
 #
 # </details>
 

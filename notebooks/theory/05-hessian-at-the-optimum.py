@@ -221,7 +221,7 @@ for modulus in [0.9, 0.99]:
 # %% [markdown]
 # ### Exercise 3: a window that is too short
 # *Break it. Medium.* The rank law needs a long enough window. A system of order 4 is watched for $T$ steps: what is the rank of its Hessian
-# for $T = 1, 2, 3, \dots$? Decide, then run it with the third argument of `realizations.conjugate_pairs` at $.95$ and the second at $.8$.
+# for $T = 1, 2, 3, \dots$? Decide, then run it; `realizations.conjugate_pairs(2, 0.8, 0.95)` draws a system with moderate memories.
 #
 # <details>
 # <summary>Solution 3</summary>
