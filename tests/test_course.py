@@ -87,6 +87,13 @@ def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
     assert blanks == len(tool.exercises(json.loads(nbformat.writes(book))))
 
 
+def test_outputs_do_not_come_along(tool):
+    code = {"cell_type": "code", "metadata": {}, "source": ["1"], "outputs": [{"text": "1"}], "execution_count": 3}
+    (copied,) = tool.student_copy({"cells": [code]}, lambda source: source)["cells"]
+    assert (copied["outputs"], copied["execution_count"]) == ([], None)
+    assert code["outputs"], "the notebook itself is left alone"
+
+
 def test_links_lead_somewhere(made):
     for name, content in made.items():
         if name == "README.md":
