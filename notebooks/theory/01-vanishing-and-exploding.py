@@ -140,7 +140,7 @@ print(f"10 to the power 3/2: {10**1.5:.1f}")
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: the half-life of a gradient

@@ -157,7 +157,7 @@ print(f"all pairs {pairs:.3f}   closed form {theory.cross_sensitivity_of(R, lam,
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: which input matters most?

@@ -153,7 +153,7 @@ axes[0].legend();
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: a loss that is an angle

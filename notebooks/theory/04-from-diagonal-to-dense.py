@@ -156,7 +156,7 @@ ax.legend();
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: two eigenvalues meet

@@ -33,7 +33,8 @@ style.use()
 # $$\frac{\partial^2 L}{\partial p \, \partial q} = \mathrm{E}\Big[\frac{\partial y}{\partial p} \frac{\partial y}{\partial q}\Big] .$$
 #
 # The Hessian is the matrix of second moments of sensitivities. For the diagonal network $y = \mathrm{Re} \sum_i c_i h_i$ with $h_i$ driven
-# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. Then
+# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. The
+# state is a power series in $\lambda_i$, without its conjugate, so
 # $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(k_i s_i)$ and
 # $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(k_i s_i)$. Products of real and imaginary parts follow from
 # $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$. With
@@ -162,7 +163,7 @@ for pairs in [1, 2, 3]:
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: one real unit and its weight

@@ -31,7 +31,8 @@ style.use()
 # for the steep direction and crawls along the flat one. Adam divides each parameter's step by the typical size of that parameter's
 # gradient,
 #
-# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad \hat v_p \approx \text{recent mean of } g_p^2 .$$
+# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad
+# \hat m_p \approx \text{recent mean of } g_p, \quad \hat v_p \approx \text{recent mean of } g_p^2 .$$
 #
 # If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters
 # see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss in both
@@ -191,7 +192,7 @@ ax.legend();
 
 # %% [markdown]
 # ## Exercises
-# From easy to hard. Write your answer down before you unfold the solution.
+# From easy to hard. Write your answer down first.
 
 # %% [markdown]
 # ### Exercise 1: other coordinates
