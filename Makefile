@@ -9,7 +9,7 @@ REMOTE ?= origin
 # The interpreter that runs tools/install.py, which chooses the one for .venv. Any Python 3 will do for that.
 HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
 
-.PHONY: help book test lint format serve reproduce bench pairs pins set-repository colab clean
+.PHONY: help book test lint format serve reproduce bench course pairs pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -42,6 +42,9 @@ reproduce: $(INSTALLED) ## compute every stored result again at the paper's size
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(BIN)/python tools/bench.py $(ARGS)
 
+course: ## write the notebooks without solutions, for students, into _build/course
+	@"$(HOST)" tools/course.py
+
 pairs: $(INSTALLED) ## bring every .ipynb up to date with its .py
 	@$(BIN)/python tools/pairs.py
 
@@ -51,7 +54,7 @@ pins: $(INSTALLED) ## write constraints.txt from the versions in .venv
 set-repository: ## write the repository's address everywhere it is needed: make set-repository URL=https://...
 	@"$(HOST)" tools/repository.py "$(URL)"
 
-colab: ## push the executed notebooks to the branch that Colab opens (REMOTE=origin)
+colab: ## push the executed notebooks and the students' copies to the branch that Colab opens (REMOTE=origin)
 	@"$(HOST)" tools/colab.py "$(REMOTE)"
 
 clean: ## remove the built site, not .venv

@@ -4,6 +4,7 @@
 - Notebooks run side by side, one a core.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
+- Theorems have numbers, figures do not.
 - ``{gallery} FOLDER`` shows the first picture of every notebook in FOLDER, taken from the same build.
 """
 
@@ -122,6 +123,21 @@ def vendor_mathjax(app) -> None:
             shutil.copy2(source / part, target / part)
 
 
+def number_theorems_alone(app) -> None:
+    """Sphinx-proof switches numbers on for everything; under Figure 2 a running "Fig. 7" would mislead."""
+    countable = app.env.get_domain("std").enumerable_nodes
+    for kind in (nodes.figure, nodes.table, nodes.container):
+        countable.pop(kind, None)
+
+
+def tell_proofs_apart(app, doctree) -> None:
+    """Sphinx-proof gives all proofs of a page one id, and all theorems another; a page may use an id only once."""
+    for shared in ("proof", "proof-content"):
+        same = [node for node in doctree.findall(nodes.Element) if node.get("ids") == [shared]]
+        for number, node in enumerate(same, start=1):
+            node["ids"] = [f"{shared}-{number}"]
+
+
 def forget_flawed_build(app, exception) -> None:
     """Make the next build read every page again, so that it meets the same warnings."""
     if exception or app._warncount:
@@ -176,6 +192,8 @@ def setup(app) -> dict:
     app.add_directive("gallery", Gallery)
     app.connect("config-inited", configure)
     app.connect("builder-inited", vendor_mathjax)
+    app.connect("builder-inited", number_theorems_alone)
+    app.connect("doctree-read", tell_proofs_apart)
     app.connect("env-before-read-docs", execute_side_by_side)
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
