@@ -4,12 +4,14 @@
 - Notebooks run side by side, one a core.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
+- Where the site's address is known, it has a sitemap and a picture for links to each page.
 - ``{gallery} FOLDER`` shows the first picture of every notebook in FOLDER, taken from the same build.
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
 import importlib.metadata
 import os
 import platform
@@ -26,6 +28,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+CARDS = {"line_color": "#0173b2"}  # how the picture looks that other sites show beside a link to a page
 CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
 log = logging.getLogger(__name__)
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
@@ -63,6 +66,8 @@ def configure(app, config) -> None:
     if not config.html_baseurl and owner != "OWNER":
         config.html_baseurl = f"https://{owner.lower()}.github.io/{repository}/"
     config.ogp_site_url = config.html_baseurl
+    # A card is named by a full address, so it takes a known one.
+    config.ogp_social_cards = {"enable": bool(config.html_baseurl), **CARDS}
     config.mathjax_path = "../mathjax/tex-chtml.js"  # relative to _static
 
 
@@ -120,6 +125,17 @@ def vendor_mathjax(app) -> None:
             shutil.copytree(source / part, target / part, dirs_exist_ok=True)
         else:
             shutil.copy2(source / part, target / part)
+
+
+def write_sitemap(app, exception) -> None:
+    """The addresses of all pages for search engines, where the site's own address is known."""
+    base = app.config.html_baseurl
+    if exception or app.builder.name != "html" or not base:
+        return
+    pages = sorted(app.builder.get_target_uri(name) for name in app.env.found_docs)
+    lines = "".join(f"<url><loc>{html.escape(base.rstrip('/'))}/{page}</loc></url>\n" for page in pages)
+    start = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    (Path(app.outdir) / "sitemap.xml").write_text(f"{start}{lines}</urlset>\n", encoding="utf-8")
 
 
 def forget_flawed_build(app, exception) -> None:
@@ -180,5 +196,6 @@ def setup(app) -> dict:
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
+    app.connect("build-finished", write_sitemap)
     app.connect("build-finished", forget_flawed_build)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
