@@ -103,8 +103,8 @@ class Visit:
     def must_be_flawless(self) -> None:
         assert not self.faults, "\n".join(self.faults)
 
-    def look_for(self, script: str) -> None:
-        for fault in self.tab.evaluate(script):
+    def look_for(self, script: str, argument=None) -> None:
+        for fault in self.tab.evaluate(script, argument):
             self.note(fault)
 
 

@@ -15,6 +15,7 @@ import html
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -24,13 +25,16 @@ from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
+from PIL import Image
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+THUMBNAIL = 560  # pixels across: twice the width of a card, for screens of double density
 CARDS = {"line_color": "#0173b2"}  # how the picture looks that other sites show beside a link to a page
 CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
 log = logging.getLogger(__name__)
+EMPTY_HEADER = re.compile(r"<th(?: [^>]*)?>\s*(?:&nbsp;)?\s*</th>")
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 
 
@@ -144,6 +148,13 @@ def forget_flawed_build(app, exception) -> None:
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
 
 
+def mend_table_corners(app, doctree) -> None:
+    """pandas writes empty header cells above an index; one who cannot see hears a header without a name."""
+    for node in list(doctree.findall(nodes.raw)):
+        if node.get("format") == "html" and EMPTY_HEADER.search(node.astext()):
+            node.replace_self(nodes.raw("", EMPTY_HEADER.sub("<td></td>", node.astext()), format="html"))
+
+
 def drop_launch_buttons(app, pagename, templatename, context, doctree) -> None:
     """Pages written in Markdown are not on the branch that Colab opens."""
     if not app.env.doc2path(pagename).endswith(".ipynb"):
@@ -175,15 +186,28 @@ def fill_galleries(app, doctree, docname) -> None:
         place.replace_self(nodes.container("", *cards, classes=["gallery"]))
 
 
+def shrink(app, picture: Path) -> str:
+    """Write a picture a card wide into the site; fifteen whole ones would weigh more than the rest of the page."""
+    folder = Path(app.outdir) / "_thumbnails"
+    folder.mkdir(exist_ok=True)
+    with Image.open(picture) as image:
+        image.convert("RGB").resize((THUMBNAIL, round(image.height * THUMBNAIL / image.width))).save(
+            folder / picture.name, optimize=True
+        )
+    return picture.name
+
+
 def card(app, docname: str, name: str) -> nodes.Element:
     picture = next(app.env.get_doctree(name).findall(nodes.image), None)
     if picture is None or not picture.get("alt"):
         raise ExtensionError(f"{name} has no picture with alt text to show in the gallery")
-    title = app.env.titles[name].deepcopy()
+    thumbnail = Path(app.srcdir) / picture["candidates"]["*"]
+    folder = "" if app.builder.name == "singlehtml" else "../" * docname.count("/")
     # The picture only repeats what the title beside it links to, but seen alone it needs its own words: keep the alt.
-    image = nodes.image(uri=picture["uri"], candidates=picture["candidates"], alt=picture["alt"])
-    link = nodes.reference("", "", image, internal=True, refuri=app.builder.get_relative_uri(docname, name))
-    link += nodes.inline("", "", *title.children)
+    source, alt = f"{folder}_thumbnails/{shrink(app, thumbnail)}", html.escape(picture["alt"])
+    link = nodes.reference("", "", internal=True, refuri=app.builder.get_relative_uri(docname, name))
+    link += nodes.raw("", f'<img src="{source}" alt="{alt}">', format="html")
+    link += nodes.inline("", "", *app.env.titles[name].deepcopy().children)
     return nodes.paragraph("", "", link)
 
 
@@ -193,9 +217,10 @@ def setup(app) -> dict:
     app.connect("config-inited", configure)
     app.connect("builder-inited", vendor_mathjax)
     app.connect("env-before-read-docs", execute_side_by_side)
+    app.connect("doctree-read", mend_table_corners)
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
     app.connect("build-finished", write_sitemap)
     app.connect("build-finished", forget_flawed_build)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -52,7 +52,8 @@ def keep_specifications(app, doctree) -> None:
 
 
 def add_scripts(app, pagename, templatename, context, doctree) -> None:
-    if app.env.metadata.get(pagename, {}).get("play"):
+    pages = app.env.metadata if app.builder.name == "singlehtml" else [pagename]
+    if any(app.env.metadata.get(page, {}).get("play") for page in pages):
         for script in SCRIPTS:
             app.add_js_file(f"../vega/{Path(script).name}", loading_method="defer")  # relative to _static
         app.add_js_file("rnnplay.js", loading_method="defer")
@@ -74,4 +75,4 @@ def setup(app) -> dict:
     app.connect("doctree-read", keep_specifications)
     app.connect("html-page-context", add_scripts)
     app.connect("build-finished", vendor_vega)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

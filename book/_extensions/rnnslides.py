@@ -23,10 +23,12 @@ PAGE = """<!DOCTYPE html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
+<link rel="icon" href="../_static/favicon.svg">
 <link rel="stylesheet" href="reveal/reset.css">
 <link rel="stylesheet" href="reveal/reveal.css">
 <link rel="stylesheet" href="reveal/white.css">
 <style>
+html, body, main {{ height: 100%; }}
 .reveal {{ font-size: 30px; }}
 .reveal h1 {{ font-size: 1.8em; }}
 .reveal h2 {{ font-size: 1.3em; }}
@@ -36,9 +38,9 @@ PAGE = """<!DOCTYPE html>
 </style>
 </head>
 <body>
-<main class="reveal"><div class="slides">
+<main><div class="reveal"><div class="slides">
 {slides}
-</div></main>
+</div></div></main>
 <script src="reveal/reveal.js"></script>
 <script src="reveal/notes.js"></script>
 <script>
@@ -62,7 +64,7 @@ def picture(app, page: str, number: int) -> str:
     if len(images) < number:
         raise ExtensionError(f"slides: {page} has {len(images)} pictures, so there is no number {number}")
     image = images[number - 1]
-    name = app.builder.images.get(image["uri"]) or app.builder.images[image["candidates"]["*"]]
+    _, name = app.env.images[image["candidates"]["*"]]
     return f"![{image['alt'].replace('[', '(').replace(']', ')')}](../_images/{name})"
 
 
