@@ -20,6 +20,7 @@ __all__ = ["complex_plane", "descent", "landscape", "quadratic_paths"]
 
 #: Parametrisations of :func:`landscape`, in the order of their legend.
 _WAYS = ("polar", "exponential", "optimal")
+_DASHES = [[2, 2], [1, 0], [7, 3]]  # not by colour alone
 _LOWEST_LOSS = 1e-5  # a logarithmic axis has no zero
 #: Curvature ratio, optimisers, decimal logarithms of the rates, and steps of :func:`descent`.
 _RATIO, _OPTIMIZERS, _STEPS = 100, ("SGD", "sign descent", "Adam"), 150
@@ -161,6 +162,7 @@ def landscape() -> alt.HConcatChart:
     import altair as alt
 
     color = alt.Color("way:N", scale=_colors(_WAYS), title="parametrisation", legend=alt.Legend(orient="top"))
+    dash = alt.StrokeDash("way:N", title="parametrisation", scale=alt.Scale(domain=list(_WAYS), range=_DASHES))
     shown = "way_shown == 'all' || datum.way == way_shown"
     ways = "datum.k == 0 ? 'polar' : datum.k == 1 ? 'exponential' : 'optimal'"
 
@@ -183,6 +185,7 @@ def landscape() -> alt.HConcatChart:
             x=alt.X("x:Q", title="raw parameter, distance from the optimum", scale=alt.Scale(nice=False)),
             y=alt.Y("shown:Q", title="loss", scale=alt.Scale(type="log", domain=[_LOWEST_LOSS, 1e4]), axis=_powers()),
             color=color,
+            strokeDash=dash,
         )
         .properties(width=265, height=240, title=alt.Title(alt.expr("'loss around |λ*| = ' + format(nu_star, '.4f')")))
     )
@@ -196,7 +199,11 @@ def landscape() -> alt.HConcatChart:
     curves = curves.transform_calculate(curvature=_curvature("datum.k", "datum.nu", "theta_star"))
     x = alt.X("length:Q", title="memory 1/(1 − |λ*|), steps", scale=alt.Scale(type="log", domain=[1, 1e3]))
     y = alt.Y("curvature:Q", title="curvature", scale=alt.Scale(type="log", domain=[1e-4, 1e13]), axis=_powers())
-    lines = curves.transform_filter("!datum.last").mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, color=color)
+    lines = (
+        curves.transform_filter("!datum.last")
+        .mark_line(strokeWidth=2, clip=True)
+        .encode(x=x, y=y, color=color, strokeDash=dash)
+    )
     here = curves.transform_filter("datum.last")
     points = here.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color)
     labels = here.mark_text(align="right", dx=-8, dy=-8).encode(x=x, y=y, text=alt.Text("curvature:Q", format=".2~e"))
