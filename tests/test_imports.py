@@ -18,6 +18,7 @@ ALLOWED = {
     "teacher": set(),
     "text": set(),
     "style": set(),
+    "interactive": {"style"},
     "layers": {"scan", "parametrization"},
     "tangents": set(),
     "descent": {"theory"},
@@ -77,7 +78,7 @@ def test_only_the_kernels_import_triton():
 
 def test_import_is_light():
     heavy = ["triton", "matplotlib", "seaborn", "pandas", "jaxtyping", "datasets", "transformers", "tokenizers"]
-    heavy += ["safetensors", "mwparserfromhell", "gensim", "scipy", "sklearn", "numba"]
+    heavy += ["safetensors", "mwparserfromhell", "gensim", "scipy", "sklearn", "numba", "altair"]
     code = f"import rnnlib, sys; print([name for name in {heavy} if name in sys.modules])"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
