@@ -22,6 +22,7 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
 import dataclasses
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 from rnnlib import ChronoGRU, claims, experiments, style, tangents, text
@@ -209,3 +210,36 @@ ax.legend(fontsize="small")
 
 # %%
 claims.table("fig14")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: the first step
+# *Derive. Medium.* From a zero state, which of the three recurrent matrices of a GRU couple its units in the first step? Estimate the root
+# mean square of the off-diagonal entries of $\partial h_1 / \partial h_0$ in terms of gates and candidate, for orthogonal recurrent
+# weights of scale 1. Why are the LSTM's exactly zero there?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# With $h_0 = 0$ the reset gate multiplies $U_n h_0 = 0$, so $U_r$ drops out, and the Jacobian above is
+# $\mathrm{diag}(z) - \mathrm{diag}\big(n z (1 - z)\big) U_z + \mathrm{diag}\big((1 - z)(1 - n^2) r\big) U_n$. Entries of orthogonal matrices have
+# mean square $1/N$, those of two of them are independent: the mean square is the mean over units of
+# $\big[ (n z (1 - z))^2 + ((1 - z)(1 - n^2) r)^2 \big] / N$. An LSTM's gates see $h_0$, which the derivative with respect to $c_0$ holds
+# fixed; $c_0$ reaches $h_1$, and through it the gates of the second step.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+(J,) = (J[0, 0].numpy() for J in tangents.state_jacobian([layer], x[None], [1]))
+r, z, n = (
+    (x[0, 0] @ W.mT + b).detach().numpy()
+    for W, b in zip(layer.gru.weight_ih_l0.chunk(3), layer.gru.bias_ih_l0.chunk(3), strict=True)
+)
+r, z, n = 1 / (1 + np.exp(-r)), 1 / (1 + np.exp(-z)), np.tanh(n)
+estimate = np.sqrt((((n * z * (1 - z)) ** 2 + ((1 - z) * (1 - n**2) * r) ** 2) / units).mean())
+found = np.sqrt((J[~np.eye(units, dtype=bool)] ** 2).mean())
+print(f"estimated {estimate:.4f}, found {found:.4f}")
+assert 2 / 3 < found / estimate < 3 / 2

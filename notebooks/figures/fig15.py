@@ -255,3 +255,32 @@ axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
 
 # %%
 claims.table("fig15")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: which inputs tell an LSTM from a GRU?
+# *Predict, then run. Medium.* Split the fitted autocorrelation into its white part and its slow part. For which of them, if any, is the LSTM
+# more sensitive than the GRU at $T = 32$? Decide, then evaluate the theory for each alone.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# For the slow part. The weights of the two differ by $\lambda$ times those of the state. White inputs do not care for signs, and
+# the sums of squares are nearly the same at long time constants: both are $\varepsilon / 4$. Slow inputs add weights up before they are
+# squared. The GRU's sum to nearly zero, the LSTM's to $\lambda$. So the slow tenth of the inputs' power, the mean embedding and the
+# positions, makes most of an LSTM's sensitivity.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+lags = np.arange(512)
+pair = [response(32 / 33, 512)[1] for response in (theory.gated_response, theory.lstm_response)]
+white = [theory.window_moment(w, fit.white * (lags == 0)) for w in pair]
+slow = [theory.window_moment(w, fit.amplitude * fit.decay**lags) for w in pair]
+for name, (gru_part, lstm_part) in [("white", white), ("slow", slow)]:
+    print(f"{name}: GRU {gru_part:.5f}, LSTM {lstm_part:.5f}, ratio {lstm_part / gru_part:.1f}")
+assert 0.9 < white[1] / white[0] < 1.1 and slow[1] / slow[0] > 10
+assert slow[1] > 0.8 * (white[1] + slow[1])

@@ -213,16 +213,73 @@ print(sequences.source)
 # couple the units: $\partial h_t / \partial h_{t-1}$ gains off-diagonal entries of the size of
 # $(h - n) \, z (1 - z)$ times a recurrent weight. [Figure 14](../figures/fig14.ipynb) measures them, in a GRU and an LSTM at the start of
 # training; a minGRU has none.
-#
-# ## Exercise
-# Why does the sensitivity of a GRU's unit vanish for constant inputs, whatever its time constant, once it has run for long? And why not that
-# of an LSTM's?
+
+# %% [markdown]
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: constant inputs
+# *Derive. Easy.* Why does the sensitivity of a GRU's unit vanish for constant inputs, whatever its time constant, once it has run for long?
+# And why not that of an LSTM's? By what factor is the LSTM's smaller than its state's second moment?
 #
 # <details>
-# <summary>Solution</summary>
+# <summary>Solution 1</summary>
 #
 # With a constant input $x$ the GRU's state is a weighted mean of $x$ and tends to $x$, whatever $\lambda$: its fixed point does not depend on
 # $b$. The LSTM's cell tends to $i x / (1 - f)$. At the start $i = 1 - f$ and this is $x$ as well, but its derivative with respect to $b_f$
-# is $i f (1 - f) x / (1 - f)^2 = f x$: the mean square of the sensitivity is $f^2$ times that of the state.
+# is $i f (1 - f) x / (1 - f)^2 = f x$: the second moment of the sensitivity is $f^2$ times that of the state.
 #
 # </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+f = 0.8
+for response, factor in [(theory.gated_response, 0), (theory.lstm_response, f**2)]:
+    state, own = (theory.window_moment(w, np.ones(500)) for w in response(f, 500))
+    print(f"{response.__name__}: state {state:.3f}, sensitivity {own:.3f}")
+    assert np.isclose(state, 1) and np.isclose(own, factor, atol=1e-12)
+
+# %% [markdown]
+# ### Exercise 2: a gate of two minds
+# *Predict, then run. Medium.* At each step a coin decides whether a gate has the time constant 1 or 256. What time constant does the unit
+# have, typically: the mean 128, the geometric mean 16, or another? Decide, then multiply 1,000 such gates.
+#
+# <details>
+# <summary>Solution 2</summary>
+#
+# The product of many gates goes as $e^{t\,\mathrm{E}\log z}$, so the eigenvalue is the geometric mean of *the gates*,
+# $\sqrt{\frac12 \cdot \frac{256}{257}} = .706$, a time constant of 2.4. Forgetting wins: half of the steps halve what is there, and
+# no later step brings it back.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+coins = np.random.default_rng(0).choice([1 / 2, 256 / 257], size=(4000, 1000))
+decay = np.exp(np.median(np.log(coins).sum(1)) / 1000)
+print(f"typical eigenvalue {decay:.4f}, time constant {decay / (1 - decay):.2f}")
+assert abs(decay - (1 / 2 * 256 / 257) ** 0.5) < 1e-3
+
+# %% [markdown]
+# ### Exercise 3: an LSTM without its second bias
+# *Break it. Hard.* Give the forget gates of an LSTM their biases $\log T$, but leave the input gates at 0, so that $i = 1/2$. How do
+# $\mathrm{E}\,c^2$ and $\mathrm{E}(\mathrm{d}_{b_f} c)^2$ now grow with $T$, for white inputs? What becomes of their ratio? Which of
+# the two remedies has been broken?
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# The cell is a bare linear unit with inputs of half the size, so $\mathrm{E}\,c^2 = \frac14 F \approx \frac{1}{8\varepsilon} \approx T/8$, and
+# $\mathrm{E}(\mathrm{d}_{b_f} c)^2 = \frac14 \big(\lambda(1-\lambda)\big)^2 S \approx \frac14 \varepsilon^2 \frac{1}{4\varepsilon^3} \approx T/16$.
+# Both grow, linearly; their ratio still tends to 1/2. The normalisation is broken, the reparametrisation works as before.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+long = 1000 / 1001
+square = theory.state_variance(long, 0) / 4
+own = (long * (1 - long)) ** 2 * theory.sensitivity(long, 0) / 4
+print(f"T = 1000: state {square:.1f}, sensitivity {own:.1f}, ratio {own / square:.3f}")
+assert np.isclose(square, 1000 / 8, rtol=0.01) and np.isclose(own, 1000 / 16, rtol=0.01)
