@@ -28,7 +28,7 @@ With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CP
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -156,19 +156,24 @@ class _Plan:
 def _plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> _Plan:
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    batch, time, channels = x.shape
-    columns, per_step, processors = batch * channels, lam.ndim == 3, _multiprocessors(x.device)
-    width, strips, steps = _block(columns, (1 + adjoint + per_step) * x.element_size(), strategy, processors)
+    return _cut(strategy, tuple(x.shape), x.dtype, lam.ndim == 3, adjoint, _multiprocessors(x.device))
+
+
+@lru_cache(maxsize=1024)  # a plan takes as long as a launch
+def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoint: bool, processors: int) -> _Plan:
+    batch, time, channels = shape
+    columns = batch * channels
+    width, strips, steps = _block(columns, (1 + adjoint + per_step) * dtype.itemsize, strategy, processors)
     blocks = triton.cdiv(columns, width)
-    steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
     if strategy == "auto":
         strategy = "walk" if blocks >= 0.75 * processors or time <= 1024 else "chunks"
+    steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
     length = tile = strips * steps
     if strategy != "look-back":
         chunks = 1 if strategy == "walk" else _chunks(steps_in_all, blocks, processors)
         length = triton.cdiv(triton.cdiv(steps_in_all, chunks), tile) * tile
     count = triton.cdiv(steps_in_all, length)
-    flags = {"COMPLEX": x.is_complex(), "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
+    flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
     flags["num_warps"] = max(1, strips * width // 32)
     return _Plan(strategy, (time, channels, columns), blocks, length, count, count * length - (time - adjoint), flags)
 

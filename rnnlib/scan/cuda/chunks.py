@@ -41,7 +41,7 @@ def _reduce(
     c = constant(p, 0.0)
     product = constant(p, 1.0)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
-    for _ in range(0, length, STRIPS * STEPS):
+    for _tile in range(0, length, STRIPS * STEPS):
         at += STRIPS * STEPS * stride
         first += STRIPS * STEPS
         following = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
@@ -99,7 +99,7 @@ def _replay(
     p = slope(l, STEPS, COMPLEX, False)
     c = cast(load(pointers(carries, chunk.to(tl.int64) * columns + column, COMPLEX), inside, COMPLEX), tl.float64)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
-    for _ in range(chunk * length, stop, STRIPS * STEPS):
+    for _tile in range(chunk * length, stop, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
         after = first + STRIPS * STEPS
         following = read(x, lam, x, ahead, stride, after, stop, inside, COMPLEX, PER_STEP, False, STEPS)
@@ -136,7 +136,7 @@ def _replay_adjoint(
     c = cast(load(pointers(carries, slot, COMPLEX), inside, COMPLEX), tl.float64)
     total = constant(p, 0.0)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
-    for _ in range(0, length, STRIPS * STEPS):
+    for _tile in range(0, length, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
         after = first + STRIPS * STEPS
         following = read(grad, lam, h, ahead, stride, after, stop, inside, COMPLEX, PER_STEP, True, STEPS)

@@ -87,7 +87,7 @@ def _enter(
     group = tile // (STRIPS * run)
     earlier = group * (STRIPS * run) + strip * run
     p, e = constant(p, 1.0), constant(p, 0.0)
-    for _ in range(run):
+    for _tile in range(run):
         known = there & (earlier < tile)
         at = earlier.to(tl.int64) * columns + columns_of_strips
         f = _await(sums, at, known, COMPLEX)
