@@ -366,11 +366,12 @@ bench_gpu.main(argparse.Namespace(runs=1, beside="", to=pathlib.Path({str(tmp_pa
 @needs_gpu
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("strategy", ["auto", "look-back"])
 @pytest.mark.parametrize("shape", [(2, 20_011, 3), (64, 1031, 250), (300, 67, 2049), (70_000, 33, 1)], ids=str)
-def test_large_scans(shape, dtype, per_step):
+def test_large_scans(shape, strategy, dtype, per_step):
     tensors = draw(dtype, per_step, shape)
-    results = kernels(*tensors, False)
-    again = kernels(*tensors, False)
+    results = kernels(*tensors, False, strategy)
+    again = kernels(*tensors, False, strategy)
     assert all(torch.equal(a, b) for a, b in zip(results, again, strict=True)), "not the same bits twice"
     # a shared lam's gradient sums batch * time terms of either sign
     assert_close(results, reference(*tensors, False), dtype, roundoffs=1000)

@@ -103,6 +103,10 @@ class Gpu:
             return lambda: [work() for _ in range(CALLS)]
         return graph.replay
 
+    def sets(self, size: int) -> int:
+        """So many sets of inputs of ``size`` bytes that the cache holds none of them by the time of its turn."""
+        return max(1, math.ceil(4 * torch.cuda.get_device_properties(self.device).L2_cache_size / size))
+
     def facts(self) -> dict:
         properties = torch.cuda.get_device_properties(self.device)
         return {
@@ -141,6 +145,9 @@ class Rehearsal:
             except Exception as error:
                 failed[name] = f"{type(error).__name__}"
         return times, failed
+
+    def sets(self, size: int) -> int:
+        return 2
 
     def facts(self) -> dict:
         return {"rehearsal": True}
@@ -288,20 +295,39 @@ def check_compile(place, seed: int) -> dict:
     return check("torch.compile: error against eager", max(errors(results, both(leaves, grad))), BOUNDS["states"])
 
 
+def in_turn(calls: list):
+    """One piece of work that makes the next call of the list each time: the inputs of the last are not in the cache."""
+    turns = itertools.cycle(calls)
+    return lambda: next(turns)()
+
+
 def scans(place, strategies: list[str], runs: int, copy: float, seed: int, missing: dict, peers: bool) -> list[dict]:
     """Forward, backward and both, at every timed shape, dtype and form of lam, against copies of x, in turn."""
     rows = []
     for shape, (dtype, per_step) in itertools.product(place.shapes, place.timed_kinds):
-        lam, x, h0, grad = draw(shape, dtype, per_step, place.device, seed)
-        states, target = cuda.cuda_scan(lam, x, h0), torch.empty_like(x)
-        works = {("copy", "forward"): functools.partial(target.copy_, x)}
+        count = place.sets(math.prod(shape) * dtype.itemsize)
+        sets = [draw(shape, dtype, per_step, place.device, seed + i) for i in range(count)]
+        lam, x, _, grad = sets[0]
+        states, target = [cuda.cuda_scan(*tensors[:3]) for tensors in sets], torch.empty_like(x)
+        works = {("copy", "forward"): in_turn([functools.partial(target.copy_, tensors[1]) for tensors in sets])}
         for strategy in strategies:
             name = "rnnlib cuda" if strategy == "auto" else f"rnnlib cuda, {strategy}"
-            works[name, "forward"] = functools.partial(cuda.cuda_scan, lam, x, h0, False, strategy)
-            works[name, "backward"] = functools.partial(cuda.cuda_adjoint, lam, states, h0, grad, False, strategy)
+            works[name, "forward"] = in_turn(
+                [functools.partial(cuda.cuda_scan, lam, x, h0, strategy=strategy) for lam, x, h0, _ in sets]
+            )
+            works[name, "backward"] = in_turn(
+                [
+                    functools.partial(cuda.cuda_adjoint, lam, h, h0, grad, strategy=strategy)
+                    for (lam, _, h0, grad), h in zip(sets, states, strict=True)
+                ]
+            )
         if "auto" in strategies:
-            leaves = [t.clone().requires_grad_() for t in (lam, x)]
-            works["rnnlib cuda", "forward + backward"] = functools.partial(both, leaves, grad)
+            works["rnnlib cuda", "forward + backward"] = in_turn(
+                [
+                    functools.partial(both, [t.clone().requires_grad_() for t in (lam, x)], grad)
+                    for lam, x, _, grad in sets
+                ]
+            )
         if peers:
             works |= peer_scans(lam, x, grad, missing)
         times, failed = place.timed(works, runs)
