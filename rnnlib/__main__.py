@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, and which results are stored")
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
-    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all")
+    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     run.add_argument("--workers", type=int, help="processes (default: one a core)")
@@ -63,10 +63,15 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
 
 
-def _all(scale: str) -> list[experiments.Experiment]:
-    """Every experiment that exists at a scale: those without a live part have none to run at scale book."""
+def _all(scale: str) -> list[experiments.Experiment | experiments.Measurement]:
+    """Every experiment that exists at a scale, but those whose point is to be slow.
+
+    Trained experiments without a live part have nothing to run at scale book.
+    """
     every = [experiments.get(name) for name in experiments.names()]
-    return [experiment for experiment in every if scale != "book" or experiment.live]
+    trained = [experiment for experiment in every if isinstance(experiment, experiments.Experiment)]
+    left_out = [item for item in trained if item.method == "direct" or (scale == "book" and not item.live)]
+    return [experiment for experiment in every if experiment not in left_out]
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .exact import white_gram
 from .layers.diagonal import DiagonalLayer
 
 if TYPE_CHECKING:
@@ -208,20 +209,6 @@ def response_loss(
         return 0.5 * difference @ weighted
 
     return loss
-
-
-def white_gram(length: int) -> Float[Tensor, "T"]:
-    r"""Diagonal of :math:`\mathrm{E}\, G` for white inputs of variance 1, all that is left of it.
-
-    Lag i is seen in T - i of the T steps.
-
-    Args:
-        length: T.
-
-    Returns:
-        :math:`1 - i/T`, float64.
-    """
-    return 1 - torch.arange(length, dtype=torch.float64) / length
 
 
 def participation_ratio(vectors: Float[Tensor, "P K"]) -> Float[Tensor, "K"]:

@@ -122,23 +122,30 @@ class DirectEnsemble:
                 arrays[f"{index}/{name}"] = value.detach().cpu().numpy()
         write_arrays(path, arrays)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of an ensemble with the same members and protocol.
+    def restore(self, path: Path, places: Sequence[int] | None = None) -> None:
+        """Go on from a checkpoint of an ensemble with the same protocol and these members, and maybe others.
+
+        Args:
+            path: of the checkpoint.
+            places: of each member, its place in the ensemble that wrote it; by default they are the same members.
 
         Raises:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
         try:
-            done, curve, zero_losses = arrays["done"], arrays["curve"], arrays["zero"]
-            if curve.shape != self.curve.shape or zero_losses.shape != self.zero_losses.shape:
+            if places is None and len(arrays["curve"]) != len(self.members):
+                raise ValueError("it has another number of students")
+            places = list(range(len(self.members)) if places is None else places)
+            done, curve, zero_losses = arrays["done"], arrays["curve"][places], arrays["zero"][places]
+            if curve.shape != self.curve.shape:
                 raise ValueError("it has another length")
             epochs = int(done[0]) // self.protocol.report
             alive = [index for index in self.alive if not epochs or not np.isnan(curve[index, epochs - 1])]
-            found = {index: {name: arrays[f"{index}/{name}"] for name in self._tensors(index)} for index in alive}
-            for index, values in found.items():
+            for index in alive:
+                values = {name: torch.as_tensor(arrays[f"{places[index]}/{name}"]) for name in self._tensors(index)}
                 for name, value in self._tensors(index).items():
-                    value.detach().copy_(torch.from_numpy(values[name]))
+                    value.detach().copy_(values[name])
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
             message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"
             raise ValueError(message) from error

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from jaxtyping import Complex, Float
     from torch import Tensor
 
-__all__ = ["dense_response", "diagonal_response", "gram", "impulse_responses", "loss", "population_gram", "stack"]
+__all__ = ["dense_response", "diagonal_response", "gram", "impulse_responses", "loss", "stack", "white_gram"]
 
 COLUMNS = 16  # responses are computed as a matrix (rows, COLUMNS), lag = COLUMNS * row + column
 
@@ -66,20 +66,18 @@ def _gram(x: Float[Tensor, "B T"]) -> Float[Tensor, "T T"]:
     return (upper + upper.triu(1).mT).flip(0, 1)
 
 
-def population_gram(
-    length: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
-) -> Float[Tensor, "T T"]:
-    r"""The expectation of G over white inputs of unit variance, :math:`\mathrm{diag}(1 - i/T)`.
+def white_gram(length: int) -> Float[Tensor, "T"]:
+    r"""Diagonal of :math:`\mathrm{E}\, G` for white inputs of variance 1, all that is left of it.
+
+    Lag i is seen in T - i of the T steps.
 
     Args:
         length: T.
-        dtype: float32 or float64.
-        device: where to put it.
 
     Returns:
-        Diagonal matrix ``(length, length)``.
+        :math:`1 - i/T`, float64.
     """
-    return torch.diag(1 - torch.arange(length, dtype=dtype, device=device) / length)
+    return 1 - torch.arange(length, dtype=torch.float64) / length
 
 
 class _Quadratic(torch.autograd.Function):
@@ -254,8 +252,8 @@ def _through_square(power: Tensor, grad_square: Tensor) -> Tensor:
 
 
 def _parts(matrices: Tensor) -> list[slice]:
-    """Slices so small that a chain of squares stays in a core's cache."""
-    size = max(1, _PART // matrices[0].numel())
+    """Slices so small that a chain of squares stays in a core's cache; on a GPU, one."""
+    size = max(1, _PART // matrices[0].numel()) if matrices.device.type == "cpu" else max(1, len(matrices))
     return [slice(start, start + size) for start in range(0, len(matrices), size)]
 
 

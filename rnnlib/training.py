@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,7 +178,7 @@ class _Tile:
         with torch.no_grad():
             for value, gradient, m, v in zip(self.parameters, gradients, self.first, self.second, strict=True):
                 rates = rate.view(-1, *[1] * (value.ndim - 1))
-                rows = max(1, _CHUNK // value[0].numel())
+                rows = max(1, _CHUNK // value[0].numel()) if value.device.type == "cpu" else len(value)
                 for start in range(0, len(value), rows):
                     part = slice(start, start + rows)
                     m_, v_, g_ = m[part], v[part], gradient[part]
@@ -235,6 +236,36 @@ class _Tile:
         }
 
 
+class _Draws:
+    """Minibatches of all data seeds, step by step; for a GPU, drawn ahead by threads, since drawing takes longer there
+    than a step.
+
+    Args:
+        seeds: data seeds.
+        protocol: its batch, length and steps.
+        threads: how many draw ahead; 0 for none.
+    """
+
+    def __init__(self, seeds: Sequence[int], protocol: Protocol, threads: int):
+        self.seeds, self.protocol, self.threads = list(seeds), protocol, threads
+        self.pool = ThreadPoolExecutor(threads) if threads else None
+        self.coming: dict[int, Future[Tensor]] = {}
+
+    def __call__(self, number: int) -> Float[Tensor, "S B T"]:
+        """Those of one step, on the CPU."""
+        if self.pool is None:
+            return self._draw(number)
+        for coming in range(number, min(number + 4 * self.threads, self.protocol.steps)):
+            if coming not in self.coming:
+                self.coming[coming] = self.pool.submit(self._draw, coming)
+        return self.coming.pop(number).result()
+
+    def _draw(self, number: int) -> Tensor:
+        p = self.protocol
+        x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.seeds])
+        return x.pin_memory() if self.pool and torch.cuda.is_available() else x
+
+
 _NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
 
 
@@ -271,6 +302,8 @@ class Ensemble:
             stacked = torch.stack([self.members[index].target for index in mine])
             self.targets[seed], places = torch.unique(stacked, dim=0, return_inverse=True)
             self.target_of[mine] = places.numpy()
+        threads = 0 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
+        self.draws = _Draws(list(self.targets), protocol, threads)
         self.zero_losses = {seed: np.zeros(len(targets)) for seed, targets in self.targets.items()}
         epochs = protocol.steps // protocol.report
         self.curve = np.full((len(self.members), epochs), np.nan)
@@ -290,8 +323,8 @@ class Ensemble:
         p, start = self.protocol, time.perf_counter()
         dtype = next(self.members[0].layer.parameters()).dtype
         for number in range(self.done, self.done + p.report):
-            x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.targets])
-            G = dict(zip(self.targets, exact.gram(x.to(self.device, dtype)), strict=True))
+            x = self.draws(number).to(self.device, non_blocking=True).to(dtype)
+            G = dict(zip(self.targets, exact.gram(x), strict=True))
             for tile in self.tiles:
                 tile.step(G, number)
             if number % 5 == 4:
@@ -338,8 +371,7 @@ class Ensemble:
         """
         if self.done < self.protocol.steps:
             raise RuntimeError(f"{self.protocol.steps - self.done} of {self.protocol.steps} steps are left")
-        places = zip(self.members, self.target_of, strict=True)
-        zero = [self.zero_losses[member.seed][place] for member, place in places]
+        zero = [self.zero_losses[member.seed][place] for member, place in self._targets()]
         diverged = np.isnan(self.curve[:, -1])
         return Summary(self.curve[:, -1], np.array(zero) / self.protocol.report, diverged, self.curve, self.rate_curve)
 
@@ -366,37 +398,62 @@ class Ensemble:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: to a temporary name first, then renamed, so that a kill leaves the old one or the new."""
-        arrays = {"done": np.array([self.done, self.seconds]), "curve": self.curve, "rate_curve": self.rate_curve}
-        arrays |= {f"zero/{seed}": losses for seed, losses in self.zero_losses.items()}
+        zero = [self.zero_losses[member.seed][place] for member, place in self._targets()]
+        arrays = {"done": np.array([self.done, self.seconds]), "zero": np.array(zero)}
+        arrays |= {"curve": self.curve, "rate_curve": self.rate_curve}
         for place, tile in enumerate(self.tiles):
             arrays[f"{place}/members"] = np.array(tile.indices)
             for name, value in tile.tensors().items():
                 arrays[f"{place}/{name}"] = value[: len(tile.indices)].cpu().numpy()
         write_arrays(path, arrays)
 
-    def restore(self, path: Path) -> None:
-        """Go on from a checkpoint of an ensemble with the same members and protocol.
+    def restore(self, path: Path, places: Sequence[int] | None = None) -> None:
+        """Go on from a checkpoint of an ensemble with the same protocol and these members, and maybe others.
+
+        Args:
+            path: of the checkpoint.
+            places: of each member, its place in the ensemble that wrote it; by default they are the same members.
 
         Raises:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
         try:
-            done, curve, rate_curve = arrays["done"], arrays["curve"], arrays["rate_curve"]
-            if curve.shape != self.curve.shape or done[0] % self.protocol.report:
+            if places is None and len(arrays["curve"]) != len(self.members):
+                raise ValueError("it has another number of students")
+            places = list(range(len(self.members)) if places is None else places)
+            curve, rate_curve, zero = (arrays[name][places] for name in ("curve", "rate_curve", "zero"))
+            done = int(arrays["done"][0])
+            if curve.shape != self.curve.shape or done % self.protocol.report:
                 raise ValueError("it has another length")
-            zero_losses = {seed: arrays[f"zero/{seed}"] for seed in self.targets}
-            tiles = []
-            while (place := len(tiles)) < sum(name.endswith("/members") for name in arrays):
-                tile = _Tile(arrays[f"{place}/members"].tolist(), self.members, self.protocol, self.device)
-                rows = {name: torch.from_numpy(arrays[f"{place}/{name}"]) for name in tile.tensors()}
-                tile.fill({name: value.to(self.device) for name, value in rows.items()})
-                tiles.append(tile)
+            rows = {}  # of each member that was still there: tile and row
+            while f"{len(rows)}/members" in arrays:
+                rows[len(rows)] = arrays[f"{len(rows)}/members"].tolist()
+            found = {index: (tile, row) for tile, indices in rows.items() for row, index in enumerate(indices)}
+            states = []
+            for tile in self.tiles:
+                state = {name: value[: len(tile.indices)].clone() for name, value in tile.tensors().items()}
+                for row, index in enumerate(tile.indices):
+                    if places[index] in found:
+                        source, its_row = found[places[index]]
+                        for name, value in state.items():
+                            value[row] = torch.as_tensor(arrays[f"{source}/{name}"][its_row])
+                states.append(state)
         except (KeyError, IndexError, ValueError, RuntimeError) as error:
             message = f"{path} is a checkpoint of other students ({error}): delete it to start from the first step"
             raise ValueError(message) from error
-        self.done, self.seconds = int(done[0]), float(done[1])
-        self.curve, self.rate_curve, self.zero_losses, self.tiles = curve, rate_curve, zero_losses, tiles
+        for tile, state in zip(self.tiles, states, strict=True):
+            tile.fill(state)
+        self.done, self.seconds = done, float(arrays["done"][1])
+        self.curve, self.rate_curve = curve, rate_curve
+        for (member, place), value in zip(self._targets(), zero, strict=True):
+            self.zero_losses[member.seed][place] = value
+        if done:
+            self._drop_diverged(done // self.protocol.report - 1)
+
+    def _targets(self) -> Iterator[tuple[Member, int]]:
+        """Each member and the place of its target among those of its seed."""
+        return zip(self.members, self.target_of, strict=True)
 
 
 def _settings(layer: nn.Module) -> tuple:

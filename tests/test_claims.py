@@ -18,6 +18,7 @@ CONTRADICTED = {
     "A: the loss breaks down once blocks are 4x4 or smaller",
     "A: the break is the largest fall from one number of heads to its double",
     "Encoder and decoder dominate the groups called “all but” (erratum 20)",
+    "At the usual scales off-diagonal entries are small next to the diagonal",
     "The fitted autocorrelation alone is enough",
     "Gradients of the complex RNN hardly depend on the layer",
     "Gradients of the LRU hardly depend on the layer",

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import importlib
+import itertools
 import json
 import os
 import subprocess
@@ -15,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnnlib import experiments
-from rnnlib.__main__ import main
-from rnnlib.experiments import Cell, Experiment, ResultError, store
+from rnnlib import experiments, training
+from rnnlib.__main__ import _all, main
+from rnnlib.experiments import Cell, Experiment, ResultError, runner, store
 from rnnlib.training import Protocol
 
 SHORT = Experiment(
@@ -227,13 +228,91 @@ def test_20_kills_lose_nothing(expected, tmp_path):
     assert tables(tmp_path) == expected
 
 
-def test_a_damaged_checkpoint_is_not_used(expected, tmp_path):
+@pytest.fixture
+def interrupt(monkeypatch):
+    """Runs experiments at paper scale and stops after some epochs of one process; what is left can be gone on with."""
+
+    def interrupted(chosen, folder, epochs):
+        advance, count = training.Ensemble.advance, itertools.count()
+
+        def stopping(self, *arguments):
+            if next(count) == epochs:
+                raise KeyboardInterrupt
+            advance(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training.Ensemble, "advance", stopping)
+            with pytest.raises(KeyboardInterrupt):
+                experiments.run_all(chosen, "paper", folder=folder, workers=1, progress=False, checkpoint_seconds=0.0)
+
+    return interrupted
+
+
+def epochs_of(monkeypatch, chosen, folder):
+    """Run experiments to the end; how many epochs that took."""
+    advance, count = training.Ensemble.advance, []
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Ensemble, "advance", lambda *arguments: (count.append(1), advance(*arguments)))
+        experiments.run_all(chosen, "paper", folder=folder, workers=1, progress=False)
+    return len(count)
+
+
+OTHER = dataclasses.replace(
+    SHORT, name="other", cells=(Cell("lru", rates=(0.02,), nu0=(0.9,)), SHORT.cells[0]), seeds=(1, 2, 3)
+)
+
+
+def test_other_experiments_go_on_with_what_an_interrupted_command_did(expected, tmp_path, interrupt, monkeypatch):
+    interrupt([SHORT], tmp_path, 4)
+    # 4 of 6 epochs are done of SHORT; OTHER's own runs need all 6
+    assert epochs_of(monkeypatch, [SHORT, OTHER], tmp_path) == 2 + 6
+    assert tables(tmp_path) == expected
+    assert experiments.load(SHORT, folder=tmp_path).attrs["origin"]["resumed"] is True
+    assert not list((tmp_path / "home" / "blocks").iterdir())
+
+
+def test_part_of_what_was_interrupted_can_be_run_first(expected, tmp_path, interrupt, monkeypatch):
+    interrupt([SHORT, OTHER], tmp_path, 5)
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 1
+    assert tables(tmp_path) == expected
+    # what is left of OTHER is kept; the runs it shares with SHORT are stored there, and train again here
+    assert epochs_of(monkeypatch, [OTHER], tmp_path) == 1 + 6
+    assert not list((tmp_path / "home" / "blocks").iterdir())
+    alone = experiments.run(OTHER, "paper", folder=tmp_path / "alone", workers=1, progress=False)
+    pd.testing.assert_frame_equal(alone, experiments.load(OTHER, folder=tmp_path), check_exact=True)
+
+
+def test_what_is_stored_is_computed_again_when_asked_for(expected, tmp_path, monkeypatch):
+    assert [epochs_of(monkeypatch, [SHORT], tmp_path) for _ in range(2)] == [6, 6]
+
+
+def test_a_finished_block_serves_other_experiments(expected, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:  # interrupted between training and storing
+        patch.setattr(store, "write", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    assert epochs_of(monkeypatch, [OTHER, SHORT], tmp_path) == 6
+    assert tables(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:1000], lambda data: data[:-2000] + bytes(2000), lambda data: b""]
+)
+def test_a_damaged_checkpoint_is_not_used(expected, tmp_path, interrupt, damage):
+    interrupt([SHORT], tmp_path, 4)
+    (checkpoint,) = (tmp_path / "home" / "blocks").glob("*.checkpoint.npz")
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
-    for path in (tmp_path / "home" / "blocks").glob("*.npz"):
-        path.write_bytes(path.read_bytes()[:1000])
-    for path in tmp_path.glob("short*"):
-        path.unlink()
+    assert tables(tmp_path) == expected
+
+
+def test_a_damaged_finished_block_is_trained_again(expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_forget", lambda *arguments: None)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
+    (finished,) = (tmp_path / "home" / "blocks").glob("*.npz")
+    data = finished.read_bytes()
+    finished.write_bytes(data[:500] + bytes([data[500] ^ 255]) + data[501:])
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 6
     assert tables(tmp_path) == expected
 
 
@@ -241,8 +320,6 @@ def test_dask_workers_give_the_same_table_though_one_is_killed(expected, tmp_pat
     distributed = pytest.importorskip("distributed")
     longer = dataclasses.replace(SHORT, protocol=dataclasses.replace(SHORT.protocol, steps=600))
     plain = experiments.run(longer, "paper", folder=tmp_path / "plain", workers=1, progress=False)
-    for path in (tmp_path / "home" / "blocks").iterdir():
-        path.unlink()
     busy_when_killed = []
     with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
         with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
@@ -261,7 +338,7 @@ def test_dask_workers_give_the_same_table_though_one_is_killed(expected, tmp_pat
         killer = threading.Thread(target=kill_one)
         killer.start()
         through = experiments.run(
-            longer, "paper", folder=tmp_path / "dask", workers=3, dask=cluster.scheduler_address, progress=False
+            longer, "paper", folder=tmp_path / "dask", dask=cluster.scheduler_address, progress=False
         )
         killer.join()
     assert len(busy_when_killed) == 1
@@ -338,8 +415,6 @@ def test_a_loss_that_is_missing_without_reason_is_refused(tmp_path):
 
 def test_a_full_disk_gives_a_clear_message_and_no_half_file(stored, monkeypatch):
     before = tables(stored)
-    for path in (stored / "home" / "blocks").iterdir():
-        path.unlink()
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -358,6 +433,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         store.write_text(tmp_path / "file" / "short.csv", "")
 
 
+def test_the_time_that_the_documentation_states_is_the_recorded_one(root):
+    origin = experiments.load("fig11").attrs["origin"]
+    runs = sum(len(experiments.get(name).runs()) for name in origin["run together"])
+    seconds = origin["seconds, this command"]
+    low, high = (float(f"{milliseconds / 1e3 * runs * 10_000 / seconds:.2g}") for milliseconds in (84, 170))
+    for path in (root / "README.md", root / "book" / "running.md"):
+        text = " ".join(path.read_text().split())
+        assert f"{runs:,}" in text and f"took {seconds / 60:.0f} minutes" in text, path
+        assert f"{low:,.0f} to {high:,.0f}" in text, path
+
+
 # Command line ---------------------------------------------------------------------------------------------------------
 
 
@@ -371,6 +457,9 @@ def test_command_line(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out.split("student")[0])["name"] == "fig09cd"
     assert main(["show", "fig03a", "--scale", "smoke"]) == 1
     assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
+    assert not {experiment.name for experiment in _all("paper")} & {"direct_dense", "direct_diagonal"}
+    assert {"fig03a", "fig11"} <= {experiment.name for experiment in _all("book")}
+    assert "fig11_corrected" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
 

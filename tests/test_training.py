@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, teacher
-from rnnlib.training import Ensemble, Member, Protocol, one_thread, train, write_arrays
+from rnnlib.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
 
 TARGET = teacher.load(0, 0.9).impulse_response(50)
 SHORT = Protocol(steps=30, report=10, batch=8, length=50)
@@ -108,6 +108,26 @@ def test_checkpoints_resume_bit_for_bit(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
+def test_some_members_of_a_checkpoint_go_on_without_the_others(tmp_path):
+    members = [member(KINDS[name], rate=rate, seed=seed) for name in KINDS for rate in (1e-3, 1e3) for seed in (0, 1)]
+    with one_thread():
+        whole = train(members, SHORT).summary()
+        for epochs in (1, 2, 3):  # the last checkpoint holds zero losses too
+            begun = Ensemble(members, SHORT)
+            for _ in range(epochs):
+                begun.advance()
+            begun.save(tmp_path / "checkpoint.npz")
+            places = list(range(len(members) - 1, -1, -3))
+            some = Ensemble([members[place] for place in places], SHORT)
+            some.restore(tmp_path / "checkpoint.npz", places)
+            while some.done < SHORT.steps:
+                some.advance()
+            for name, values in vars(some.summary()).items():
+                assert np.array_equal(values, getattr(whole, name)[places], equal_nan=True), name
+    with pytest.raises(ValueError, match="another number of students"):
+        some.restore(tmp_path / "checkpoint.npz")
+
+
 def test_a_diverged_member_leaves_and_harms_nobody():
     good = [member(KINDS["rnn"], rate=1e-4, seed=seed) for seed in range(3)]
     bad = [member(KINDS["rnn"], rate=1e3, seed=seed) for seed in range(3)]
@@ -181,6 +201,13 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_arrays(path, {"a": np.arange(3000)})
     assert path.read_bytes() == whole and [file.name for file in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_minibatches_drawn_ahead_are_the_same():
+    drawn, ahead = _Draws([0, 3], SHORT, 0), _Draws([0, 3], SHORT, 2)
+    for number in (0, 1, 2, 7, 29):  # a checkpoint may begin anywhere
+        assert torch.equal(drawn(number), ahead(number))
+    assert ahead.pool is not None and drawn.pool is None
 
 
 def test_protocol_checks_itself():

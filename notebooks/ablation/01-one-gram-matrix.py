@@ -18,13 +18,10 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
 
 # %%
 import time
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from rnnlib import LRU, DenseRNN, exact, experiments, style, teacher
-from rnnlib.experiments.analysis import settings
-
-style.use()
+from rnnlib import LRU, DenseRNN, exact, experiments, teacher
+from rnnlib.direct import outputs
 
 # %% [markdown]
 # ## A linear student is its impulse response
@@ -46,13 +43,7 @@ student = LRU(1, 64, 1, min_modulus=0.99, generator=torch.Generator().manual_see
 # The same loss and the same gradient, once by running the student over all 128 sequences and going back through time, once through $G$:
 
 # %%
-def convolve(x, k):
-    """Outputs of a linear system with response k, by fast Fourier transforms."""
-    n = 2 * len(k)
-    return torch.fft.irfft(torch.fft.rfft(x, n) * torch.fft.rfft(k, n), n)[:, : len(k)]
-
-
-error = student(x[..., None])[..., 0] - convolve(x, target)
+error = student(x[..., None])[..., 0] - outputs(x, target)
 through_time = 0.5 * error.square().mean()
 gradients = torch.autograd.grad(through_time, student.parameters())
 
@@ -86,7 +77,7 @@ for name, make in makers.items():
     layer, many = make(), exact.stack([make() for _ in range(64)])
 
     def directly(layer=layer):
-        loss = 0.5 * (layer(x[..., None])[..., 0] - convolve(x, target)).square().mean()
+        loss = 0.5 * (layer(x[..., None])[..., 0] - outputs(x, target)).square().mean()
         torch.autograd.grad(loss, layer.parameters())
 
     def together(many=many):
@@ -99,43 +90,20 @@ columns = ["through time, ms", "through G, ms a student of 64", "ratio"]
 pd.DataFrame(rows, index=columns).T.style.format("{:.3g}")
 
 # %% [markdown]
-# All runs of all experiments train in lockstep on the same minibatches; runs that two figures share are trained once.
+# All runs of all experiments train in lockstep on the same minibatches; runs that two figures share are trained once. What the runs of the
+# paper took, and what they would take at the 84 to 170 ms a step that the authors' code needs on two cores:
 
 # %%
-table = {}
-for name in ["fig03a", "fig03b", "fig10d", "fig11"]:
-    origin = experiments.load(name).attrs["origin"]
-    rows = origin["files"][f"{name}.csv"]["rows"]
-    table[name] = {"runs": rows, "computed": origin["date"][:10]}
-minutes = origin["seconds, this command"] / 60
-print(f"together {minutes:.0f} minutes on {origin['device']}, {origin['processes']} processes")
-pd.DataFrame(table).T
-
-# %% [markdown]
-# ## The settings
-# Tables 1 to 3 of the paper, printed from the definitions that ran.
-
-# %%
-names = {"Table 1": "fig03a", "Table 2": "fig03b", "Table 3": "fig10d"}
-tables = {table: settings(experiments.get(name)) for table, name in names.items()}
-pd.concat(tables, names=["", None]).droplevel(1)
-
-# %% [markdown]
-# ## Every run, not only the best
-# How sensitive is a student to its base rate? Each dot is one run at $\nu_0 = .99$; crosses, at three times the zero predictor's loss, are runs that diverged.
-
-# %% mystnb={"figure": {"caption": "Loss of every run at $\\nu_0 = .99$ against its base rate, ten seeds a rate; lines join the means. Crosses: diverged.", "name": "fig-rates"}, "image": {"alt": "Loss against base rate on logarithmic axes: one cloud of dots and a line through the means for each of RNN, block diagonal, complex RNN and LRU. RNN, block diagonal and complex RNN have their smallest means at rates from 0.0003 to 0.003 and diverge or blow up at the rates above; the LRU has its at 0.01. Crosses mark runs of the RNN and the complex RNN that diverged."}}
-frame = pd.concat([experiments.load("fig03a"), experiments.load("fig03b")])
-frame = frame[frame["nu0"] == 0.99].drop_duplicates(["student", "rate", "seed"])
-fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
-for name in ["rnn", "block", "crnn", "lru"]:
-    runs, color = frame[frame["student"] == name], style.COLORS[name]
-    ax.loglog(runs["rate"], runs["loss"], ".", color=color, alpha=0.4, ms=4)
-    ax.loglog(runs.groupby("rate")["loss"].mean(), color=color, label=experiments.LABELS[name])
-    lost = runs[runs["diverged"]]
-    ax.plot(lost["rate"], len(lost) * [frame["zero_loss"].max() * 3], "x", color=color, ms=4)
-ax.set(xlabel="base rate", ylabel="loss")
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
+origin = experiments.load("fig11").attrs["origin"]
+together = [experiments.get(name) for name in origin["run together"]]
+runs = sum(len(experiment.runs()) for experiment in together)
+steps = experiments.get("fig11").protocol.steps
+seconds = origin["seconds, this command"]
+print(", ".join(experiment.name for experiment in together))
+print(f"{runs:,} runs of {steps:,} steps: {seconds / 60:.0f} minutes on {origin['device']}")
+print(f"a step of a run: {seconds / runs / steps * 1e6:.0f} microseconds of wall time")
+ratios = [milliseconds / 1e3 / (seconds / runs / steps) for milliseconds in (84, 170)]
+print(f"at 84 to 170 ms: {ratios[0]:,.0f} to {ratios[1]:,.0f} times as long")
 
 # %% [markdown]
 # ## An experiment of your own

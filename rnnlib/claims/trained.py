@@ -103,27 +103,6 @@ def _():
     return others.max() - others.min()
 
 
-def _against_direct(student: str, nu0: float = 0.99) -> float:
-    """How far runs trained through time end from those trained exactly: means of log loss, in standard errors."""
-    direct = _load({"rnn": "direct_dense", "lru": "direct_diagonal"}[student])
-    exact = _load("fig03a").query("student == @student and nu0 == @nu0")
-    exact = exact[(exact["rate"] == direct["rate"].iloc[0]) & exact["seed"].isin(direct["seed"])]
-    logs = [np.log(frame["loss"].to_numpy()) for frame in (direct, exact)]
-    return abs(logs[0].mean() - logs[1].mean()) / np.sqrt(sum(values.var(ddof=1) / len(values) for values in logs))
-
-
-@claim(
-    "fig03",
-    "Check: trained by back-propagation through time, students end where those of the exact method end",
-    source="ours",
-    how="difference of the mean log losses at ν₀ = .99 in standard errors, same seeds; the larger of RNN and LRU",
-    expected=0,
-    tolerance=2,
-)
-def _():
-    return max(_against_direct("rnn"), _against_direct("lru"))
-
-
 def _medians(experiment: str, column: str) -> pd.Series:
     """Median over the positive effective rates of each group, by student, its first moduli and parameter."""
     frame = _load(experiment, "parameters")

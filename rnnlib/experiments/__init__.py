@@ -11,7 +11,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import direct, fig03a, fig03b, fig04cd, fig05, fig09cd, fig10d, fig11, fig12, fig13, runner, store
+from . import (
+    direct,
+    fig03a,
+    fig03b,
+    fig04cd,
+    fig05,
+    fig09cd,
+    fig10d,
+    fig11,
+    fig12,
+    fig13,
+    fig14,
+    fig15,
+    runner,
+    store,
+)
 from .definition import SCALES, Cell, Experiment, Run
 from .measurement import Measurement, measure
 from .store import ResultError
@@ -57,6 +72,8 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         fig05.COMPARED,
         fig12.EXPERIMENT,
         fig13.EXPERIMENT,
+        fig14.EXPERIMENT,
+        fig15.EXPERIMENT,
         direct.DENSE,
         direct.DIAGONAL,
     )

@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -36,28 +37,47 @@ _COLUMNS = ["student", "teacher", "nu0", "theta0", "heads", "rate", "seed", "sta
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What runs that train together share.
+
+    Attributes:
+        protocol: how they train.
+        details: keep the effective rates of every parameter.
+        method: ``"exact"`` or ``"direct"``.
+        device: ``"cpu"`` or ``"cuda"``.
+    """
+
+    protocol: Protocol
+    details: bool
+    method: str
+    device: str
+
+    @property
+    def key(self) -> str:
+        """Names it in the files of blocks."""
+        return content_hash((asdict(self), _teachers_hash()))
+
+
+@dataclass(frozen=True)
 class Block:
     """Runs that train together, in one process.
 
     Attributes:
         runs: what to train.
-        protocol: how.
-        details: keep the effective rates of every parameter.
-        device: ``"cpu"`` or ``"cuda"``.
-        method: ``"exact"`` or ``"direct"``.
+        kind: how.
+        source: a finished block or a checkpoint, of an earlier command, that holds these runs and maybe others.
+        places: of the runs in it.
     """
 
     runs: tuple[Run, ...]
-    protocol: Protocol
-    details: bool
-    device: str
-    method: str = "exact"
+    kind: Kind
+    source: Path | None = None
+    places: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """Names the block's files."""
-        runs = [asdict(run) for run in self.runs]
-        return content_hash((runs, asdict(self.protocol), self.details, self.device, self.method, _teachers_hash()))
+        return content_hash(([asdict(run) for run in self.runs], self.kind.key))
 
     def train(
         self,
@@ -65,7 +85,7 @@ class Block:
         progress: Callable[[int], None] = lambda steps: None,
         checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     ) -> dict[str, np.ndarray]:
-        """Train to the end, from the last checkpoint if there is one.
+        """Train to the end, from where an earlier command left these runs.
 
         Args:
             folder: for checkpoints and the finished block; None keeps neither.
@@ -79,48 +99,110 @@ class Block:
         Raises:
             ResultError: the disk is full.
         """
-        finished = folder / f"{self.key}.npz" if folder else None
-        if finished and finished.exists():
-            try:
-                return read_arrays(finished) | {"resumed": np.array(True)}
-            except ValueError:
-                finished.unlink()  # damaged: train again, to the same numbers
-        with one_thread() if self.device == "cpu" else contextlib.nullcontext():
-            members = [run.member(self.protocol.length) for run in self.runs]
-            kind = {"exact": Ensemble, "direct": DirectEnsemble}[self.method]
-            ensemble = kind(members, self.protocol, self.device)
-            checkpoint = folder / f"{self.key}.checkpoint.npz" if folder else None
-            if checkpoint and checkpoint.exists():
-                try:
-                    ensemble.restore(checkpoint)
-                except ValueError:
-                    checkpoint.unlink()
+        protocol = self.kind.protocol
+        source = self.source if self.source and self.source.exists() else None
+        if source and not source.name.endswith(_CHECKPOINT):
+            with contextlib.suppress(ValueError):  # damaged: train again, to the same numbers
+                return _rows(read_arrays(source), self.places)
+            source = None
+        with one_thread() if self.kind.device == "cpu" else contextlib.nullcontext():
+            members = [run.member(protocol.length) for run in self.runs]
+            ensemble = {"exact": Ensemble, "direct": DirectEnsemble}[self.kind.method](
+                members, protocol, self.kind.device
+            )
+            if source:
+                with contextlib.suppress(ValueError):
+                    ensemble.restore(source, self.places)
             progress(ensemble.done)
             resumed, saved = ensemble.done > 0, time.monotonic()
-            while ensemble.done < self.protocol.steps:
+            while ensemble.done < protocol.steps:
                 ensemble.advance(progress)
-                if checkpoint and time.monotonic() - saved > checkpoint_seconds:
-                    _written(checkpoint, ensemble.save)
+                if folder and time.monotonic() - saved > checkpoint_seconds:
+                    self._keep(folder, _CHECKPOINT, ensemble.save)
                     saved = time.monotonic()
             arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds), "resumed": np.array(resumed)}
-            if self.details:
+            if self.kind.details:
                 for index, rates in ensemble.effective_rates().items():
                     arrays |= {f"rates/{index}/{name}": values for name, values in rates.items()}
-        if finished and checkpoint:
-            _written(finished, lambda path: write_arrays(path, arrays))
-            checkpoint.unlink(missing_ok=True)
+        if folder:
+            self._keep(folder, ".npz", lambda path: write_arrays(path, arrays))
+            (folder / f"{self.key}{_CHECKPOINT}").unlink(missing_ok=True)
         return arrays
 
+    def _keep(self, folder: Path, suffix: str, write: Callable[[Path], None]) -> None:
+        """Write a file of the block, and beside it which runs it holds."""
+        path = folder / f"{self.key}{suffix}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(path)
+        except OSError as error:
+            raise store.unwritable(path, error) from error
+        runs = folder / f"{self.key}.json"
+        if not runs.exists():
+            store.write_text(runs, json.dumps({"kind": self.kind.key, "runs": [asdict(run) for run in self.runs]}))
 
-def _written(path: Path, write: Callable[[Path], None]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path)
-    except OSError as error:
-        raise store.unwritable(path, error) from error
+
+_CHECKPOINT = ".checkpoint.npz"
 
 
-def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> list[Block]:
+def _rows(arrays: dict[str, np.ndarray], places: Sequence[int]) -> dict[str, np.ndarray]:
+    """Those of some runs of a finished block."""
+    found = {"resumed": np.array(True), "seconds": arrays["seconds"] * (len(places) / len(arrays["loss"]))}
+    for name, values in arrays.items():
+        if name.startswith("rates/"):
+            _, index, parameter = name.split("/", 2)
+            if int(index) in places:
+                found[f"rates/{places.index(int(index))}/{parameter}"] = values
+        elif name not in found:
+            found[name] = values[list(places)]
+    return found
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What an earlier command left of a block: a file and the runs in it (None: no longer wanted)."""
+
+    path: Path
+    done: float
+    kind: str
+    runs: tuple[Run | None, ...]
+
+
+def _left(folder: Path) -> list[_Left]:
+    """What earlier commands left, the most advanced first; damaged files are passed over."""
+    found = []
+    for listing in sorted(folder.glob("*.json")):
+        for suffix, done in ((".npz", math.inf), (_CHECKPOINT, None)):
+            path = listing.with_suffix(suffix)
+            with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+                plain = json.loads(listing.read_text(encoding="utf-8"))
+                runs = tuple(run and Run(**run) for run in plain["runs"])
+                if done is None:
+                    with np.load(path, allow_pickle=False) as arrays:
+                        done = float(arrays["done"][0])
+                if path.exists():
+                    found.append(_Left(path, done, plain["kind"], runs))
+    return sorted(found, key=lambda left: -left.done)
+
+
+def _forget(folder: Path, blocks: Iterable[Block]) -> None:
+    """Delete what is kept of runs that are stored; files that hold others stay, with these struck from their list."""
+    stored = {(block.kind.key, run) for block in blocks for run in block.runs}
+    for left in _left(folder):
+        runs = [None if (left.kind, run) in stored else run for run in left.runs]
+        listing = folder / f"{left.path.name.partition('.')[0]}.json"
+        if any(runs) and tuple(runs) != left.runs:
+            kept = {"kind": left.kind, "runs": [run and asdict(run) for run in runs]}
+            store.write_text(listing, json.dumps(kept))
+        elif not any(runs):
+            for path in (left.path, listing):
+                path.unlink(missing_ok=True)
+    for block in blocks:  # what kills in the middle of writing have left
+        for path in folder.glob(f"{block.key}*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def blocks_of(experiments: Iterable[Experiment], device: str, parts: int, folder: Path | None = None) -> list[Block]:
     """The blocks that cover the runs of some experiments, each run once, the longest first.
 
     Args:
@@ -128,15 +210,23 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         device: ``"cpu"`` or ``"cuda"``.
         parts: into how many blocks each protocol's data seeds are divided. A block draws its inputs for itself, so
             seeds stay together; the more of them, the fuller the tiles. Trained directly, a run is a block.
+        folder: where an interrupted command, of these experiments or others, left its blocks. Their runs go on from
+            there, in blocks of their own.
     """
-    groups: dict[tuple, dict[Run, None]] = {}
+    groups: dict[Kind, dict[Run, None]] = {}
     for experiment in experiments:
-        key = (experiment.protocol, experiment.details == "parameters", experiment.method)
-        groups.setdefault(key, {}).update(dict.fromkeys(experiment.runs()))
-    blocks = []
-    for (protocol, details, method), runs in groups.items():
-        if method == "direct":  # they share nothing
-            blocks += [Block((run,), protocol, details, device, method) for run in runs]
+        groups.setdefault(_kind(experiment, device), {}).update(dict.fromkeys(experiment.runs()))
+    blocks, earlier = [], _left(folder) if folder else []
+    for kind, runs in groups.items():
+        for left in earlier:
+            mine = [(run, place) for place, run in enumerate(left.runs) if run in runs and left.kind == kind.key]
+            if mine:
+                some, places = zip(*mine, strict=True)
+                blocks.append(Block(some, kind, left.path, places))
+                taken = set(some)
+                runs = dict.fromkeys(run for run in runs if run not in taken)
+        if kind.method == "direct":  # they share nothing
+            blocks += [Block((run,), kind) for run in runs]
             continue
         seeds = sorted({run.seed for run in runs})
         count = min(parts, len(seeds))
@@ -144,20 +234,12 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
             mine = set(seeds[part::count])
             kept = [run for run in runs if run.seed in mine]
             kept.sort(key=lambda run: (run.student, run.heads, run.width))
-            blocks.append(Block(tuple(kept), protocol, details, device))
-    return sorted(blocks, key=lambda block: -len(block.runs) * block.protocol.steps)
+            blocks.append(Block(tuple(kept), kind))
+    return sorted(blocks, key=lambda block: -len(block.runs) * block.kind.protocol.steps)
 
 
-def _parts(experiments: Sequence[Experiment], device: str, wanted: int, folder: Path) -> int:
-    """How many parts: as many as processes, or what an interrupted run of the same experiments chose, whose checkpoints
-    would not fit other blocks."""
-    key = content_hash([experiment.hash for experiment in experiments])
-    path = folder / f"plan-{key}-{device}.json"
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["parts"])
-    except (OSError, ValueError, KeyError, TypeError):
-        store.write_text(path, json.dumps({"parts": wanted}))
-        return wanted
+def _kind(experiment: Experiment, device: str) -> Kind:
+    return Kind(experiment.protocol, experiment.details == "parameters", experiment.method, device)
 
 
 def run_all(
@@ -177,7 +259,8 @@ def run_all(
         experiments: as defined; runs they share are trained once.
         scale: at which scale.
         device: ``"cpu"`` or ``"cuda"``.
-        workers: processes on this machine; by default one a core.
+        workers: processes on this machine; by default one a core. With Dask, blocks; by default one a thread of its
+            workers.
         dask: address of a Dask scheduler; blocks go to its workers instead.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
@@ -192,8 +275,8 @@ def run_all(
     scaled = [experiment.at(scale) for experiment in experiments]
     folder = folder or store.folder_of(scale)
     work = store.home() / "blocks"
-    workers = 1 if device != "cpu" else workers or os.cpu_count() or 1
-    blocks = blocks_of(scaled, device, _parts(scaled, device, workers, work))
+    workers = 1 if device != "cpu" else workers or (_dask_threads(dask) if dask else os.cpu_count()) or 1
+    blocks = blocks_of(scaled, device, workers, work)
     workers = min(workers, len(blocks))
     start = time.monotonic()
     with _bar(blocks, progress) as report:
@@ -214,16 +297,16 @@ def run_all(
         "peak MiB, largest process": peak_memory(),
     }
     where = {
-        (block.protocol, block.details, block.method, run): (arrays, index)
+        (block.kind, run): (arrays, index)
         for block, arrays in zip(blocks, finished, strict=True)
         for index, run in enumerate(block.runs)
     }
     frames = {}
     for experiment in scaled:
-        kind = experiment.protocol, experiment.details == "parameters", experiment.method
-        found = [where[*kind, run] for run in experiment.runs()]
+        found = [where[_kind(experiment, device), run] for run in experiment.runs()]
         store.write(experiment, _tables(experiment, found), origin, folder)
         frames[experiment.name] = store.read(experiment, folder, command(experiment.name, scale))
+    _forget(work, blocks)
     return frames
 
 
@@ -278,7 +361,7 @@ def _bar(blocks: Sequence[Block], show: bool) -> Iterator[Callable[[int, int], N
         return
     from tqdm.auto import tqdm
 
-    total = sum(len(block.runs) * block.protocol.steps for block in blocks)
+    total = sum(len(block.runs) * block.kind.protocol.steps for block in blocks)
     students = f"{sum(len(block.runs) for block in blocks)} students"
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     pause = 0.5 if watched else 30.0  # seconds between updates: a log keeps every one
@@ -349,8 +432,15 @@ def _in_processes(
                 process.terminate()
             raise
         for index, block in enumerate(blocks):
-            report(index, block.protocol.steps)
+            report(index, block.kind.protocol.steps)
     return results
+
+
+def _dask_threads(address: str) -> int:
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        return sum(client.nthreads().values())
 
 
 def _through_dask(
@@ -366,15 +456,15 @@ def _through_dask(
     with Client(address, set_as_default=False) as client:
         futures = {}
         for index, block in enumerate(blocks):
-            if (folder / f"{block.key}.npz").exists():
+            if block.source and not block.source.name.endswith(_CHECKPOINT):
                 results[index] = block.train(folder)
             else:
                 futures[client.submit(block.train, None, pure=False)] = index
         for future in as_completed(list(futures), loop=client.loop):
             index = futures[future]
             arrays = results[index] = future.result()
-            _written(folder / f"{blocks[index].key}.npz", lambda path, arrays=arrays: write_arrays(path, arrays))
-            report(index, blocks[index].protocol.steps)
+            blocks[index]._keep(folder, ".npz", lambda path, arrays=arrays: write_arrays(path, arrays))
+            report(index, blocks[index].kind.protocol.steps)
     return [results[index] for index in range(len(blocks))]
 
 
