@@ -47,7 +47,7 @@ if scale == "paper":  # recompute everything
 # sequences of 512 tokens, the loss half the mean squared error of a predicted embedding, its gradient that of batches of 16 sequences.
 #
 # **Ours** differs in the inputs: windows of Wikipedia articles without padding, embedded by a smaller BERT (erratum 21). All is in single
-# precision, and squares are summed in double. The largest mean square below is $10^{10}$; single precision holds entries up to $10^{38}$,
+# precision, and squares are summed in double. The largest mean square below is about $10^{10}$; single precision holds entries up to $10^{38}$,
 # and a test compares the mean squares with those of double precision.
 
 # %%
