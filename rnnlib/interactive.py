@@ -161,8 +161,10 @@ def landscape() -> alt.HConcatChart:
     """
     import altair as alt
 
-    color = alt.Color("way:N", scale=_colors(_WAYS), title="parametrisation", legend=alt.Legend(orient="top"))
-    dash = alt.StrokeDash("way:N", title="parametrisation", scale=alt.Scale(domain=list(_WAYS), range=_DASHES))
+    color = alt.Color("way:N", scale=_colors(_WAYS), title="parametrisation", legend=_strokes())
+    dash = alt.StrokeDash(
+        "way:N", title="parametrisation", scale=alt.Scale(domain=list(_WAYS), range=_DASHES), legend=_strokes()
+    )
     shown = "way_shown == 'all' || datum.way == way_shown"
     ways = "datum.k == 0 ? 'polar' : datum.k == 1 ? 'exponential' : 'optimal'"
 
@@ -206,8 +208,7 @@ def landscape() -> alt.HConcatChart:
     )
     here = curves.transform_filter("datum.last")
     points = here.mark_point(filled=True, size=60, opacity=1).encode(x=x, y=y, color=color)
-    labels = here.mark_text(align="right", dx=-8, dy=-8).encode(x=x, y=y, text=alt.Text("curvature:Q", format=".2~e"))
-    right = (lines + points + labels).properties(width=265, height=240, title="curvature at the optimum")
+    right = (lines + points).properties(width=265, height=240, title="curvature at the optimum")
 
     return (
         alt.hconcat(losses, right)
@@ -525,6 +526,13 @@ def _colors(names: tuple[str, ...]) -> alt.Scale:
     import altair as alt
 
     return alt.Scale(domain=list(names), range=[style.COLORS[name] for name in names])
+
+
+def _strokes() -> alt.Legend:
+    """A legend of lines, dashes included."""
+    import altair as alt
+
+    return alt.Legend(orient="top", symbolType="stroke", symbolSize=500)
 
 
 def _powers() -> alt.Axis:
