@@ -1,4 +1,4 @@
-"""linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cpu.py and _cuda.py."""
+"""linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cpu, test_scan_cuda"""
 
 import warnings
 
