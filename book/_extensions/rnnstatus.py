@@ -34,6 +34,8 @@ class StoredResults(SphinxDirective):
         for path in sorted((Path(self.env.srcdir) / "rnnlib" / "results").glob("*.json")):
             self.env.note_dependency(str(path))
             record = json.loads(path.read_text(encoding="utf-8"))
+            if record["name"] == "bench":  # timings have a page of their own
+                continue
             count = sum(one["rows"] for one in record["files"].values())
             seconds = next((v for k, v in record.items() if k.startswith("seconds")), None)
             together = len(record.get("run together", [])) or 1

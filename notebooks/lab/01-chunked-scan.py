@@ -6,7 +6,8 @@
 # %% [markdown]
 # # The chunked scan
 #
-# **You will see** how a recurrence that looks sequential runs in parallel over time: loop, chunks, carries, gradient, kernel, and a timing on your machine.
+# **You will see** how a recurrence that looks sequential runs in parallel over time: loop, chunks, carries, gradient, why trees lose, kernels, and a timing on
+# your machine.
 # **You need** PyTorch. **Time** under a minute on a CPU; a GPU is used if there is one.
 
 # %% tags=["hide-input"]
@@ -110,9 +111,73 @@ by_hand = (delta[:, 1:] * h[:, :-1].conj()).sum((0, 1))
 print(f"largest difference: {(by_autograd - by_hand).abs().max():.1e}")
 
 # %% [markdown]
+# ## Why not a tree?
+# Affine maps compose, so any parallel prefix algorithm gives all states. The textbook's, by doubling: after level $l$ each step holds the
+# map of the $2^l$ steps that end there.
+
+# %%
+def doubling(lam, x):
+    """All states in log2(T) levels; each reads and writes both p and e of every step."""
+    p, e = lam.expand_as(x).clone(), x.clone()
+    stride = 1
+    while stride < x.shape[1]:
+        p_before, e_before = p[:, :-stride], e[:, :-stride]
+        e = torch.cat([e[:, :stride], p[:, stride:] * e_before + e[:, stride:]], 1)
+        p = torch.cat([p[:, :stride], p[:, stride:] * p_before], 1)
+        stride *= 2
+    return e
+
+
+lam = torch.full((64,), 0.99 + 0.1j, device=device)
+x = torch.randn(1, 2**14, 64, dtype=torch.complex64, device=device)
+error = (doubling(lam, x) - linear_scan(lam, x)).abs().max()
+print(f"largest difference from linear_scan: {error:.1e}")
+
+# %% [markdown]
+# It takes $\log_2 T$ turns instead of $T$, and that is its only virtue. Count what moves, in numbers read and written for each step of one
+# channel: a tree moves $p$ and $e$ at every level that does not fit on the chip, chunks read the input twice and write the states once,
+# and one pass, where there are enough channels to fill the processor, reads once and writes once.
+
+# %%
+print("      T   doubling  chunks  one pass")
+for power in [8, 12, 16, 20]:
+    print(f"2^{power:<4} {power * 4 + 3:10} {3:7} {2:9}")
+
+# %% [markdown]
+# A scan is bound by memory. One step of a complex channel is 8 floating-point operations on 16 bytes, half an operation a byte, far
+# less than a processor does in the time a byte takes. So what counts is traffic. The roofline of this page's stored measurements
+# ([performance](../../book/performance.md)): bytes that a forward scan must move, over the bytes that a copy moves in the same time.
+
+# %%
+from rnnlib import benchmarks
+
+for record in benchmarks.records():
+    print(benchmarks.describe(record).splitlines()[0])
+    scans = benchmarks.table(record, "scan").query("`pass` == 'forward'")
+    for row in scans.itertuples():
+        share = f"{row.of_copy:6.1%} of the copy's bandwidth"
+        print(f"  {row.shape!s:16} {row.implementation:24} {share}")
+
+# %% [markdown]
+# `clone()` itself is below 100 % because it also asks for new memory, which a copy into a tensor that exists does not.
+#
+# ## Compiled loops on a CPU
+# A row of channels is contiguous in memory, so a loop over channels inside the loop over time is one pass, in order. With numba installed
+# (`pip install numba`; Colab has it) that is what a CPU runs, a tile of channels a thread, with states in double precision, and time is
+# cut only where there are fewer channels than threads can share.
+
+# %%
+if "numba" in rnnlib.scan.BACKENDS and importlib.util.find_spec("numba"):
+    error = (linear_scan(lam.cpu(), x.cpu(), backend="numba") - linear_scan(lam, x).cpu()).abs()
+    print(f"largest difference: {error.max():.1e}")
+
+# %% [markdown]
 # ## The kernel
-# On a GPU the three stages are three Triton kernels. A program takes one chunk of a block of channels and keeps its states in registers; thousands of programs
-# run at once. This is the last stage, as it stands in `rnnlib/scan/cuda/chunks.py`:
+# A GPU has bandwidth only if enough of it is asked for at once: bytes under way = bandwidth x latency, some megabytes. So the Triton kernel
+# works on tiles: a thread asks for several consecutive steps of its channel at once, and while it works on them the next ones are under
+# way. Where batch x channels fill the device, a program *walks* through all of time in one pass: 16 bytes a step of a complex64 channel
+# forward, 24 for all gradients. Elsewhere time is cut as well, and the three stages are three launches. This is the last stage, as it
+# stands in `rnnlib/scan/cuda/chunks.py`:
 
 # %%
 from pathlib import Path
@@ -120,6 +185,12 @@ from pathlib import Path
 source = Path(rnnlib.scan.__file__).with_name("cuda").joinpath("chunks.py").read_text()
 kernel = source[source.rindex("@triton.jit", 0, source.index("def _replay(")) :]
 print(kernel[: kernel.index("\n\n\n")])
+
+# %% [markdown]
+# Reading the input twice can be avoided by *look-back*: a tile publishes its map $(p, e)$, waits for the maps of the tiles before it, and
+# replays from the state that they give, all in one launch. Tiles take tickets in the order in which they start, so a tile waits only for
+# tiles that have started; which maps are combined with which depends on $T$ alone, so the same input gives the same bits. The package has
+# this strategy (`rnnlib/scan/cuda/lookback.py`) and does not choose it by itself: it has not run on a device yet.
 
 # %% [markdown]
 # ## A small timing
@@ -143,13 +214,17 @@ def seconds(backend, T):
     return min(times[1:])
 
 
-backends = ["sequential", "chunked"] + (["cuda"] if device == "cuda" else [])
+backends = ["sequential", "chunked"]
+if device == "cuda":
+    backends.append("cuda")
+elif importlib.util.find_spec("numba"):
+    backends.append("numba")
 lengths = [2**k for k in range(6, 16)]
 timing = {backend: [seconds(backend, T) for T in lengths] for backend in backends}
 ratio = timing["sequential"][-1] / timing["chunked"][-1]
 print(f"on {device}, T = {lengths[-1]}: the loop takes {ratio:.1f} times as long as the chunks")
 
-# %% mystnb={"figure": {"caption": "Seconds for one scan, one sequence of 64 complex channels, on the machine that built this page (or on yours).", "name": "fig-scan-timing"}, "image": {"alt": "Log-log plot of seconds against sequence length from 64 to 32768. The loop grows in proportion to the length; the chunked scan starts near it, grows more slowly and ends an order of magnitude below."}}
+# %% mystnb={"figure": {"caption": "Seconds for one scan, one sequence of 64 complex channels, on the machine that built this page (or on yours).", "name": "fig-scan-timing"}, "image": {"alt": "Log-log plot of seconds against sequence length from 64 to 32768. The loop grows in proportion to the length; the chunked scan starts near it, grows more slowly and ends an order of magnitude below; a third curve, of the compiled loops or of the GPU's kernel, lies below both."}}
 fig, ax = plt.subplots(figsize=(4.5, 2.6), layout="constrained")
 for backend, color in zip(
     backends, ["0.5", style.COLORS["rnn"], style.COLORS["lru"]], strict=False

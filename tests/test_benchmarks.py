@@ -1,0 +1,43 @@
+"""The stored benchmarks are well formed and hold what the performance page reads."""
+
+import math
+
+import pytest
+
+from rnnlib import benchmarks
+
+RECORDS = benchmarks.records()
+
+
+def test_there_is_one_of_a_cpu():
+    assert benchmarks.records("cpu")
+    assert {record["device"] for record in RECORDS} <= {"cpu", "cuda"}
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["machine"])
+def test_a_record_says_where_it_comes_from(record):
+    text = benchmarks.describe(record)
+    assert record["machine"] in text and record["date"] in text and f"torch {record['versions']['torch']}" in text
+    assert all(f"not timed: {name}" in text for name in record["missing"])
+    assert record["copy"]["bytes_per_second"] > 1e9
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["machine"])
+def test_rows_agree_with_themselves(record):
+    scans = benchmarks.table(record, "scan")
+    assert {(16, 4096, 256), (1, 65536, 64)} <= set(scans["shape"])
+    assert (scans["min_s"] <= scans["low_s"]).all() and (scans["low_s"] <= scans["median_s"]).all()
+    assert (scans["median_s"] <= scans["high_s"]).all() and (scans["high_s"] <= scans["max_s"]).all()
+    assert (scans["times_clone"] - scans["median_s"] / scans["clone_s"]).abs().max() < 1e-9
+    assert (scans["bandwidth"] * scans["median_s"] / scans["bytes"] - 1).abs().max() < 1e-9
+    numbers = scans["pass"].map({"forward": 2, "backward": 3, "forward + backward": 5})
+    assert (scans["bytes"] >= numbers * scans["shape"].map(math.prod) * 4).all()
+    growth = benchmarks.table(record, "growth")
+    assert growth["length"].min() <= 2**8 and growth["length"].max() >= 2**20
+    accuracy = benchmarks.table(record, "accuracy")
+    assert accuracy["one_minus_modulus"].min() <= 1e-6 and accuracy["length"].max() >= 2**20
+
+
+def test_unknown_sections_are_named():
+    with pytest.raises(ValueError, match="no section 'speed'; choose from scan, layer"):
+        benchmarks.table(RECORDS[0], "speed")
