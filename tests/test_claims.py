@@ -17,6 +17,10 @@ CONTRADICTED = {
     "B: the five other bars are within a small factor of each other",
     "A: the loss breaks down once blocks are 4x4 or smaller",
     "A: the break is the largest fall from one number of heads to its double",
+    "A, ten teachers: at short memory the RNN is no worse than the LRU",
+    "B, ten teachers: the five other bars are within a small factor of each other",
+    "B, ten teachers: where gamma starts makes little difference",
+    "A, ten teachers: the break is the largest fall from one number of heads to its double",
 }
 
 
