@@ -9,7 +9,7 @@ REMOTE ?= origin
 # The interpreter that runs tools/install.py, which chooses the one for .venv. Any Python 3 will do for that.
 HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
 
-.PHONY: help book test lint format serve reproduce bench pairs pins set-repository colab clean
+.PHONY: help book pdf slides test lint format serve reproduce bench course pairs pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -20,6 +20,12 @@ $(INSTALLED): pyproject.toml constraints.txt package.json package-lock.json tool
 
 book: $(INSTALLED) ## execute the notebooks and build the site into _build/html
 	@$(BIN)/python tools/build.py
+
+slides: book ## build the slides of the three sessions with the site, and say where they are
+	@echo "Open one of:" && ls "$(CURDIR)"/_build/html/slides/*.html
+
+pdf: $(INSTALLED) ## print the whole book into _build/book.pdf (needs Chromium or Chrome)
+	@$(BIN)/python tools/pdf.py
 
 lint: $(INSTALLED) ## check style and notebook pairs
 	$(BIN)/ruff check .
@@ -42,6 +48,9 @@ reproduce: $(INSTALLED) ## compute every stored result again at the paper's size
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(BIN)/python tools/bench.py $(ARGS)
 
+course: ## write the notebooks without solutions, for students, into _build/course
+	@"$(HOST)" tools/course.py
+
 pairs: $(INSTALLED) ## bring every .ipynb up to date with its .py
 	@$(BIN)/python tools/pairs.py
 
@@ -51,7 +60,7 @@ pins: $(INSTALLED) ## write constraints.txt from the versions in .venv
 set-repository: ## write the repository's address everywhere it is needed: make set-repository URL=https://...
 	@"$(HOST)" tools/repository.py "$(URL)"
 
-colab: ## push the executed notebooks to the branch that Colab opens (REMOTE=origin)
+colab: ## push the executed notebooks and the students' copies to the branch that Colab opens (REMOTE=origin)
 	@"$(HOST)" tools/colab.py "$(REMOTE)"
 
 clean: ## remove the built site, not .venv

@@ -17,8 +17,18 @@ rho       :math:`\rho`       correlation of consecutive inputs
 """
 
 from . import parametrization, theory
-from .layers import LRU, S4D, ChronoGRU, DenseRNN, DiagonalRNN
+from .layers import LRU, S4D, ChronoGRU, ChronoLSTM, DenseRNN, DiagonalRNN
 from .scan import linear_scan
 
-__all__ = ["LRU", "S4D", "ChronoGRU", "DenseRNN", "DiagonalRNN", "linear_scan", "parametrization", "theory"]
+__all__ = [
+    "LRU",
+    "S4D",
+    "ChronoGRU",
+    "ChronoLSTM",
+    "DenseRNN",
+    "DiagonalRNN",
+    "linear_scan",
+    "parametrization",
+    "theory",
+]
 __version__ = "0.1.0"

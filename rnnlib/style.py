@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-#: One colour per architecture and per parametrisation, from seaborn's colour-blind palette.
+#: One colour per architecture and per parametrisation, mostly of seaborn's colour-blind palette.
 COLORS = {
     "rnn": "#0173b2",
     "block": "#029e73",
@@ -14,6 +14,8 @@ COLORS = {
     "lru": "#d55e00",
     "s4d": "#cc78bc",
     "gru": "#56b4e9",
+    "lstm": "#8c510a",
+    "mingru": "#01665e",
     "polar": "#949494",
     "exponential": "#d55e00",
     "optimal": "#029e73",

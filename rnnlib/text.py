@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "CHECKSUMS",
     "PAPER",
     "SOURCES",
     "Autocorrelation",
@@ -70,6 +71,8 @@ _TOKENIZER = (
     "tokenizer.json",
     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 )
+#: SHA-256 of the files behind the source ``"wikipedia"``, by name.
+CHECKSUMS = {name: digest for _, name, digest in (_DUMP, _WEIGHTS, _TOKENIZER)}
 _READERS = ("mwparserfromhell", "safetensors", "tokenizers")
 
 # The paper's source: revisions are content hashes of git, and the weights are checked as well.
@@ -101,7 +104,7 @@ class Sequences:
 
 @dataclass(frozen=True)
 class Autocorrelation:
-    r"""The autocorrelation :math:`R(\Delta) = w \, [\Delta = 0] + a \, r^{|\Delta|}`.
+    r"""The autocorrelation :math:`R(D) = w \, [D = 0] + a \, r^{|D|}`.
 
     Attributes:
         white: w, the part without memory.
@@ -163,7 +166,7 @@ def load(
     vector like any other.
 
     Args:
-        source: one of :data:`SOURCES`.
+        source: one of ``SOURCES``: ``"wikipedia"``, ``"hub"``, ``"gaussian"``.
         count: number of sequences, B.
         length: tokens of each, T; at most 512 where positions are embedded.
         seed: order of the articles, or of the Gaussian numbers; None is the order of the dump, or 0.
@@ -205,7 +208,8 @@ def load(
             break
     if len(titles) < count:
         unit = "articles" if padding else f"windows of {length} tokens"
-        raise SourceError(f"{name} has {len(titles)} {unit}; ask for at most so many (count={count})")
+        among = name if articles is None else f"the choice articles={list(articles)}"
+        raise SourceError(f"{among} has {len(titles)} {unit}; ask for at most so many (count={count})")
     x = embed(torch.tensor(tokens), positions)
     described = f"{name}{'' if positions else ', without positions'}{', padded' if padding else ''}"
     return Sequences(x, torch.tensor(mask), described, tuple(titles))
@@ -239,7 +243,7 @@ def matched(sequences: Sequences, count: int, seed: int = 0) -> Sequences:
 def autocorrelation(
     x: Float[Tensor, "B T N"], lags: int | None = None, mask: Bool[Tensor, "B T"] | None = None
 ) -> np.ndarray:
-    r""":math:`R(\Delta)`, the mean over sequences, times and dimensions of :math:`x_t x_{t + \Delta}`, not centred.
+    r""":math:`R(D)`, the mean over sequences, times and dimensions of :math:`x_t x_{t + D}`, not centred.
 
     A unit whose input is :math:`w \cdot x_t` with independent weights of mean 0 and variance 1/N sees inputs of this
     autocorrelation, on average over the weights.
@@ -314,7 +318,7 @@ def _gaussian(count: int, length: int, size: int, wanted: Autocorrelation, seed:
         if time:
             slow = wanted.decay * slow + spread * torch.randn(count, size, generator=generator)
         x[:, time] += slow
-    described = f"Gaussian process, R(Δ) = {wanted.white:.3g} [Δ = 0] + {wanted.amplitude:.3g} · {wanted.decay:.4f}^|Δ|"
+    described = f"Gaussian process, R(D) = {wanted.white:.3g} [D = 0] + {wanted.amplitude:.3g} · {wanted.decay:.4f}^|D|"
     return Sequences(x, torch.ones(count, length, dtype=torch.bool), described)
 
 

@@ -2,7 +2,7 @@ r"""Closed forms: how far the state of a linear unit, and its sensitivity, sprea
 
 The unit :math:`h_{t+1} = \lambda h_t + x_{t+1}` is driven by a wide-sense stationary input with autocorrelation
 :math:`R(D) = \rho^{|D|}`, :math:`0 \le \rho \le 1`, unless a function takes another :math:`R`. Everything holds for
-infinitely many past steps and :math:`|\lambda| < 1`.
+infinitely many past steps, unless a window is given, and :math:`|\lambda| < 1`.
 
 Functions take Python numbers, NumPy arrays or PyTorch tensors and return the same kind, broadcast; through tensors
 they are differentiable. This module imports nothing of rnnlib, so theory and simulation check each other.
@@ -17,13 +17,19 @@ __all__ = [
     "cross_sensitivity_as_printed",
     "cross_sensitivity_of",
     "diagonal_hessian",
+    "gated_response",
+    "gated_sensitivity",
+    "gated_sensitivity_as_plotted",
+    "gated_state_variance",
     "generating_function",
     "generating_function_of",
+    "lstm_response",
     "one_dimensional_curvature",
     "one_dimensional_gradient",
     "one_dimensional_loss",
     "sensitivity",
     "state_variance",
+    "window_moment",
 ]
 
 
@@ -178,6 +184,146 @@ def cross_sensitivity_of(R, a, b):
     weighted = (a**lag + b**lag) * R
     total, lagged = R[0] + weighted[1:].sum(), (lag * weighted).sum()
     return total * (1 + a * b) / (1 - a * b) ** 3 + lagged / (1 - a * b) ** 2
+
+
+def gated_state_variance(lam, rho):
+    r"""Second moment of the state of a gated unit,
+
+    .. math:: h_t = \lambda h_{t-1} + (1 - \lambda) x_t: \qquad \mathrm{E} h^2 = f(\lambda, \lambda), \quad
+              f(a, b) = (1 - a)(1 - b) F(a, b).
+
+    Its input scale keeps it between 0 and the variance of the input, which it reaches for constant inputs.
+
+    Args:
+        lam: the gate, real, in [0, 1).
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The moment, linear in the input's autocorrelation.
+
+    Source: Zucchet and Orvieto (2024), section 5.
+    """
+    return (1 - lam) ** 2 * generating_function(lam, lam, rho)
+
+
+def gated_sensitivity(lam, rho):
+    r"""Second moment of a gated unit's sensitivity to the bias of its gate, :math:`\lambda = \sigma(b)`,
+
+    .. math:: \mathrm{E} (\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \partial_a \partial_b f
+              \big|_{a = b = \lambda}, \qquad
+              \partial_a \partial_b f = F - 2 (1 - \lambda) F_a + (1 - \lambda)^2 S.
+
+    Args:
+        lam: the gate, real, in [0, 1).
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The moment, linear in the input's autocorrelation; 0 for constant inputs.
+
+    Source: Zucchet and Orvieto (2024), section 5; the form that is right, erratum 8.
+    """
+    F, F_a = _generating_function_and_slope(lam, rho)
+    mixed = F - 2 * (1 - lam) * F_a + (1 - lam) ** 2 * cross_sensitivity(lam, lam, rho)
+    return (lam * (1 - lam)) ** 2 * mixed
+
+
+def gated_sensitivity_as_plotted(lam, rho):
+    r"""What the paper's Figure 15 draws in place of :func:`gated_sensitivity`:
+    :math:`(f + 2 f_a + f_{ab}) (\lambda (1 - \lambda))^2`.
+
+    Kept to show the size of the slip (erratum 8); use :func:`gated_sensitivity` for anything else.
+
+    Args:
+        lam: the gate, real, in [0, 1).
+        rho: correlation of consecutive inputs.
+
+    Returns:
+        The expression.
+
+    Source: Zucchet and Orvieto (2024), code of Figure 15.
+    """
+    F, F_a = _generating_function_and_slope(lam, rho)
+    f, f_a = (1 - lam) ** 2 * F, (1 - lam) ** 2 * F_a - (1 - lam) * F
+    return (lam * (1 - lam)) ** 2 * (f + 2 * f_a) + gated_sensitivity(lam, rho)
+
+
+def _generating_function_and_slope(lam, rho):
+    """F and its derivative in one argument, both at a = b = lam, real."""
+    F = generating_function(lam, lam, rho)
+    return F, F * (rho / (1 - (rho * lam) ** 2) + lam / (1 - lam**2))
+
+
+def gated_response(lam, steps):
+    r"""How the state of a gated unit with a constant gate, and its sensitivity, weigh the inputs of a finite window,
+
+    .. math:: h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \, x_{t-i}, \qquad
+              \mathrm{d}_b h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \big((1 - \lambda) i - \lambda\big) x_{t-i}.
+
+    Args:
+        lam: the gate :math:`\lambda = \sigma(b)`, in (0, 1), a number or a NumPy array.
+        steps: length of the window, T; the state before it is 0.
+
+    Returns:
+        The two weights, NumPy arrays of the shape of ``lam`` and one more axis ``(..., steps)``; their second moments
+        for any inputs are :func:`window_moment`'s.
+
+    Source: derivatives of the recurrence; Zucchet and Orvieto (2024), section 5, with infinitely many steps.
+    """
+    lam, lag = np.asarray(lam, float)[..., None], np.arange(steps)
+    state = (1 - lam) * lam**lag
+    return state, state * ((1 - lam) * lag - lam)
+
+
+def lstm_response(lam, steps):
+    r"""The same for the cell of an LSTM, whose forget gate is :math:`\lambda` and whose input gate starts at
+    :math:`1 - \lambda` but does not follow it,
+
+    .. math:: \mathrm{d}_{b_f} c_t = \sum_{i=0}^{T-1} (1 - \lambda)^2 i \lambda^i \, x_{t-i}.
+
+    The rest of a gated unit's sensitivity, :math:`-\lambda h_t`, belongs to the bias of the input gate.
+
+    Args:
+        lam: the forget gate, in (0, 1), a number or a NumPy array.
+        steps: length of the window, T.
+
+    Returns:
+        The two weights, as :func:`gated_response`.
+
+    Source: derivatives of the recurrence; not in the paper.
+    """
+    lam, lag = np.asarray(lam, float)[..., None], np.arange(steps)
+    state = (1 - lam) * lam**lag
+    return state, state * (1 - lam) * lag
+
+
+def window_moment(weights, R):
+    r"""Second moment of a weighted sum of the inputs of a finite window,
+
+    .. math:: \mathrm{E} \Big(\sum_{i=0}^{T-1} w_i x_{t-i}\Big)^2 = \sum_{i,j} w_i w_j R(|i - j|).
+
+    Args:
+        weights: w, the latest input's first, NumPy array ``(..., T)``.
+        R: autocorrelation at lags 0 to T - 1 at least, shape ``(lags,)``; or the second moments
+            :math:`\mathrm{E}[x_{t-i} x_{t-j}]` themselves, ``(T, T)``, where inputs are not stationary.
+
+    Returns:
+        The moment, shape ``(...)``.
+
+    Raises:
+        ValueError: R has too few lags, or another shape.
+
+    Source: Zucchet and Orvieto (2024), appendix B.2, cut after T terms.
+    """
+    weights, R = np.asarray(weights), np.asarray(R)
+    steps = weights.shape[-1]
+    if R.ndim == 1:
+        if len(R) < steps:
+            raise ValueError(f"R must hold {steps} lags, as many as weights, got {len(R)}")
+        lag = np.arange(steps)
+        R = R[np.abs(lag[:, None] - lag)]
+    if R.shape != (steps, steps):
+        raise ValueError(f"R must have shape (lags,) or ({steps}, {steps}), got {R.shape}")
+    return ((weights @ R) * weights).sum(-1)
 
 
 def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):

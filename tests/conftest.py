@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from browsing import address, browser, pages, site, visit  # noqa: F401 - fixtures
 
 HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,3 +126,19 @@ def test_missing_mathjax_is_named(book):
     result = build(book)
     assert result.returncode != 0
     assert "node_modules/mathjax is missing" in result.stdout + result.stderr
+
+
+def test_a_known_address_brings_a_sitemap_and_cards(book):
+    assert build(book).returncode == 0
+    out = book / "_build" / "html"
+    assert not (out / "sitemap.xml").exists(), "without an address there is nothing to name"
+    assert 'property="og:image"' not in page(book)
+    config = (book / "_config.yml").read_text()
+    (book / "_config.yml").write_text(
+        config.replace("https://github.com/OWNER/REPOSITORY", "https://github.com/Ann/reed")
+    )
+    shutil.rmtree(book / "_build")
+    assert build(book).returncode == 0
+    assert "<loc>https://ann.github.io/reed/page.html</loc>" in (out / "sitemap.xml").read_text()
+    card = re.search(r'property="og:image" content="https://ann.github.io/reed/([^"]+)"', page(book))
+    assert (out / card[1]).stat().st_size > 5_000

@@ -67,6 +67,33 @@ def test_steps_give_the_outputs_of_forward(make):
 
 
 @ALL
+def test_a_state_handed_from_chunk_to_chunk_gives_the_outputs_of_one_call(make):
+    layer = make(3, 8, 2, generator=generator()).double()
+    x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
+    state, outputs = layer.initial_state(2), []
+    for length in [1, 12, 20, 7]:
+        done = sum(y.shape[1] for y in outputs)
+        y, state = layer.chunk(x[:, done : done + length], state)
+        outputs.append(y)
+    torch.testing.assert_close(torch.cat(outputs, 1), layer(x))
+    assert state.untyped_storage().nbytes() == 2 * 8 * 16  # the state alone: a view would keep the chunk in memory
+
+
+@ALL
+def test_the_stepper_is_step_without_gradients(make):
+    layer = make(3, 8, 2, generator=generator()).double()
+    x = torch.randn(2, 10, 3, dtype=torch.float64, generator=generator(1))
+    advance = layer.stepper()
+    state = expected_state = layer.initial_state(2)
+    for x_t in x.unbind(1):
+        y, state = advance(x_t, state)
+        expected, expected_state = layer.step(x_t, expected_state)
+        torch.testing.assert_close(y, expected.detach())
+        torch.testing.assert_close(state, expected_state.detach())
+        assert not y.requires_grad and state.untyped_storage().nbytes() == 2 * 8 * 16
+
+
+@ALL
 def test_impulse_response_convolved_with_the_input_is_the_output(make):
     layer = make(2, 8, 3, min_modulus=0.9, generator=generator()).double()
     x = torch.randn(1, 30, 2, dtype=torch.float64, generator=generator(1))

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from rnnlib import experiments
@@ -50,9 +51,13 @@ def test_tables_come_back_to_the_last_digit(tmp_path):
     assert frame["root"].tolist() == EXPECTED
     assert experiments.load(ROOTS, "powers", folder=tmp_path)["power"].tolist() == [4, 8, 9, 27, 25, 125]
     origin = frame.attrs["origin"]
-    assert origin["peak MiB, largest process"] > 50 and {"commit", "date", "device", "seconds, all parts"} <= set(
-        origin
-    )
+    assert origin["peak MiB, largest process"] > 50 and {
+        "commit",
+        "date",
+        "device",
+        "seconds, all parts",
+        "seconds of processor",
+    } <= set(origin)
 
 
 def test_an_interruption_loses_no_finished_part(tmp_path):
@@ -99,6 +104,17 @@ def test_a_stale_or_edited_result_is_refused(tmp_path):
     table.write_text(table.read_text().replace("3,", "4,", 1))
     with pytest.raises(ResultError, match="a number was changed"):
         experiments.load(ROOTS, folder=tmp_path)
+
+
+MEASURED = [name for name in experiments.names() if isinstance(experiments.get(name), Measurement)]
+
+
+def test_every_measurement_runs_at_smoke_scale():
+    frames = experiments.run_all([experiments.get(name) for name in MEASURED], "smoke", progress=False)
+    for name, frame in frames.items():
+        numbers = frame.select_dtypes("number").drop(columns="error", errors="ignore")
+        assert len(frame) and np.isfinite(numbers).all(axis=None), name
+    assert set(frames["fig05_sources"]["source"]) == {"wikipedia", "matched", "fitted"}
 
 
 def test_trained_and_measured_run_together_in_the_order_asked(tmp_path):

@@ -47,7 +47,7 @@ def tree(tmp_path) -> Path:
     for name in ["Makefile", ".gitignore", "_config.yml", "README.md", NAME, OTHER]:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, tree / name)
-    for name in ["colab.py", "repository.py"]:
+    for name in ["colab.py", "course.py", "links.py", "repository.py"]:
         (tree / "tools").mkdir(exist_ok=True)
         shutil.copy2(ROOT / "tools" / name, tree / "tools" / name)
     git(tree, "config", "user.name", "Ada")
@@ -79,7 +79,8 @@ def test_branch_holds_executed_notebooks_with_the_address(tree):
     assert done.returncode == 0, done.stderr
     assert "pushed 2 executed notebooks" in done.stdout
     git(tree, "fetch", "-q", "origin")
-    assert git(tree, "ls-tree", "-r", "--name-only", "origin/colab").split() == ["README.md", NAME, OTHER]
+    copies = [name.replace("notebooks/", "course/") for name in (NAME, OTHER)]
+    assert git(tree, "ls-tree", "-r", "--name-only", "origin/colab").split() == ["README.md", *copies, NAME, OTHER]
     text = git(tree, "show", f"origin/colab:{NAME}")
     assert f"git+{URL}" in text
     assert "OWNER" not in text
@@ -93,6 +94,26 @@ def test_branch_holds_executed_notebooks_with_the_address(tree):
     assert git(tree, "ls-remote", "origin", "refs/heads/main") == main
     assert git(tree, "status", "--porcelain") == status
     assert git(tree, "log", "-1", "--format=%an %s", "origin/colab").startswith("Ada Executed notebooks of ")
+
+
+def test_branch_folds_solutions_and_holds_copies_without(tree):
+    colab(tree)
+    git(tree, "fetch", "-q", "origin")
+    book, student = (
+        json.loads(git(tree, "show", f"origin/colab:{folder}/theory/02-curse-of-memory.ipynb"))
+        for folder in ("notebooks", "course")
+    )
+    solutions = [cell for cell in book["cells"] if "solution" in cell["metadata"].get("tags", [])]
+    assert solutions
+    for cell in solutions:
+        assert cell["metadata"]["cellView"] == "form"
+        assert re.match(r"#@title Solution \d+\n", "".join(cell["source"]))
+    text = json.dumps(student)
+    assert f"git+{URL}" in text
+    assert "Solution" not in text
+    assert "](https://colab.research.google.com/github/someone/memory/blob/colab/course/figures/fig01.ipynb)" in text
+    assert f"]({URL}/blob/main/book/errata.md)" in text
+    assert not any(cell.get("outputs") for cell in student["cells"])
 
 
 def test_repeated_push_changes_nothing_and_a_new_one_replaces(tree):

@@ -1,9 +1,11 @@
 """The Triton kernels against the loop in double precision, on the CPU through Triton's interpreter and on a GPU."""
 
 import importlib
+import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import types
@@ -13,8 +15,10 @@ import torch
 
 from rnnlib.scan.sequential import sequential_scan
 
-pytest.importorskip("triton")
+triton = pytest.importorskip("triton")
+tl = importlib.import_module("triton.language")
 cuda = importlib.import_module("rnnlib.scan.cuda")
+then_real, then_complex = (getattr(cuda.elements, name) for name in ("_then_real", "_then_complex"))
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -48,10 +52,30 @@ def guarded(monkeypatch):
         assert (margins == 7).all(), "a kernel wrote outside its output"
 
 
+# strategy and strips of a tile: with one, carries stay in a thread; with more, they go from thread to thread
+ALONE, TOGETHER = [("walk", 1), ("chunks", 1)], [("walk", 4), ("chunks", 2), ("look-back", 2)]
+# dtype, lam per step, reverse: all of them where a thread works alone; where threads compose maps, which is slow in the
+# interpreter, each value of each with each strategy
+KINDS = list(itertools.product(DTYPES, [False, True], [False, True]))
+FEW = [
+    (torch.float32, False, True),
+    (torch.float64, True, False),
+    (torch.complex64, False, False),
+    (torch.complex128, True, True),
+]
+
+
 @pytest.fixture
 def small_sizes(monkeypatch):
-    """Chunks of 4 steps and programs of 4 columns: every boundary within a few elements."""
-    monkeypatch.setattr(cuda, "_sizes", lambda time, columns: (2, 4))
+    """Blocks of 4 columns, strips of 2 steps, chunks of 2 tiles: every boundary within a few elements."""
+
+    def use(strips):
+        cuda._cut.cache_clear()
+        monkeypatch.setattr(cuda, "_block", lambda *arguments: (4, strips, 2))
+        monkeypatch.setattr(cuda, "_chunks", lambda time, blocks, processors: math.ceil(time / (4 * strips)))
+
+    yield use
+    cuda._cut.cache_clear()
 
 
 def draw(dtype, per_step, shape, modulus=0.9):
@@ -74,9 +98,9 @@ def reference(lam, x, h0, grad, reverse):
     return states.detach(), *torch.autograd.grad(states, inputs, grad.to(exact))
 
 
-def kernels(lam, x, h0, grad, reverse):
-    states = cuda.cuda_scan(lam, x, h0, reverse)
-    return states, *cuda.cuda_adjoint(lam, states, h0, grad, reverse)
+def kernels(lam, x, h0, grad, reverse, strategy="auto"):
+    states = cuda.cuda_scan(lam, x, h0, reverse, strategy)
+    return states, *cuda.cuda_adjoint(lam, states, h0, grad, reverse, strategy)
 
 
 def assert_close(results, references, dtype, roundoffs=16):
@@ -87,42 +111,118 @@ def assert_close(results, references, dtype, roundoffs=16):
         assert error <= roundoffs * torch.finfo(dtype).eps / 2, f"{name}: relative error {error:.1e}"
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("dtype", DTYPES)
-# T: one step, about a chunk of 4, a prime, several chunks; B * N: about a block of 4 and a prime
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 2, 3), (1, 3, 4), (1, 4, 5), (3, 5, 1), (2, 13, 4)], ids=str)
-def test_kernels_equal_the_loop(dtype, shape, per_step, reverse, small_sizes):
-    tensors = draw(dtype, per_step, shape)
-    assert_close(kernels(*tensors, reverse), reference(*tensors, reverse), dtype)
+@pytest.mark.parametrize(
+    ("cut", "kind"), [*itertools.product(ALONE, KINDS), *itertools.product(TOGETHER, FEW if INTERPRETED else KINDS)]
+)
+def test_kernels_equal_the_loop(cut, kind, small_sizes):
+    """T: one step, a tile and one step more, a prime; B * N: one, a block of 4 and one more, several blocks."""
+    (strategy, strips), (dtype, per_step, reverse) = cut, kind
+    small_sizes(strips)
+    for shape in [(1, 1, 1), (1, 2 * strips + 1, 5), (2, 11, 2)]:
+        tensors = draw(dtype, per_step, shape)
+        assert_close(kernels(*tensors, reverse, strategy), reference(*tensors, reverse), dtype)
 
 
-@pytest.mark.parametrize("time", [31, 32, 33, 97])
-@pytest.mark.parametrize("channels", [31, 33])
-def test_kernels_equal_the_loop_at_their_own_sizes(time, channels):
-    assert cuda._sizes(time, channels) == (5, 32)
-    tensors = draw(torch.complex64, time % 2 == 1, (1, time, channels))
-    assert_close(kernels(*tensors, False), reference(*tensors, False), torch.complex64)
+@triton.jit
+def then(a, b, COMPLEX: tl.constexpr):
+    if COMPLEX:
+        return then_complex(
+            a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        )
+    else:  # noqa: RET505 - for Triton
+        return then_real(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3])
 
 
-def test_chunk_and_block_sizes_that_only_large_scans_have(monkeypatch):
-    monkeypatch.setattr(cuda, "_sizes", lambda time, columns: (6, 128))
-    tensors = draw(torch.float32, True, (3, 130, 43))
-    assert_close(kernels(*tensors, True), reference(*tensors, True), torch.float32)
+@triton.jit
+def compose_three(numbers, results, COMPLEX: tl.constexpr):
+    parts: tl.constexpr = 8 if COMPLEX else 4
+    a, b, c = (), (), ()
+    for i in tl.static_range(parts):
+        a += (tl.load(numbers + i),)
+        b += (tl.load(numbers + parts + i),)
+        c += (tl.load(numbers + 2 * parts + i),)
+    left = then(then(a, b, COMPLEX), c, COMPLEX)
+    right = then(a, then(b, c, COMPLEX), COMPLEX)
+    for i in tl.static_range(parts):
+        tl.store(results + i, left[i])
+        tl.store(results + parts + i, right[i])
 
 
-def test_sizes_follow_their_rule():
-    for time in (1, 2, 63, 64, 1000, 10**5, 10**9):
-        length = 1 << cuda._sizes(time, 1)[0]
-        assert length == 32 or 0.7 < length / math.sqrt(time / 2) < 1.5
-        assert -(-time // length) < 65536, "more chunks than a CUDA grid has"
-    assert cuda._sizes(1000, 64)[1] == 32
-    assert cuda._sizes(1000, 2**20)[1] == 128
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_composition_is_associative(is_complex):
+    """A device composes maps in a tree, the interpreter one after the other: it would not see a wrong tree. A pair is
+    the map of some strips and that map without the last of them, for three strips of each of three parts."""
+    parts = 8 if is_complex else 4
+    numbers = torch.randn(3 * parts, dtype=torch.float64, device=DEVICE)
+    results = torch.empty(2 * parts, dtype=torch.float64, device=DEVICE)
+    compose_three[(1,)](numbers, results, is_complex)
+    torch.testing.assert_close(results[:parts], results[parts:])
+
+
+@pytest.mark.parametrize(("time", "groups"), [(16, 1), (17, 2)])
+def test_tiles_that_look_back_over_groups(time, groups, small_sizes):
+    small_sizes(2)
+    tensors = draw(torch.complex64, groups == 2, (1, time, 1))
+    plan = cuda._plan("look-back", *tensors[:2], adjoint=False)
+    assert (plan.run, plan.groups) == (2, groups)
+    assert_close(kernels(*tensors, groups == 1, "look-back"), reference(*tensors, groups == 1), torch.complex64)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "shape"), [("walk", (3, 37, 11)), ("chunks", (1, 1030, 1)), ("look-back", (1, 133, 32))]
+)
+def test_kernels_equal_the_loop_at_their_own_sizes(strategy, shape):
+    tensors = draw(torch.float32, strategy == "chunks", shape)
+    assert_close(kernels(*tensors, False, strategy), reference(*tensors, False), torch.float32)
+
+
+def test_strategies_are_named():
+    with pytest.raises(ValueError, match="choose one of auto, walk, chunks, look-back"):
+        kernels(*draw(torch.float32, False, (1, 2, 1)), False, "lookback")
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="changes a kernel that is compiled already")
+def test_a_tile_that_waits_in_vain_gives_nan(small_sizes, monkeypatch):
+    """Where an earlier tile's word never comes, waiting ends, and what depends on it is no number."""
+    lookback = importlib.import_module("rnnlib.scan.cuda.lookback")
+    monkeypatch.setattr(lookback, "PATIENCE", 3)
+    monkeypatch.setattr(lookback, "_publish", lambda *arguments: None)
+    small_sizes(2)
+    lam, x, h0, _ = draw(torch.float32, False, (1, 9, 1))
+    states = cuda.cuda_scan(lam, x, h0, False, "look-back")
+    assert torch.equal(states[:, :4], cuda.cuda_scan(lam, x, h0, False, "walk")[:, :4])
+    assert states[:, 4:].isnan().all()
+
+
+def test_plans_cover_time_and_fill_the_device():
+    """The shapes of the performance page on an H100: how each is cut, and that every step is in one chunk or tile."""
+    meta = {"device": "meta", "dtype": torch.complex64}
+    expected = {
+        (16, 4096, 256): ("walk", 8, 128, 1),
+        (64, 1024, 512): ("walk", 1, 1024, 1),
+        (8, 16384, 1024): ("walk", 4, 256, 1),
+        (1, 131072, 64): ("chunks", 8, 2, 66),
+        (1, 1048576, 16): ("chunks", 16, 1, 132),
+    }
+    for shape, cut in expected.items():
+        for per_step in (False, True):
+            lam, x = torch.empty(shape if per_step else shape[2:], **meta), torch.empty(shape, **meta)
+            for adjoint in (False, True):
+                plan = cuda._plan("auto", lam, x, adjoint)
+                assert (plan.strategy, plan.flags["STRIPS"], plan.blocks) == cut[:3]
+                assert 0.9 * cut[3] <= plan.count <= cut[3]
+                assert plan.length % (plan.flags["STRIPS"] * plan.flags["STEPS"]) == 0
+                assert 0 <= plan.count * plan.length - (shape[1] - adjoint) == plan.skipped < plan.length
+                plan = cuda._plan("look-back", lam, x, adjoint)
+                assert plan.run * plan.flags["STRIPS"] * plan.groups >= plan.count
+                assert plan.groups <= 128, "the longest chain of waits"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 @pytest.mark.parametrize("per_step", [False, True])
 def test_any_strides_and_lazy_views(dtype, per_step, small_sizes):
+    small_sizes(2)
+
     def spread(t):
         wide = torch.full((*t.shape, 2), torch.nan, dtype=dtype, device=DEVICE)
         wide[..., 0] = t
@@ -158,13 +258,15 @@ def test_long_memory(dtype, per_step):
     check_long_memory(dtype, per_step, time=400, roundoffs=32)
 
 
+@pytest.mark.filterwarnings("ignore:.*encountered in multiply:RuntimeWarning")  # of numpy, in the interpreter
 @pytest.mark.parametrize("per_step", [False, True])
 def test_a_growing_channel_stays_finite_until_it_is_fed(per_step):
-    """30^32, the slope of one chunk, overflows float32, and infinity times a zero state would be NaN."""
-    x = torch.zeros(1, 70, 1, device=DEVICE)
+    """1e30^16, the slope of a strip, overflows float64, and infinity times a zero state would be NaN."""
+    x = torch.zeros(1, 40, 1, device=DEVICE)
     x[:, -1] = 1
-    lam = torch.full_like(x, 30.0) if per_step else torch.full((1,), 30.0, device=DEVICE)
-    assert torch.equal(cuda.cuda_scan(lam, x, x[:, 0]), x)
+    lam = torch.full_like(x, 1e30) if per_step else torch.full((1,), 1e30, device=DEVICE)
+    for strategy in ("walk", "look-back"):
+        assert torch.equal(cuda.cuda_scan(lam, x, x[:, 0], strategy=strategy), x)
 
 
 def test_empty_batch():
@@ -175,40 +277,101 @@ def test_empty_batch():
     assert torch.equal(grad_lam, torch.zeros(3, device=DEVICE))
 
 
-@pytest.mark.parametrize("capability", [75, 80, 90])
-def test_kernels_compile_without_a_gpu(capability, tmp_path):
-    """In a process of its own: Triton decides once, when imported, whether to interpret."""
+def without_interpreter(code, cache):
+    """What the code prints, as JSON, in a process of its own: Triton decides once, when imported, what it does."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    code = f"import json; from rnnlib.scan.cuda import compile_ahead; print(json.dumps(compile_ahead({capability})))"
     result = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment | {"TRITON_CACHE_DIR": str(tmp_path)},
+        [sys.executable, "-c", f"import json\nfrom rnnlib.scan.cuda.ahead import compile_ahead, variants\n{code}"],
+        env=environment | {"TRITON_CACHE_DIR": str(cache)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    binaries = json.loads(result.stdout)
-    # float32 and float64, real and complex, lam shared and per step; both directions but for _carry
-    assert len(binaries) == 8 * (4 + 2 + 2 + 2)
-    assert min(binaries.values()) > 1000
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("capability", [75, 80, 90])
+def test_kernels_compile_without_a_gpu(capability, tmp_path):
+    """Every kernel, real and complex, lam shared and per step, both kinds of step; float64 on the newest only."""
+    code = f"""
+sizes = [
+    len(compile_ahead(kernel, {capability}, dtype=dtype, **constants).asm["cubin"])
+    for kernel, dtype, constants in variants(STRIPS=2, COLUMNS=16, STEPS=2)
+    if dtype == "float32" or {capability} == 90
+]
+print(json.dumps(sizes))
+"""
+    sizes = without_interpreter(code, tmp_path)
+    assert len(sizes) == (2 if capability == 90 else 1) * 4 * (2 + 2 + 1 + 1 + 1 + 1)
+    assert min(sizes) > 1000
+
+
+def test_machine_code_of_an_h100(tmp_path):
+    """At full size: a complex element is one access of 64 bits, all of them before the first use, and few barriers."""
+    code = """
+common = {"COMPLEX": True, "PER_STEP": False, "BACKWARDS": False, "COLUMNS": 32, "STRIPS": 8, "STEPS": 16}
+kernels = ("_replay", "_look_back")
+print(json.dumps({kernel: compile_ahead(kernel, 90, warps=8, **common).asm["ptx"] for kernel in kernels}))
+"""
+    for kernel, ptx in without_interpreter(code, tmp_path).items():
+        accesses = re.findall(r"(ld|st)\.global(?:\.\w+)*\.(\w\d+) ", ptx)
+        once = 1 if kernel == "_look_back" else 2  # first tile, following tiles
+        assert accesses.count(("ld", "b64")) >= 16 * once
+        assert accesses.count(("st", "b64")) == 16
+        assert {width for _, width in accesses} == {"b64"}
+        assert ptx[: ptx.index("st.global")].count("ld.global") == ptx.count("ld.global")
+        assert ptx.count("bar.sync") <= 16
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="about TRITON_INTERPRET=1")
 def test_nothing_to_compile_when_interpreted():
+    ahead = importlib.import_module("rnnlib.scan.cuda.ahead")
     with pytest.raises(RuntimeError, match="TRITON_INTERPRET"):
-        cuda.compile_ahead(80)
+        ahead.compile_ahead("_replay", 80, COMPLEX=False, PER_STEP=False)
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="a rehearsal of what a GPU runs in full: python tools/bench_gpu.py")
+def test_the_gpu_script_rehearses(root, tmp_path):
+    """Every line of tools/bench_gpu.py but the device's own, at tiny sizes."""
+    command = [sys.executable, root / "tools/bench_gpu.py", "--runs", "1", "--beside", "tests", "--to", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    record = json.loads((tmp_path / "bench-rehearsal.json").read_text())
+    assert all(row["passed"] and row["worst"] <= row["bound"] for row in record["checks"])
+    for what in ("walk", "chunks", "look-back", "torch.compile"):
+        assert any(what in row["what"] for row in record["checks"]), what
+    timed = {(row["implementation"], row["pass"]) for row in record["scan"]}
+    assert {("rnnlib cuda", "forward"), ("rnnlib cuda, look-back", "backward"), ("copy", "forward")} <= timed
+    assert record["growth"] and record["accuracy"]
+    assert record["device"] == "none"
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="about a rehearsal")
+def test_the_gpu_script_times_nothing_that_is_wrong(root, tmp_path):
+    code = f"""
+import argparse, pathlib, sys
+sys.path.insert(0, {str(root / "tools")!r})
+import bench_gpu
+scan = bench_gpu.cuda.cuda_scan
+bench_gpu.cuda.cuda_scan = lambda *arguments, **keywords: scan(*arguments, **keywords).mul(1.001)
+bench_gpu.main(argparse.Namespace(runs=1, beside="", to=pathlib.Path({str(tmp_path)!r})))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "checks failed, nothing more is timed: walk, (1, 1, 1): states" in result.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("strategy", ["auto", "look-back"])
 @pytest.mark.parametrize("shape", [(2, 20_011, 3), (64, 1031, 250), (300, 67, 2049), (70_000, 33, 1)], ids=str)
-def test_large_scans(shape, dtype, per_step):
+def test_large_scans(shape, strategy, dtype, per_step):
     tensors = draw(dtype, per_step, shape)
-    results = kernels(*tensors, False)
-    again = kernels(*tensors, False)
+    results = kernels(*tensors, False, strategy)
+    again = kernels(*tensors, False, strategy)
     assert all(torch.equal(a, b) for a, b in zip(results, again, strict=True)), "not the same bits twice"
     # a shared lam's gradient sums batch * time terms of either sign
     assert_close(results, reference(*tensors, False), dtype, roundoffs=1000)

@@ -64,7 +64,7 @@ def test_errata_name_the_figures_that_are_missing():
     present = {int(path.stem.removeprefix("fig")) for path in (ROOT / "notebooks" / "figures").glob("fig*.ipynb")}
     sentences = re.findall(r"Figures? ([\d, and]+) (?:is|are) not yet in this book", text)
     called_missing = {int(number) for sentence in sentences for number in re.findall(r"\d+", sentence)}
-    assert called_missing, "the sentence that this test looks for has changed"
+    assert bool(called_missing) == (len(present) < 15), "the sentence that this test looks for has changed"
     assert called_missing & present == set(), "these figures are in the book now: give the errata page their evidence"
 
 

@@ -4,6 +4,9 @@ import bz2
 import hashlib
 import importlib.metadata
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -125,6 +128,23 @@ def test_missing_packages_are_named_and_the_default_falls_back(monkeypatch, no_c
     monkeypatch.setattr(text, "_READERS", ("no_such_reader",))
     with pytest.raises(SourceError, match=r"no_such_reader must be installed.*source=\"gaussian\""):
         text.load("wikipedia", 1, 16)
+
+
+WITHOUT_FILES = """
+import importlib.metadata, runpy, sys
+importlib.metadata.files = lambda name: []
+runpy.run_path(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("page", ["fig05", "fig12"])
+def test_pages_run_without_the_files_and_say_so(root, page):
+    notebook = str(root / "notebooks" / "figures" / f"{page}.py")
+    variables = os.environ | {"MPLBACKEND": "agg", "RNNLIB_SCALE": "smoke"}
+    command = [sys.executable, "-c", WITHOUT_FILES, notebook]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Gaussian" in done.stdout and "extra [text]" in done.stdout
 
 
 def test_too_little_text_is_refused_with_how_much_there_is():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import linear_scan, theory
+from rnnlib import ChronoGRU, ChronoLSTM, linear_scan, tangents, theory
 
 RHOS = [0.0, 0.5, 0.9, 0.999, 1.0]
 LAMS = [0.3, -0.7, 0.95, 0.6 + 0.5j, -0.2 + 0.9j]
@@ -155,3 +155,76 @@ def test_numbers_arrays_and_tensors_alike():
     assert theory.one_dimensional_loss(lam, 0.9) == pytest.approx(
         theory.one_dimensional_loss(torch.tensor(lam, dtype=torch.complex128), torch.tensor(0.9)).item()
     )
+
+
+# Gated units ----------------------------------------------------------------------------------------------------------
+
+
+def geometric(rho, lags):
+    return np.where(np.arange(lags) == 0, 1.0, float(rho) ** np.arange(lags))
+
+
+@pytest.mark.parametrize("rho", [0, 0.5, 0.99, 1])
+@pytest.mark.parametrize("lam", [0.1, 0.5, 0.95])
+def test_gated_moments_are_the_sums_over_long_windows(lam, rho):
+    steps = 1500
+    state, sensitivity = (theory.window_moment(w, geometric(rho, steps)) for w in theory.gated_response(lam, steps))
+    assert theory.gated_state_variance(lam, rho) == pytest.approx(state, rel=1e-9)
+    # for constant inputs 0, as a difference of large numbers
+    assert theory.gated_sensitivity(lam, rho) == pytest.approx(sensitivity, rel=1e-7, abs=1e-12)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_gated_sensitivity_is_the_mixed_derivative(rho):
+    def f(a, b):
+        return (1 - a) * (1 - b) * theory.generating_function(a, b, rho)
+
+    lam = torch.tensor(0.9, dtype=torch.float64)
+    slope = torch.func.grad(f)
+    mixed = torch.func.grad(lambda b: slope(lam, b))(lam)
+    scale = (lam * (1 - lam)) ** 2
+    torch.testing.assert_close(theory.gated_sensitivity(lam, rho), scale * mixed)
+    plotted = scale * (f(lam, lam) + 2 * slope(lam, lam) + mixed)
+    torch.testing.assert_close(theory.gated_sensitivity_as_plotted(lam, rho), plotted)
+
+
+@pytest.mark.parametrize("cell", [ChronoGRU, ChronoLSTM])
+def test_responses_of_constant_gates_are_exact(cell):
+    """Unit by unit, without an expectation: the layer's memory and derivative are the weighted sums of its inputs."""
+    layer = cell(3, 5, max_time=20, candidate="linear", gates="constant").double()
+    x = torch.randn(1, 40, 3, dtype=torch.float64)
+    memory, own = tangents.bias_sensitivity([layer], x[None])
+    name, where = layer.gate_bias
+    lam = torch.sigmoid(dict(layer.named_parameters())[name].detach()[where]).numpy()
+    drive = (x[0] @ (layer.weight_n if cell is ChronoGRU else layer.weight_g).detach().mT).numpy()[::-1]
+    response = theory.gated_response if cell is ChronoGRU else theory.lstm_response
+    for weights, found in zip(response(lam, 40), (memory, own), strict=True):
+        np.testing.assert_allclose((weights.T * drive).sum(0), found[0, 0].numpy(), rtol=1e-10)
+
+
+def test_window_moments_hold_for_simulated_units_of_correlated_inputs():
+    rho, steps, count = 0.9, 30, 40_000
+    noise = torch.randn(count, steps, 1, dtype=torch.float64)
+    first = noise[:, 0].clone()
+    noise[:, 1:] *= (1 - rho**2) ** 0.5
+    noise[:, 0] = 0
+    # the first input is itself a draw of the stationary process
+    x = linear_scan(torch.tensor([rho], dtype=torch.float64), noise, first / rho)
+    lam = np.array([0.5, 0.9])
+    h = linear_scan(torch.tensor(lam), (1 - torch.tensor(lam)) * x)
+    inputs = torch.tensor(lam * (1 - lam)) * (torch.cat([torch.zeros(count, 1, 2), h[:, :-1]], 1) - x)
+    dh = linear_scan(torch.tensor(lam), inputs)
+    for weights, last in zip(theory.gated_response(lam, steps), (h[:, -1], dh[:, -1]), strict=True):
+        squares = last.square().numpy()
+        error = squares.std(0) / count**0.5
+        difference = squares.mean(0) - theory.window_moment(weights, geometric(rho, steps))
+        assert (np.abs(difference) < 4 * error).all() and (error < 0.02 * squares.mean(0)).all()
+
+
+def test_window_moment_of_inputs_that_are_not_stationary():
+    moments = np.array([[2.0, 0.5], [0.5, 3.0]])
+    assert theory.window_moment(np.array([1.0, -2.0]), moments) == 2 - 2 + 12
+    with pytest.raises(ValueError, match="must hold 3 lags"):
+        theory.window_moment(np.ones(3), np.ones(2))
+    with pytest.raises(ValueError, match="R must have shape"):
+        theory.window_moment(np.ones(3), np.ones((2, 2)))

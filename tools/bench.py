@@ -1,97 +1,268 @@
-"""Time linear_scan on this machine: each backend against a copy of the same tensor, in turn, medians and spread."""
+"""Time rnnlib on this machine against its peers, in turn; measure memory and rounding; store one JSON a machine.
+
+On a CPU: the scan at two shapes, growth with the length from 2^8 to 2^20, whole LRU layers, streaming steps, accuracy.
+A peer that is not installed is named. ``--device cuda`` runs ``bench_gpu.py``.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
+import functools
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
+import peers
+import timing
 import torch
 
-from rnnlib import linear_scan
+from rnnlib import LRU, linear_scan
 
-ROOT = Path(__file__).resolve().parent.parent
 SHAPES = [(16, 4096, 256), (1, 65536, 64)]  # (batch, time, channel), complex64, lam per channel
-LOOP_STEPS = 8192  # the plain loop is timed up to this length only: a Python loop needs no more
+LENGTHS = [2**k for k in range(8, 21, 2)]  # growth: (1, T, 64)
+MODULI = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]  # accuracy: 1 - |lam|
+ACCURACY_LENGTHS = [2**k for k in range(8, 21, 4)]
+LAYER = {"batch": 8, "length": 2048, "input_size": 64, "hidden_size": 256, "output_size": 64}
+BUDGET = 8.0  # seconds a slow peer may take for its counted turns
+CPU = torch.device("cpu")
 
 
-def seconds(work, device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    start = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+def example(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """lam, x and a gradient, complex64."""
+    generator = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(shape, dtype=torch.complex64, generator=generator) for _ in range(2))
+    return torch.polar(torch.full(shape[2:], 0.99), torch.linspace(0, 3, shape[2])), x, grad
 
 
-def case(shape: tuple[int, int, int], device: torch.device, runs: int) -> list[dict]:
-    """Rows for one shape: forward and forward + backward of each backend, as multiples of clone()."""
-    generator = torch.Generator(device).manual_seed(0)
-    x = torch.randn(shape, dtype=torch.complex64, device=device, generator=generator)
-    lam = torch.polar(torch.full(shape[2:], 0.99), torch.linspace(0, 3, shape[2])).to(device)
-    leaves = [lam.requires_grad_(), x.requires_grad_()]
+def ours(backend: str, lam: torch.Tensor, x: torch.Tensor, grad: torch.Tensor) -> dict:
+    leaves = [lam.clone().requires_grad_(), x.detach().requires_grad_()]
 
-    def forward(backend: str):
+    def forward():
         with torch.no_grad():
-            linear_scan(lam, x, backend=backend)
+            return linear_scan(lam, x, backend=backend)
 
-    def both(backend: str):
-        torch.autograd.grad(linear_scan(lam, x, backend=backend).abs().sum(), leaves)
+    def both():
+        states = linear_scan(*leaves, backend=backend)
+        return states, torch.autograd.grad(states, leaves, grad)
 
-    backends = ["chunked", *(["cuda"] if device.type == "cuda" else [])]
-    backends += ["sequential"] if shape[1] <= LOOP_STEPS else []
-    works = {("clone", "forward"): lambda: x.detach().clone()}
-    for backend in backends:
-        works[backend, "forward"] = lambda backend=backend: forward(backend)
-        works[backend, "forward + backward"] = lambda backend=backend: both(backend)
-    times = {name: [] for name in works}
-    for run in range(runs + 1):  # all take turns, so that a slow moment hits them alike; the first turn warms up
-        for name, work in works.items():
-            elapsed = seconds(work, device)
-            if run:
-                times[name].append(elapsed)
-    unit = statistics.median(times["clone", "forward"])
-    return [
-        {
-            "shape": shape,
-            "backend": backend,
-            "pass": direction,
-            "median_s": statistics.median(values),
-            "min_s": min(values),
-            "max_s": max(values),
-            "times_clone": statistics.median(values) / unit,
-        }
-        for (backend, direction), values in times.items()
+    return {(f"rnnlib {backend}", "forward"): forward, (f"rnnlib {backend}", "forward + backward"): both}
+
+
+def scans(shape, runs: int, copy_bandwidth: float, missing: dict, compiled: bool) -> list[dict]:
+    """All implementations at one shape. The gradient with respect to the states is given, as a layer above gives it."""
+    lam, x, grad = example(shape)
+    works = {("clone", "forward"): lambda: x.clone()}
+    for backend in ("numba", "chunked", "sequential"):
+        works |= ours(backend, lam, x, grad)
+    if peers.has_jax():
+        works |= peers.jax_scans(lam, x, grad)
+    if compiled:
+        try:
+            found = peers.compiled_scan(lam, x, grad)
+            for work in found.values():
+                work()
+            works |= found
+        except Exception as error:  # no compiler, or an operation that this release does not compile
+            missing["torch associative_scan, compiled"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    times = timing.take_turns(works, runs, budget=BUDGET)
+    clone = statistics.median(times["clone", "forward"])
+    rows = [
+        timing.row(shape, x.dtype, "channel", name, direction, values, clone, copy_bandwidth)
+        for (name, direction), values in times.items()
     ]
+    for line in rows:
+        print(f"{shape!s:18} {line['implementation']:32} {line['pass']:18} {line['times_clone']:7.1f} x clone()")
+    return rows
+
+
+def copy_bandwidth(runs: int) -> dict:
+    """Bytes read and written per second by ``copy_`` into memory that exists; clone() also waits for fresh memory."""
+    x = torch.randn(SHAPES[0], dtype=torch.complex64)
+    target = torch.empty_like(x)
+    times = timing.take_turns({"copy": lambda: target.copy_(x)}, 2 * runs)["copy"]
+    return {
+        "bytes_per_second": 2 * x.nbytes / statistics.median(times),
+        "how": "copy_ of a complex64 tensor (16, 4096, 256) into one that exists",
+    }
+
+
+def first_calls() -> list[dict]:
+    """Seconds that the first scan takes in a fresh process, with numba's cache of compiled code empty and full."""
+    code = (
+        "import time, torch; from rnnlib import linear_scan; start = time.perf_counter(); "
+        "x = torch.ones(1, 64, 64, dtype=torch.complex64, requires_grad=True); lam = torch.ones(64) * 0.5j; "
+        "lam.requires_grad_(); linear_scan(lam, x).abs().sum().backward(); print(time.perf_counter() - start)"
+    )
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+        for cache in ("empty", "full"):
+            done = subprocess.run(
+                [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            )
+            rows.append({"cache": cache, "seconds": float(done.stdout)})
+            print(f"first forward + backward, cache {cache}: {rows[-1]['seconds']:.2f} s")
+    return rows
+
+
+def memory_of(work) -> int | None:
+    """Bytes of resident memory that a call adds at its peak; None where the system does not tell."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # starts the high-water mark anew
+    except OSError:
+        return None
+
+    def status(key: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+    before = status("VmRSS")
+    result = work()
+    peak = status("VmHWM")
+    del result
+    return max(0, peak - before)
+
+
+def growth(runs: int) -> list[dict]:
+    rows = []
+    for length in LENGTHS:
+        lam, x, grad = example((1, length, 64))
+        works = ours("numba", lam, x, grad) | ours("chunked", lam, x, grad)
+        if length <= 2**14:  # a Python loop needs no more
+            works |= ours("sequential", lam, x, grad)
+        times = timing.take_turns(works, runs, budget=1.0)
+        for (name, direction), values in times.items():
+            peak = memory_of(works[name, direction])
+            rows.append(
+                {
+                    "length": length,
+                    "implementation": name,
+                    "pass": direction,
+                    **timing.spread(values),
+                    "peak_bytes": peak,
+                    "input_bytes": x.nbytes,
+                }
+            )
+    return rows
+
+
+def layers(runs: int) -> list[dict]:
+    """Loss and all gradients of an LRU on (batch, time, feature) inputs, per implementation."""
+    sizes = [LAYER[name] for name in ("input_size", "hidden_size", "output_size")]
+    x = torch.randn(LAYER["batch"], LAYER["length"], sizes[0], generator=torch.Generator().manual_seed(0))
+
+    def step(model):
+        return torch.autograd.grad(model(x).square().mean(), list(model.parameters()))
+
+    models = {
+        f"rnnlib LRU, {backend}": LRU(*sizes, min_modulus=0.9, backend=backend) for backend in ("numba", "chunked")
+    }
+    models["minimal PyTorch, loop"] = peers.MinimalLRU(*sizes, doubling=False)
+    models["minimal PyTorch, doubling scan"] = peers.MinimalLRU(*sizes, doubling=True)
+    works = {name: functools.partial(step, model) for name, model in models.items()}
+    if peers.has_jax():
+        works["minimal JAX, associative_scan"] = peers.jax_lru(models["minimal PyTorch, loop"], x)
+    rows = []
+    for name, values in timing.take_turns(works, runs, budget=BUDGET).items():
+        rows.append({**LAYER, "implementation": name, "pass": "forward + backward", **timing.spread(values)})
+        print(f"LRU {name:32} {rows[-1]['median_s'] * 1e3:8.1f} ms")
+    return rows
+
+
+def steps() -> list[dict]:
+    """Streaming: one sequence, one step after the other."""
+    layer = LRU(LAYER["input_size"], LAYER["hidden_size"], LAYER["output_size"], min_modulus=0.9)
+    x = torch.randn(1, LAYER["input_size"])
+    rows = []
+    with torch.no_grad():
+        for name, advance in [("LRU.step", layer.step), ("LRU.stepper()", layer.stepper())]:
+            state, times = layer.initial_state(1), []
+            for _ in range(3000):
+                start = time.perf_counter()
+                _, state = advance(x, state)
+                times.append(time.perf_counter() - start)
+            rows.append(
+                {"batch": 1, "hidden": LAYER["hidden_size"], "implementation": name, **timing.spread(times[500:])}
+            )
+            print(f"{name:16} {rows[-1]['median_s'] * 1e6:8.1f} us a step")
+    return rows
+
+
+def accuracy() -> list[dict]:
+    """Largest error of the states against the loop in double precision, over the largest state of the channel."""
+    rows = []
+    for dtype, wide in [(torch.float32, torch.float64), (torch.complex64, torch.complex128)]:
+        modulus = 1 - torch.tensor(MODULI, dtype=torch.float64)
+        angles = torch.linspace(0.1, 3, len(MODULI), dtype=torch.float64)
+        lam = (torch.polar(modulus, angles) if dtype.is_complex else modulus).to(dtype)
+        x = torch.randn(1, ACCURACY_LENGTHS[-1], len(MODULI), dtype=dtype, generator=torch.Generator().manual_seed(0))
+        exact = linear_scan(lam.to(wide), x.to(wide), backend="sequential")
+        loop = linear_scan(lam, x, backend="sequential")
+        for length in ACCURACY_LENGTHS:
+            true = exact[:, :length]
+            scale = true.abs().amax((0, 1))
+
+            def worst(states, true=true, scale=scale):
+                return (states - true).abs().amax((0, 1)) / scale
+
+            found = {"rnnlib sequential": worst(loop[:, :length])}
+            for backend in ("chunked", "numba"):
+                found[f"rnnlib {backend}"] = worst(linear_scan(lam, x[:, :length], backend=backend))
+            for name, errors in found.items():
+                rows += [
+                    {
+                        "length": length,
+                        "one_minus_modulus": distance,
+                        "dtype": str(dtype).removeprefix("torch."),
+                        "implementation": name,
+                        "error": error,
+                        "loop_error": loop_error,
+                    }
+                    for distance, error, loop_error in zip(
+                        MODULI, errors.tolist(), found["rnnlib sequential"].tolist(), strict=True
+                    )
+                ]
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=7, help="counted turns (default 7)")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path, default=ROOT / "_build/bench.json")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=9, help="counted turns (default 9)")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--compiled", action="store_true", help="also PyTorch's associative_scan, compiled (minutes)")
+    parser.add_argument("--beside", default="not said", help="what else ran on the machine, for the record")
+    parser.add_argument("--to", type=Path, default=timing.RESULTS, help="folder for the JSON")
     args = parser.parse_args()
     if args.runs < 1:
         parser.error("--runs must be at least 1")
-    device = torch.device(args.device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}; times clone() of x, complex64")
-    rows = []
+    if args.device == "cuda":
+        import bench_gpu
+
+        bench_gpu.main(args)
+        return
+    start = time.monotonic()
+    missing = {} if peers.has_jax() else {"jax": peers.MISSING_JAX}
+    if not args.compiled:
+        missing["torch associative_scan, compiled"] = "not asked for (--compiled)"
+    record = timing.provenance(CPU, args.beside)
+    record["copy"] = copy = copy_bandwidth(args.runs)
+    print(f"{record['machine']}, {record['threads']} threads, copy {copy['bytes_per_second'] / 1e9:.1f} GB/s")
+    record["scan"] = []
     for shape in SHAPES:
-        for row in case(shape, device, args.runs):
-            rows.append(row)
-            spread = f"{row['min_s'] * 1e3:9.2f} to {row['max_s'] * 1e3:.2f} ms"
-            print(f"{shape!s:18} {row['backend']:10} {row['pass']:18} {row['times_clone']:7.1f} x  {spread}")
-    facts = {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "rows": rows}
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.out.with_suffix(".partial")
-    partial.write_text(json.dumps(facts, indent=1))
-    partial.replace(args.out)
-    print(f"stored in {args.out}")
+        record["scan"] += scans(shape, args.runs, copy["bytes_per_second"], missing, args.compiled)
+    record["layer"] = layers(args.runs)
+    record["step"] = steps()
+    record["first"] = first_calls()
+    record["growth"] = growth(min(args.runs, 5))
+    record["accuracy"] = accuracy()
+    record |= {"missing": missing, "checks": [], "seconds": round(time.monotonic() - start)}
+    for name, why in missing.items():
+        print(f"not timed: {name}: {why}")
+    print(f"stored in {timing.store(record, args.to)}")
 
 
 if __name__ == "__main__":

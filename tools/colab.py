@@ -1,25 +1,26 @@
 """Push the executed notebooks of the last build to the branch ``colab``, which the launch buttons open.
 
-The branch holds one commit: the notebooks with outputs and a README, nothing else, so the repository does not grow with
-every picture. The commit is put together in git's object store; the working tree, the index and all other
-branches stay as they are. Standard library only: the publishing job runs it without an environment.
+The branch holds one commit: the notebooks with outputs, the students' copies without solutions and a README, nothing
+else, so the repository does not grow with every picture. The commit is put together in git's object store; the working
+tree, the index and all other branches stay as they are. Standard library only: the publishing job runs it without an
+environment.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import posixpath
 import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import course
+import links
 import repository
 
 BRANCH = "colab"
-LINK = re.compile(r"(\]\()(?![a-z][a-z+.-]*:|#|/)([^)\s]+)(\))")
 
 
 def stop(sentence: str) -> None:
@@ -52,19 +53,23 @@ def uncommitted(root: Path, url: str) -> list[str]:
     return changed
 
 
-def linked(source: str, name: str, url: str) -> str:
-    """Markdown whose relative links work in Colab, where only the notebook itself is open."""
+def linked(source: str, name: str, url: str, folder: str = "notebooks") -> str:
+    """Markdown whose relative links work in Colab, where only the notebook itself is open; others are in ``folder``."""
 
-    def absolute(match: re.Match) -> str:
-        target, _, anchor = match[2].partition("#")
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(name), target))
-        branch = BRANCH if path.endswith(".ipynb") else "main"
-        address = f"{url}/blob/{branch}/{path}"
-        if path.endswith(".ipynb"):
-            address = re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", address)
-        return match[1] + address + (f"#{anchor}" if anchor else "") + match[3]
+    def address(path: str) -> str:
+        if not path.endswith(".ipynb"):
+            return f"{url}/blob/main/{path}"
+        place = f"{url}/blob/{BRANCH}/{folder}/{path.removeprefix('notebooks/')}"
+        return re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", place)
 
-    return LINK.sub(absolute, source)
+    return links.readdressed(source, name, address)
+
+
+def folded(cell: dict) -> None:
+    """Hide a solution's code in Colab, which does not read the tag that hides it in the book."""
+    if course.TAG in cell["metadata"].get("tags", []):
+        cell["metadata"]["cellView"] = "form"  # shows the title below and a button instead of the code
+        cell["source"] = re.sub(r"^# (Solution \d+)", r"#@title \1", course.text(cell))
 
 
 def published(root: Path, name: str, url: str) -> str:
@@ -84,10 +89,18 @@ def published(root: Path, name: str, url: str) -> str:
         stop(f"{name} has no outputs: run make book first.")
     for cell in code:
         cell["metadata"].pop("execution", None)
+        folded(cell)
     for cell in book["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = linked("".join(cell["source"]), name, url)
     return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
+
+
+def for_students(root: Path, name: str, url: str) -> str:
+    """The students' copy of the notebook ``name``, with links to the other copies."""
+    notebook = json.loads((root / name).read_text(encoding="utf-8"))
+    student = course.student_copy(notebook, lambda source: linked(source, name, url, folder="course"))
+    return course.dumped(student)
 
 
 def publish(root: Path, remote: str) -> str:
@@ -97,9 +110,13 @@ def publish(root: Path, remote: str) -> str:
         stop("the repository's address is not set: run make set-repository URL=https://... and then make book.")
     if changed := uncommitted(root, url):
         stop(f"commit first, so that the notebooks have a commit to name; changed: {', '.join(changed[:5])}")
-    names = sorted(path.relative_to(root).as_posix() for path in root.glob("notebooks/*/*.ipynb"))
+    names = [path.relative_to(root).as_posix() for path in course.sources(root)]
     files = {name: published(root, name, url) for name in names}
-    files["README.md"] = f"Executed notebooks of {url}, made from the branch `main`. Edits here are lost.\n"
+    files |= {name.replace("notebooks/", "course/", 1): for_students(root, name, url) for name in names}
+    files["README.md"] = (
+        f"Executed notebooks of {url}, made from the branch `main`, and in `course/` the same without outputs\n"
+        "and without solutions of the exercises, for students. Edits here are lost.\n"
+    )
     commit = git(root, "rev-parse", "HEAD")
 
     with tempfile.TemporaryDirectory() as folder:

@@ -114,7 +114,7 @@ def main():
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt"]
     # The build backend first, so that it too has an exact version and building rnnlib downloads nothing.
     run(pip + ["hatchling", "editables"], venv, "the build backend")
-    run(pip + ["--no-build-isolation", "-e", ".[book,test]"], venv, "the Python packages")
+    run(pip + ["--no-build-isolation", "-e", ".[book,fast,test]"], venv, "the Python packages")
     run(["npm", "ci", "--no-audit", "--no-fund"], venv, "MathJax")
     (venv / MARKER).unlink()
     (venv / STAMP).touch()

@@ -4,15 +4,19 @@
 - Notebooks run side by side, one a core.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
+- Theorems have numbers, figures do not.
+- Where the site's address is known, it has a sitemap and a picture for links to each page.
 - ``{gallery} FOLDER`` shows the first picture of every notebook in FOLDER, taken from the same build.
 """
 
 from __future__ import annotations
 
 import hashlib
+import html
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -22,12 +26,16 @@ from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from jupyter_cache.executors.utils import single_nb_execution
+from PIL import Image
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+THUMBNAIL = 560  # pixels across: twice the width of a card, for screens of double density
+CARDS = {"line_color": "#0173b2"}  # how the picture looks that other sites show beside a link to a page
 CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
 log = logging.getLogger(__name__)
+EMPTY_HEADER = re.compile(r"<th(?: [^>]*)?>\s*(?:&nbsp;)?\s*</th>")
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 
 
@@ -63,6 +71,8 @@ def configure(app, config) -> None:
     if not config.html_baseurl and owner != "OWNER":
         config.html_baseurl = f"https://{owner.lower()}.github.io/{repository}/"
     config.ogp_site_url = config.html_baseurl
+    # A card is named by a full address, so it takes a known one.
+    config.ogp_social_cards = {"enable": bool(config.html_baseurl), **CARDS}
     config.mathjax_path = "../mathjax/tex-chtml.js"  # relative to _static
 
 
@@ -122,10 +132,43 @@ def vendor_mathjax(app) -> None:
             shutil.copy2(source / part, target / part)
 
 
+def number_theorems_alone(app) -> None:
+    """Sphinx-proof switches numbers on for everything; under Figure 2 a running "Fig. 7" would mislead."""
+    countable = app.env.get_domain("std").enumerable_nodes
+    for kind in (nodes.figure, nodes.table, nodes.container):
+        countable.pop(kind, None)
+
+
+def tell_proofs_apart(app, doctree) -> None:
+    """Sphinx-proof gives all proofs of a page one id, and all theorems another; a page may use an id only once."""
+    for shared in ("proof", "proof-content"):
+        same = [node for node in doctree.findall(nodes.Element) if node.get("ids") == [shared]]
+        for number, node in enumerate(same, start=1):
+            node["ids"] = [f"{shared}-{number}"]
+
+
+def write_sitemap(app, exception) -> None:
+    """The addresses of all pages for search engines, where the site's own address is known."""
+    base = app.config.html_baseurl
+    if exception or app.builder.name != "html" or not base:
+        return
+    pages = sorted(app.builder.get_target_uri(name) for name in app.env.found_docs)
+    lines = "".join(f"<url><loc>{html.escape(base.rstrip('/'))}/{page}</loc></url>\n" for page in pages)
+    start = '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    (Path(app.outdir) / "sitemap.xml").write_text(f"{start}{lines}</urlset>\n", encoding="utf-8")
+
+
 def forget_flawed_build(app, exception) -> None:
     """Make the next build read every page again, so that it meets the same warnings."""
     if exception or app._warncount:
         (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+
+
+def mend_table_corners(app, doctree) -> None:
+    """pandas writes empty header cells above an index; one who cannot see hears a header without a name."""
+    for node in list(doctree.findall(nodes.raw)):
+        if node.get("format") == "html" and EMPTY_HEADER.search(node.astext()):
+            node.replace_self(nodes.raw("", EMPTY_HEADER.sub("<td></td>", node.astext()), format="html"))
 
 
 def drop_launch_buttons(app, pagename, templatename, context, doctree) -> None:
@@ -159,15 +202,28 @@ def fill_galleries(app, doctree, docname) -> None:
         place.replace_self(nodes.container("", *cards, classes=["gallery"]))
 
 
+def shrink(app, picture: Path) -> str:
+    """Write a picture a card wide into the site; fifteen whole ones would weigh more than the rest of the page."""
+    folder = Path(app.outdir) / "_thumbnails"
+    folder.mkdir(exist_ok=True)
+    with Image.open(picture) as image:
+        image.convert("RGB").resize((THUMBNAIL, round(image.height * THUMBNAIL / image.width))).save(
+            folder / picture.name, optimize=True
+        )
+    return picture.name
+
+
 def card(app, docname: str, name: str) -> nodes.Element:
     picture = next(app.env.get_doctree(name).findall(nodes.image), None)
     if picture is None or not picture.get("alt"):
         raise ExtensionError(f"{name} has no picture with alt text to show in the gallery")
-    title = app.env.titles[name].deepcopy()
+    thumbnail = Path(app.srcdir) / picture["candidates"]["*"]
+    folder = "" if app.builder.name == "singlehtml" else "../" * docname.count("/")
     # The picture only repeats what the title beside it links to, but seen alone it needs its own words: keep the alt.
-    image = nodes.image(uri=picture["uri"], candidates=picture["candidates"], alt=picture["alt"])
-    link = nodes.reference("", "", image, internal=True, refuri=app.builder.get_relative_uri(docname, name))
-    link += nodes.inline("", "", *title.children)
+    source, alt = f"{folder}_thumbnails/{shrink(app, thumbnail)}", html.escape(picture["alt"])
+    link = nodes.reference("", "", internal=True, refuri=app.builder.get_relative_uri(docname, name))
+    link += nodes.raw("", f'<img src="{source}" alt="{alt}">', format="html")
+    link += nodes.inline("", "", *app.env.titles[name].deepcopy().children)
     return nodes.paragraph("", "", link)
 
 
@@ -176,9 +232,13 @@ def setup(app) -> dict:
     app.add_directive("gallery", Gallery)
     app.connect("config-inited", configure)
     app.connect("builder-inited", vendor_mathjax)
+    app.connect("builder-inited", number_theorems_alone)
+    app.connect("doctree-read", tell_proofs_apart)
     app.connect("env-before-read-docs", execute_side_by_side)
+    app.connect("doctree-read", mend_table_corners)
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
+    app.connect("build-finished", write_sitemap)
     app.connect("build-finished", forget_flawed_build)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,6 +22,7 @@ import pandas as pd
 import torch
 from rnnlib import LRU, DenseRNN, exact, experiments, teacher
 from rnnlib.direct import outputs
+from rnnlib.experiments.analysis import provenance
 
 # %% [markdown]
 # ## A linear student is its impulse response
@@ -104,6 +105,29 @@ print(f"{runs:,} runs of {steps:,} steps: {seconds / 60:.0f} minutes on {origin[
 print(f"a step of a run: {seconds / runs / steps * 1e6:.0f} microseconds of wall time")
 ratios = [milliseconds / 1e3 / (seconds / runs / steps) for milliseconds in (84, 170)]
 print(f"at 84 to 170 ms: {ratios[0]:,.0f} to {ratios[1]:,.0f} times as long")
+
+# %% [markdown]
+# ## Trained through time after all
+# Tests hold losses and gradients equal to $10^{-9}$ in double precision, and trajectories over some hundred steps. Over ten thousand steps
+# in single precision, roundings may lead elsewhere. So some runs of [Figure 3](../figures/fig03.ipynb) were also trained directly: the
+# same starts and minibatches, the layer's own recurrence, automatic differentiation through its 300 steps, `torch.optim.Adam`.
+
+# %%
+direct = [experiments.load(name) for name in ("direct_dense", "direct_diagonal")]
+for frame in direct:
+    print(provenance(frame))
+both = pd.concat(direct).merge(
+    experiments.load("fig03a"),
+    on=["student", "nu0", "rate", "seed", "start"],
+    suffixes=[" through time", " through G"],
+)
+both["ratio"] = both["loss through time"] / both["loss through G"]
+columns = ["student", "seed", "loss through time", "loss through G", "ratio"]
+formats = {"loss through time": "{:.3e}", "loss through G": "{:.3e}", "ratio": "{:.3f}"}
+both[columns].style.hide(axis="index").format(formats)
+
+# %% [markdown]
+# The times above are no measure of speed, for the machine did other work meanwhile and paused these runs for it.
 
 # %% [markdown]
 # ## An experiment of your own

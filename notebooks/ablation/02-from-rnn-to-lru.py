@@ -141,8 +141,8 @@ ax.set_ylabel("loss before / loss after");
 # %% [markdown]
 # The block-diagonal matrix is the large step, from either ring and on every teacher, as the paper says. What follows it is small: no later
 # step brings a factor of ten on average, and the last, from "gamma norm." to the LRU, costs one here. The dense RNN is better off from
-# $\nu_0 = 0$ than from the teacher's ring, where it diverges at all but the smallest rates; so a start on the ring, which the captions of
-# the paper announce, would have made the gap larger.
+# $\nu_0 = 0$ than from the teacher's ring, where it diverges at all but the smallest rates; so a start on the ring, which the
+# captions of the paper announce, would have made the gap larger.
 
 # %% [markdown]
 # ## What a teacher asks for

@@ -76,3 +76,32 @@ axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %%
 claims.table("fig01")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: how well must the eigenvalue be known?
+# *Derive. Medium.* In panel B, how close to $\lambda^*$ must $\lambda$ be for the loss to fall below one hundredth of
+# $\frac12 \mathrm{E} (h^*)^2$? Use the curvature $(1 + s^2)/(1 - s^2)^3$ at $s = \lambda^*$. Give the answer as a fraction of
+# $1 - \lambda^*$. Do the needles get narrower in these units?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 = \frac{1}{2(1-s^2)}$. Equate
+# to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a
+# little steeper towards 1, gives 0.13). In units of $1 - \lambda^*$ all needles are alike: the time constant has to be right within one part in
+# seven, however long it is. What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+for s in lam_stars[-3:]:
+    fine = np.linspace(s, s + 0.5 * (1 - s), 100_001)
+    below = theory.one_dimensional_loss(fine, s) < 0.01 * theory.state_variance(s, 0) / 2
+    width = (fine[below.argmin()] - s) / (1 - s)
+    estimate = 0.1 * (1 + s) / np.sqrt(1 + s**2)
+    print(f"lambda* = {s:.2f}: {width:.3f} of 1 - lambda*, quadratic estimate {estimate:.3f}")
+    assert abs(width / estimate - 1) < 0.15

@@ -77,3 +77,39 @@ axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5));
 
 # %%
 claims.table("fig02")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: when the scale is differentiated too
+# *Predict, then run. Medium.* Panel B holds $\gamma$ constant. Let gradients flow through $\gamma(\lambda)$ as well: does the second moment of
+# the sensitivity rise or fall, and what becomes of the plateau $\frac{1+\rho}{2(1-\rho)}$? And of $2/(1-\lambda)$ at $\rho = 1$? Use
+# $\mathrm{E}[h\,\mathrm{d}_\lambda h] = \frac12 \frac{\mathrm{d}}{\mathrm{d}\lambda} \mathrm{E}h^2$.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# $\mathrm{d}_\lambda(\gamma h) = \gamma' h + \gamma\, \mathrm{d}_\lambda h$ with $\gamma' = -\lambda/\gamma$, and a longer memory means a
+# larger state and a smaller scale: the two parts work against each other. For $\rho < 1$ let $K = \frac{1+\rho}{1-\rho}$. Then $\mathrm{E}h^2
+# \approx \frac{K}{2\varepsilon}$, $\mathrm{E}[h\,\mathrm{d}_\lambda h] \approx \frac{K}{4\varepsilon^2}$, $\mathrm{E}(\mathrm{d}_\lambda h)^2
+# \approx \frac{K}{4\varepsilon^3}$, and with $\gamma^2 \approx 2\varepsilon$ the sum is $\frac{K}{4\varepsilon^2} - \frac{K}{2\varepsilon^2} +
+# \frac{K}{2\varepsilon^2} = \frac{K}{4\varepsilon^2}$. Times $\varepsilon^2$ it is half the plateau. At $\rho = 1$ the same sum is
+# $\frac{1}{2\varepsilon^3} - \frac{2}{\varepsilon^3} + \frac{2}{\varepsilon^3} = \frac{1}{2\varepsilon^3}$, a quarter.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+import torch
+
+eps_here = 1e-5
+for rho, expected in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 0.25)]:
+    at = torch.tensor(1 - eps_here, dtype=torch.float64, requires_grad=True)
+    variance_here = theory.state_variance(at, rho)
+    (slope,) = torch.autograd.grad(variance_here, at)
+    gamma2_here, step2 = 1 - at**2, (at * at.log()) ** 2
+    held = step2 * gamma2_here * theory.sensitivity(at, rho)
+    flowing = held + step2 * (at**2 / gamma2_here * variance_here - at * slope)
+    print(f"rho = {rho}: held {held:.4g}, flowing {flowing:.4g}, ratio {flowing / held:.4f}")
+    assert abs(flowing / held - expected) < 2e-3

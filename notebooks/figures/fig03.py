@@ -215,8 +215,8 @@ pd.DataFrame(rows).T.rename_axis("ν₀")
 
 # %% [markdown]
 # A: from $.96$ on the RNN from $\nu_0 = 0$ is worse by one to two orders of magnitude, beyond doubt; at shorter memory teachers differ so
-# much that the interval includes 1. The RNN from the teacher's ring is, if anything, the better student at $.36$, and gets worse with
-# memory faster than any other; two thirds of its grid diverge at $.99$, no run of the LRU does. B: the block-diagonal matrix is the one large step. The
+# much that the interval includes 1. The RNN from the teacher's ring is no worse than the LRU at $.36$, and gets worse with memory faster than
+# any other; two thirds of its grid diverge at $.99$, no run of the LRU does. B: the block-diagonal matrix is the one large step. The
 # second drop in the figure above, at "complex numbers", belongs to that one teacher; [from RNN to
 # LRU](../ablation/02-from-rnn-to-lru.ipynb) goes through the steps one by one. The right start of $\gamma$ is better than the authors' by a
 # factor of about three.

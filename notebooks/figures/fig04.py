@@ -235,3 +235,39 @@ print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
 
 # %%
 claims.table("fig04")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: turn the state
+# *Predict, then run. Medium.* Rotate the state of the dense RNN: $A \to QAQ^\top$, $B \to QB$, $C \to CQ^\top$ with an orthogonal $Q$. The outputs
+# stay. Do the eigenvalues of the Hessian change? The participation ratios? What if $Q$ is any invertible matrix, with $Q^{-1}$ in the place of $Q^\top$?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# For an orthogonal $Q$ the map of the parameters is orthogonal itself: it keeps Frobenius norms. So the Hessian is rotated, its spectrum
+# stays to the last digit, and only the eigenvectors move, with the participation ratios. Any other invertible $Q$ stretches some directions of
+# parameter space, and the spectrum changes. "The spectra are almost the same" is therefore a statement about how far the
+# eigenvectors of A are from orthogonal.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+generator = torch.Generator().manual_seed(2)
+random = torch.randn(4, 4, generator=generator, dtype=torch.float64)
+spectra = {}
+rotation = torch.linalg.qr(random)[0]
+changes = {"as it is": torch.eye(4).double(), "rotated": rotation, "mixed": random}
+for name, Q in changes.items():
+    parts = Q @ system.A @ Q.inverse(), Q @ system.B, system.C @ Q.inverse(), system.D
+    layer = realizations.as_dense(realizations.System(*parts))
+    H = curvature.hessian(layer, curvature.response_loss(system.response(T), weights))
+    spectra[name] = H.eigenvalues[:9]
+    ratios = curvature.participation_ratio(H.eigenvectors[:, :9])
+    print(f"{name:9} top eigenvalue {H.eigenvalues[0]:.6g}, mean participation {ratios.mean():.2f}")
+assert torch.allclose(spectra["as it is"], spectra["rotated"], rtol=1e-6)
+assert not torch.allclose(spectra["as it is"], spectra["mixed"], rtol=0.1)

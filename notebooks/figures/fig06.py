@@ -143,3 +143,37 @@ print(f"ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
 
 # %%
 claims.table("fig06")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: another angle
+# *Predict, then run. Easy.* Put the teacher's angle at $\theta^* = .5$ instead of $\pi/100$. Which of the three curvatures along the raw
+# angle change at the optimum, and by what factor?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# The curvature in $\theta$ depends on the modulus alone, and so do $\mathrm{d}\theta/\mathrm{d}\omega_\theta = 1$ (polar) and
+# $(1-\nu^2)/(\nu\sqrt{1+\nu^2})$ (optimal). The exponential parametrisation has $\mathrm{d}\theta/\mathrm{d}\omega_\theta = \theta$: its
+# curvature grows by $(.5 / (\pi/100))^2 \approx 253$. Small angles look tame in the LRU because they are small, not because the parametrisation
+# has tamed them.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+nu_star, small = lam_stars[-1], theta_star
+at_optimum = {}
+for angle in [small, torch.tensor(0.5, dtype=torch.float64)]:
+    theta_star = angle  # along_angle reads it
+    for p in parametrizations:
+        star = p.angle_inverse(angle, nu_star)
+        at_optimum.setdefault(p.name, []).append(cut(along_angle(p, nu_star), star[None])[1].item())
+theta_star = small
+for name, (before, after) in at_optimum.items():
+    print(f"{name:12} {before:10.3f} {after:10.3f}  factor {after / before:.3f}")
+factors = {name: after / before for name, (before, after) in at_optimum.items()}
+assert np.isclose(factors["polar"], 1) and np.isclose(factors["optimal"], 1)
+assert np.isclose(factors["exponential"], (0.5 / (np.pi / 100)) ** 2)

@@ -151,3 +151,38 @@ for i, angle in enumerate(descent.ANGLES):
 
 # %%
 claims.table("fig07")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: a start that is near enough
+# *Break it. Medium.* The optimal parametrisation has the roundest well and gets lost. How near must the start be for it to arrive? Guess
+# how many widths $1 - \nu^2$ the angle of the start, at modulus .99, may be off so that Adam brings the loss with $\gamma$ below a
+# thousandth within 20,000 steps, then look for it with `descent.trajectories(start, star, steps=20_000)`.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# The well is about $1 - \nu^2$ wide in the angle, .02 radians, and $\theta^* = .031$. Starts up to a dozen widths away still arrive, an angle
+# of .27. From 16 widths on the modulus gives way before the angle has turned, and the run ends a full turn away as above; $\pi/4$ is 38
+# widths away. A good curvature is a statement about the neighbourhood of the optimum, and in radians that neighbourhood shrinks as the
+# memory grows.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+arrived = {}
+for widths in [12, 16, 38]:
+    nearby = 0.99 * np.exp(1j * (np.angle(star) + widths * (1 - 0.99**2)))
+    last = descent.trajectories(nearby, star, steps=20_000)[-1]
+    losses = {
+        angle: theory.one_dimensional_loss(
+            descent.eigenvalues(angle, *last[i, 1, 1]), star, normalized=True
+        )
+        for i, angle in enumerate(descent.ANGLES)
+    }
+    arrived[widths] = losses["optimal"] < 1e-3
+    print(f"{widths:2} widths away:", {angle: f"{loss:.0e}" for angle, loss in losses.items()})
+assert arrived[12] and not arrived[16] and not arrived[38]

@@ -99,3 +99,29 @@ for rho in [0.5, 0.9, 0.99]:
 
 # %%
 claims.table("fig08")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: constant inputs
+# *Derive. Medium.* Simplify $S(\lambda, \lambda_0)$ at $\rho = 1$, and explain the last disc: why does it depend on $\lambda_0$ through a
+# constant factor only? What is then the rank of the Hessian over the eigenvalues of a diagonal network?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# With $1 - \rho^2 = 0$ only $(1 - ab)^3$ is left of the numerator, so $S = \frac{1}{(1-a)^2 (1-b)^2}$, a product. Constant inputs are one random number
+# $x$, the state is $x/(1-\lambda)$ and its sensitivity $x/(1-\lambda)^2$: those of all units are proportional. So the derivatives of the
+# output with respect to all $2n$ real parameters are proportional too, and the Hessian has rank one: constant inputs cannot tell any eigenvalue from another.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+product = 1 / ((1 - lam) ** 2 * (1 - lam_0) ** 2)
+assert np.allclose(theory.cross_sensitivity(lam, lam_0, 1), product)
+three = np.array([0.9, 0.5 + 0.5j, -0.3 + 0.8j])
+values = np.linalg.eigvalsh(theory.diagonal_hessian(three, np.ones(3), np.array([1, 1j, 2]), 1))
+print("eigenvalues of the Hessian", values.round(9))
+assert (np.abs(values[:-1]) < 1e-9 * values[-1]).all()

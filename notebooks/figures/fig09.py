@@ -208,3 +208,31 @@ print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
 
 # %%
 claims.table("fig09")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: why the step's curvature is flat
+# *Derive. Medium.* The figure above shows the curvature along $\omega_\Delta$ flat in $\Delta$ until it falls a little towards $\Delta = 1$,
+# and the curvature along A rising with slope two. Derive both from $\lambda = e^{\Delta A}$ and $\Delta = \ln(1 + e^{\omega_\Delta})$. By what
+# factor does the first fall from small steps to $\Delta = 1$?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# $\partial\lambda/\partial A = \Delta\lambda$: squared, slope two. $\partial\lambda/\partial\omega_\Delta = A\lambda\,\Delta' =
+# \lambda \ln\lambda \; \Delta'/\Delta$, and $\ln\lambda$ is given by the system. The derivative of softplus is $\Delta' = 1 - e^{-\Delta}$, so
+# $\Delta'/\Delta$ tends to 1 for small steps and is $1 - e^{-1} = .63$ at 1: the curvature falls by $.63^2 = .40$.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+along_step = [values["omega_delta"] for values in sharpness]
+slope = np.diff(np.log10([values["A.imag"] for values in sharpness])) / np.diff(np.log10(steps))
+fall, predicted = along_step[-1] / along_step[0], (1 - np.exp(-1)) ** 2
+print(f"step 1 against .001: {fall:.4f}, predicted {predicted:.4f}")
+print("slopes along Im A", slope.round(3))
+assert abs(fall - predicted) < 0.01
+assert np.allclose(slope, 2, atol=0.01)

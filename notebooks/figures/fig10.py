@@ -178,3 +178,38 @@ print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
 
 # %%
 claims.table("fig10")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: more units or a narrower range
+# *Predict, then run. Medium.* What does the Hessian's diagonal share depend on: the number of eigenvalues, the range of their angles, or both? Predict how that of 20
+# eigenvalues within $\pm\pi/5$ compares with that of 10 within $\pm\pi/10$ and with that of 10 within $\pm\pi/5$, at $\rho = 0$, then
+# compare medians of 20 draws.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# Units couple when their angles are within a width $1 - |\lambda|^2$, so what counts is how many neighbours each one has there: the density, number over range. Twenty
+# in $\pm\pi/5$ are as dense as ten in $\pm\pi/10$ and have nearly the same share; ten in $\pm\pi/5$ are half as dense and have a larger
+# one. Within the same range of angles a wider network has less diagonal curvature, not more.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+def share(units, theta, seed):
+    generator = torch.Generator().manual_seed(seed)
+    lam = ring(units, 0.99, 0.995, theta, generator=generator, dtype=torch.complex128).numpy()
+    b, c = torch.randn(2, units, generator=generator, dtype=torch.complex128).numpy()
+    return diagonal_fraction(torch.tensor(theory.diagonal_hessian(lam, b, c)))
+
+
+medians = {
+    (units, turn): np.median([share(units, np.pi / turn, seed) for seed in range(20)])
+    for units, turn in [(10, 10), (20, 5), (10, 5)]
+}
+for (units, turn), value in medians.items():
+    print(f"{units} eigenvalues within pi/{turn}: {value:.2f}")
+assert abs(medians[20, 5] - medians[10, 10]) < medians[10, 5] - medians[10, 10]

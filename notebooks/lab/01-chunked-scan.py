@@ -112,13 +112,13 @@ print(f"largest difference: {(by_autograd - by_hand).abs().max():.1e}")
 # %% [markdown]
 # ## The kernel
 # On a GPU the three stages are three Triton kernels. A program takes one chunk of a block of channels and keeps its states in registers; thousands of programs
-# run at once. This is the last stage, as it stands in `rnnlib/scan/cuda.py`:
+# run at once. This is the last stage, as it stands in `rnnlib/scan/cuda/chunks.py`:
 
 # %%
 from pathlib import Path
 
-source = Path(rnnlib.scan.__file__).with_name("cuda.py").read_text()
-kernel = source[source.index("@triton.jit\ndef _replay(") :]
+source = Path(rnnlib.scan.__file__).with_name("cuda").joinpath("chunks.py").read_text()
+kernel = source[source.rindex("@triton.jit", 0, source.index("def _replay(")) :]
 print(kernel[: kernel.index("\n\n\n")])
 
 # %% [markdown]

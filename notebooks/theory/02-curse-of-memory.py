@@ -68,8 +68,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # $$F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] = \sum_{i,j \ge 0} a^i b^j R(i-j)
 # = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
 #
-# (Group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$.) One function holds everything. The second moment of the state is
-# $F(\lambda, \bar\lambda)$. A derivative with respect to $a$ acts on the first state alone, so the second moment of the sensitivity is
+# (Group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$.) One function holds everything. Inputs are real, so the conjugate of
+# $h^{(\lambda)}$ is $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. A derivative with respect to $a$ acts on the first state alone, so the second moment of the sensitivity is
 #
 # $$\mathrm{E}\left|\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right|^2 = S(\lambda, \bar\lambda), \qquad S(a, b) = \frac{\partial^2 F}{\partial a \, \partial b} .$$
 #
@@ -86,7 +86,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 #
 # $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \frac{(1+\lambda^2)(1-\lambda^2\rho^2) + 2(1-\lambda^2)\lambda\rho}{(1-\lambda^2)^3 (1-\lambda\rho)^2} .$$
 #
-# The algebra is long, so we let automatic differentiation redo it and compare with the closed form in `rnnlib.theory`.
+# The algebra is long. It is written out among [the proofs](../../book/proofs.md#moments); here we let automatic differentiation redo it
+# and compare with the closed form in `rnnlib.theory`.
 
 # %%
 a, b, rho = torch.tensor([0.95, 0.9, 0.99], dtype=torch.float64)
@@ -149,3 +150,116 @@ R = 0.6 * 0.99**lag + 0.4 * 0.5**lag
 weight = lag * lam ** (lag - 1.0)
 pairs = weight @ R[np.abs(lag[:, None] - lag[None, :])] @ weight
 print(f"all pairs {pairs:.3f}   closed form {theory.cross_sensitivity_of(R, lam, lam):.3f}")
+
+# %% [markdown]
+# What can be done about it? The moments suggest two remedies, the subject of
+# [normalisation and reparametrisation](03-normalisation-and-reparametrisation.ipynb).
+
+# %% [markdown]
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: which input matters most?
+# *Derive. Easy.* The weight of the input $i$ steps back in $\mathrm{d}h_t / \mathrm{d}\lambda$ is $i \lambda^{i-1}$. For which $i$ is it
+# largest, and how large, if $\lambda = 1 - \varepsilon$ is close to 1? Compare with the first figure of this page.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# The logarithm $\ln i + (i - 1) \ln \lambda$ has derivative zero at $i = -1/\ln\lambda \approx 1/\varepsilon$: the input one memory length
+# back. Its weight there is about $\frac{1}{\varepsilon} e^{-1}$, so 37 at $\lambda = .99$. The newest input does not matter at all
+# ($i = 0$).
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+for lam in [0.9, 0.99, 0.999]:
+    i = np.arange(20_000)
+    weight = i * lam ** (i - 1.0)
+    estimate = 1 / (np.e * (1 - lam))
+    print(f"lambda = {lam}: largest weight {weight.max():.1f} at i = {weight.argmax()}, "
+          f"estimate {estimate:.1f} at {1 / (1 - lam):.0f}")
+    assert abs(weight.argmax() - 1 / (1 - lam)) < 1.5
+    assert abs(weight.max() / estimate - 1) < 0.6 * (1 - lam)
+
+# %% [markdown]
+# ### Exercise 2: inputs that alternate
+# *Predict, then run. Medium.* Nothing in the derivation needed $\rho \ge 0$. Let $\rho = -.9$, so that consecutive inputs tend to have
+# opposite signs. Does the sensitivity still grow as $\varepsilon^{-3}$ for $\lambda \to 1$? With which constant? And for which $\lambda$ is it as large as
+# that of the $\rho = .9$ inputs at $\lambda = .99$? Check the first answer with `simulate` too.
+#
+# <details>
+# <summary>Solution 2</summary>
+#
+# The limit only needs $|\rho| < 1$: the power stays 3, the constant $\frac{1+\rho}{4(1-\rho)}$ falls to $\frac{.1}{7.6} \approx .013$,
+# nineteen times less than for white inputs, because consecutive terms nearly cancel. Changing the signs of $\rho$ and $\lambda$ together
+# leaves $\rho\lambda$ and $\lambda^2$ alone, hence also the formula: the answer to the last question is $\lambda = -.99$, a unit that
+# alternates with its input.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+for eps in [1e-2, 1e-4, 1e-6]:
+    print(f"eps = {eps}: eps^3 E(dh)^2 = {eps**3 * theory.sensitivity(1 - eps, -0.9):.5f}")
+assert abs(eps**3 * theory.sensitivity(1 - eps, -0.9) - 0.1 / 7.6) < 1e-4
+assert np.isclose(theory.sensitivity(-0.99, -0.9), theory.sensitivity(0.99, 0.9))
+_, simulated = simulate(0.95, -0.9)
+print(f"lambda = .95: simulated {simulated:.2f}, formula {theory.sensitivity(0.95, -0.9):.2f}")
+assert abs(simulated / theory.sensitivity(0.95, -0.9) - 1) < 0.05
+
+# %% [markdown]
+# ### Exercise 3: sequences that are too short
+# *Break it. Medium.* All formulas here assume that the unit has run for ever. Start it at $h_0 = 0$ instead, with white inputs, and look
+# after $T$ steps. What is left of the two moments if $T$ is one memory length? How many memory lengths does each of them need to come
+# within a tenth of its final value?
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# The sums stop at $i < T$. With $T = u / \varepsilon$ and small $\varepsilon$ they are integrals:
+# $\sum_{i<T} \lambda^{2i} \to$ a fraction $1 - e^{-2u}$ of the whole, and $\sum_{i<T} i^2\lambda^{2i-2} \to$ a fraction
+# $1 - e^{-2u}(1 + 2u + 2u^2)$. At $u = 1$ these are 86% and 32%. Nine tenths need $u = 1.15$ and $u = 2.66$. The
+# sensitivity feeds on inputs further back, so it is the first to suffer from short sequences.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+lam = 0.999
+i = np.arange(20_000.0)
+for name, terms, at_one, nine_tenths in [
+    ("state", lam ** (2 * i), 0.865, 1.151),
+    ("sensitivity", i**2 * lam ** (2 * i - 2), 0.323, 2.661),
+]:
+    fraction = terms.cumsum() / terms.sum()
+    needed = np.argmax(fraction > 0.9) * (1 - lam)
+    print(f"{name:12} {fraction[999]:.1%} after one memory length, 90% after {needed:.2f} of them")
+    assert abs(fraction[999] - at_one) < 0.002 and abs(needed - nine_tenths) < 0.005
+
+# %% [markdown]
+# ### Exercise 4: between the two regimes
+# *Derive. Hard.* Let $\lambda = 1 - \varepsilon$ and $\rho = 1 - c\,\varepsilon$ with $c$ fixed: the inputs stay correlated $1/c$ times as long
+# as the unit remembers. Show that $\varepsilon^4 \, \mathrm{E}(\mathrm{d}_\lambda h)^2 \to \dfrac{2 + c}{2 (1 + c)^2}$ as
+# $\varepsilon \to 0$, and that both laws above are its ends.
+#
+# <details>
+# <summary>Solution 4</summary>
+#
+# To leading order $1 - \lambda^2 = 2\varepsilon$, $1 - \lambda\rho = (1 + c)\varepsilon$ and $1 - \lambda^2\rho^2 = 2(1+c)\varepsilon$.
+# The numerator of the real formula is $2 \cdot 2(1+c)\varepsilon + 2 \cdot 2\varepsilon = 4(2 + c)\varepsilon$, the denominator
+# $8\varepsilon^3 (1+c)^2 \varepsilon^2$. At $c = 0$ the ratio is $\varepsilon^{-4}$, the law for $\rho = 1$. For large $c$ it tends to
+# $\frac{1}{2c}\varepsilon^{-4} = \frac{1}{2(1-\rho)}\varepsilon^{-3}$, the law for $\rho < 1$ with $1 + \rho \approx 2$. The change happens
+# around $c = 1$, where $1 - \rho = 1 - \lambda$.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 4
+eps = 1e-5
+for c in [0, 0.1, 1, 10]:
+    value, law = eps**4 * theory.sensitivity(1 - eps, 1 - c * eps), (2 + c) / (2 * (1 + c) ** 2)
+    print(f"c = {c:<4} eps^4 E(dh)^2 = {value:.4f}, law {law:.4f}")
+    assert abs(value / law - 1) < 1e-3

@@ -50,17 +50,19 @@ for eps in [1e-1, 1e-2, 1e-3]:
 # $\lambda'(\omega)$, and at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can *choose* the curvature: pick the
 # $\lambda(\omega)$ that makes it the same for every teacher.
 #
-# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs:
+# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs. Each
+# state has variance 1, and $\mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*)$ with $F(a, b) = 1/(1 - ab)$ from the last page, so
 #
 # $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
 #
 # Write $\lambda = \nu e^{i\theta}$, and let $\gamma$ move with $\lambda$. *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$
-# the loss is then $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
+# the fraction is $1/(\cosh\omega\cosh\omega^* - \sinh\omega\sinh\omega^*)$ and the loss $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
 # angle*, with $q = \nu^2$ and $\phi = \theta - \theta^*$,
 #
 # $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots ,$$
 #
-# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together
+# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together (by another way, without $\tanh$, among
+# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation))
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
 # \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
@@ -148,3 +150,110 @@ axes[0].legend();
 # %% [markdown]
 # Cancelling the curvature for white inputs is not everything: [Figure 2](../figures/fig02.ipynb) shows that correlated inputs raise the plateau and that constant ones
 # remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see [Figure 7](../figures/fig07.ipynb).
+
+# %% [markdown]
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: a loss that is an angle
+# *Derive. Easy.* Show from $F(a, b) = 1/(1-ab)$ (white inputs) that the normalised loss is $L = 1 - \mathrm{Re}\,r$, where $r$ is the
+# correlation coefficient of student and teacher. Conclude that $0 \le L \le 2$ and that $L = 0$ only at $\lambda = \lambda^*$.
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# Both states have variance $\gamma^2 F(\lambda, \bar\lambda) = 1$, so $\frac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\,\mathrm{E}[\bar h h^*]$
+# and $r = \mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*) = \gamma\gamma^* / (1 - \bar\lambda\lambda^*)$. A correlation coefficient
+# has $|r| \le 1$, hence the bounds. $L = 0$ means $r = 1$, so $h = h^*$ with probability one; then the weights
+# $\gamma\lambda^i = \gamma^*(\lambda^*)^i$ agree for all $i$, and $i = 0, 1$ give $\gamma = \gamma^*$, $\lambda = \lambda^*$.
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 2: gates
+# *Predict, then run. Medium.* A gate produces its decay factor as $\nu = \sigma(\omega) = 1/(1 + e^{-\omega})$. What is the curvature at
+# the optimum along $\omega$, with $\gamma$ and white inputs? Does it stay bounded as $\nu \to 1$? Is $\sigma$ closer to the optimal
+# parametrisation or to the LRU's?
+#
+# <details>
+# <summary>Solution 2</summary>
+#
+# $\mathrm{d}\nu/\mathrm{d}\omega = \nu(1-\nu)$, so the curvature is $\nu^2(1-\nu)^2 / (1-\nu^2)^2 = \nu^2/(1+\nu)^2$, which tends to
+# $\frac14$ like the LRU's. Both approach 1 as $1 - e^{-|\omega|}$, up to the sign of $\omega$; tanh does so twice as fast,
+# $1 - 2e^{-2\omega}$, hence four times the curvature. A sigmoid gate with the right input scale is well parametrised already.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+for nu in [0.5, 0.9, 0.999]:
+    star = torch.tensor(nu, dtype=torch.float64)
+
+    def gated_loss(omega, star=star):
+        return theory.one_dimensional_loss(torch.sigmoid(omega), star, normalized=True)
+
+    curvature = torch.func.hessian(gated_loss)(torch.logit(star)).item()
+    print(f"nu = {nu}: sigmoid {curvature:.4f}, LRU {(nu * np.log(nu) / (1 - nu**2)) ** 2:.4f}")
+    assert np.isclose(curvature, nu**2 / (1 + nu) ** 2)
+
+# %% [markdown]
+# ### Exercise 3: a scale that knows the inputs
+# *Derive. Medium.* Inputs have the correlation $\rho$, and $\lambda$ is real. Which $\gamma(\lambda, \rho)$ makes the variance 1 for all
+# $\lambda$? With this scale, held constant, and $\lambda = e^{-e^\omega}$, what is the limit of $\mathrm{E}(\mathrm{d}_\omega h)^2$ as
+# $\lambda \to 1$, for $\rho < 1$ and for $\rho = 1$?
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# $\gamma^2 = 1/\mathrm{E}h^2 = (1-\lambda^2)(1-\rho\lambda)/(1+\rho\lambda)$. As $\lambda \to 1$ and for $\rho < 1$ this is
+# $2\varepsilon \frac{1-\rho}{1+\rho}$, which the constant of $\frac{1+\rho}{4(1-\rho)}\varepsilon^{-3}$ cancels; times
+# $(\lambda\ln\lambda)^2 \approx \varepsilon^2$ the limit is $\frac12$ for every $\rho < 1$. At $\rho = 1$, $\gamma^2 = \varepsilon^2$ exactly and
+# $\varepsilon^2 \cdot \varepsilon^2 \cdot \varepsilon^{-4} = 1$. So a scale that knows the inputs removes what white-input normalisation
+# leaves in [Figure 2](../figures/fig02.ipynb). A learned $\gamma$, as in the LRU, can find it.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+lam = 1 - 1e-6
+for rho, limit in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 1.0)]:
+    gamma2 = 1 / theory.state_variance(lam, rho)
+    moment = gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho)
+    print(f"rho = {rho}: {moment:.4f}")
+    assert abs(moment / limit - 1) < 1e-3
+
+# %% [markdown]
+# ### Exercise 4: reparametrisation alone
+# *Break it. Hard.* Take $\gamma$ away and keep $\nu = \tanh\omega$. With which power of the memory length does the curvature at the optimum
+# now grow? Find the differential equation of the parametrisation that would repair this without $\gamma$. How fast does its $\nu(\omega)$
+# approach 1?
+#
+# <details>
+# <summary>Solution 4</summary>
+#
+# Without $\gamma$ the curvature in $\nu$ is $(1+\nu^2)/(1-\nu^2)^3$ (Exercise 1's derivation without the scales; it is among
+# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation)). Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
+# length is back. Curvature 1 asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
+# $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be done, but $\nu$ approaches
+# 1 as a power instead of exponentially: a memory of a million steps sits at $\omega = 1000$ instead of 7.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 4
+for eps in [1e-2, 1e-3, 1e-4]:
+    star = torch.tensor(1 - eps, dtype=torch.float64)
+
+    def plain_loss(omega, star=star):
+        return theory.one_dimensional_loss(torch.tanh(omega), star)
+
+    curvature = torch.func.hessian(plain_loss)(torch.atanh(star)).item()
+    print(f"eps = {eps}: curvature {curvature:.1f}, times eps {curvature * eps:.3f}")
+    assert abs(curvature * eps - 1) < eps
+
+eps = np.geomspace(1e-6, 1, 20_001)  # omega(nu) is the integral of the square root of the curvature
+root = np.sqrt((1 + (1 - eps) ** 2) / (eps * (2 - eps)) ** 3)
+omega = np.trapezoid(root, eps)
+print(f"1 - nu = 1e-6 is reached at omega = {omega:.0f}")
+assert abs(omega / 1000 - 1) < 0.01

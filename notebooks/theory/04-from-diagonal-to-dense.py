@@ -53,7 +53,7 @@ T = 300
 # $$\frac{\partial M_{ii}}{\partial A_{pq}} = (V^{-1})_{ip} V_{qi} ,$$
 #
 # which is not zero for any $p, q$ in general. **Every entry of A carries a share of every eigenvalue's sensitivity.** The formula against
-# automatic differentiation:
+# automatic differentiation, for a random system of two conjugate pairs of eigenvalues with moduli between .99 and .993:
 
 # %%
 system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
@@ -112,8 +112,11 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 
 # %% [markdown]
 # ## How far it spreads
-# The sharpest direction of a Hessian is its top eigenvector; its participation ratio $(\sum_p v_p^2)^2 / \sum_p v_p^4$ counts the
-# parameters it involves. Over the recurrent parameters alone, for systems of growing size:
+# Which direction of parameter space is the sharpest? Let a student stand at the teacher's parameters and move away by $\mathrm{d}p$. Its
+# response changes by $\mathrm{d}k = J\, \mathrm{d}p$, where the columns of $J$ are the derivatives above, and over $T$ steps of white inputs
+# the loss rises to $\frac12 \sum_\tau (1 - \tau/T)\, \mathrm{d}k_\tau^2$: lag $\tau$ occurs in $T - \tau$ of the steps. That is a quadratic
+# form with the matrix $J^\top W J$, $W = \mathrm{diag}(1 - \tau/T)$, and the loss rises fastest along its top eigenvector $v$. The participation ratio
+# $(\sum_p v_p^2)^2 / \sum_p v_p^4$ counts the parameters that $v$ involves. Over the recurrent parameters alone, for systems of growing size:
 
 # %% mystnb={"figure": {"caption": "Participation ratio of the top eigenvector over the recurrent parameters, median and range of 10 random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, nearly in proportion to the square of the size; that of the diagonal network stays at 2 to 3."}}
 def top_direction(J):
@@ -150,14 +153,34 @@ ax.legend();
 # A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$. Its sharpest direction involves about a
 # fifth of them. Making the steps along that direction small means making most steps small, and [why that matters to
 # Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
+
+# %% [markdown]
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: two eigenvalues meet
+# *Derive. Easy.* Show that the two cases of $D_{ij}(\tau)$ are one: the second tends to the first as $\lambda_j \to \lambda_i$. What does
+# this mean for the off-diagonal entries of $\mathrm{d}M$ that join two nearly equal eigenvalues with long memories?
 #
-# ## Exercise
-# Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second moments is
+# <details>
+# <summary>Solution 1</summary>
+#
+# $(\lambda_i^\tau - \lambda_j^\tau) / (\lambda_i - \lambda_j)$ is the slope of a chord of $z^\tau$, which tends to the derivative
+# $\tau z^{\tau-1}$ at $\lambda_i$. (The sum shows it too: all $\tau$ terms tend to $\lambda_i^{\tau-1}$.) Such an off-diagonal entry is as
+# sensitive as a diagonal one: while $\tau |\lambda_i - \lambda_j|$ is small the two units cannot be told apart, and neither can
+# $\mathrm{d}M_{ij}$ and $\mathrm{d}M_{ii}$.
+#
+# </details>
+
+# %% [markdown]
+# ### Exercise 2: nothing is created or destroyed
+# *Derive. Medium.* Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second moments is
 # $\sum_{ij} |c_i b_j|^2 \sum_\tau |D_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis redistributes sensitivity among entries
 # and neither creates nor destroys any.
 #
 # <details>
-# <summary>Solution</summary>
+# <summary>Solution 2</summary>
 #
 # For orthogonal $V$ the map $\mathrm{d}A \mapsto \mathrm{d}M = V^\top \mathrm{d}A V$ is orthogonal too, on matrices with the Frobenius
 # inner product. The gradient of $k_\tau$ with respect to $M$ has the entries $c_i b_j D_{ij}(\tau)$, and an orthogonal map keeps its
@@ -165,3 +188,81 @@ ax.legend();
 # matrices the condition number of $V$ sets how much the sum can change.
 #
 # </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+rng = np.random.default_rng(0)
+eigenvalues = np.array([0.5, 0.9, 0.95])
+weights_in, weights_out = rng.normal(size=(2, 3))
+sums = []
+for _ in range(2):
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    entries = by_formula(rotation, eigenvalues, weights_in, weights_out)
+    sums.append(np.square(entries).sum())
+in_eigenbasis = weights_out[:, None, None] * weights_in[:, None] * divided_differences(eigenvalues)
+formula = np.square(np.abs(in_eigenbasis)).sum()
+print(f"two bases {sums[0]:.6f} and {sums[1]:.6f}, formula {formula:.6f}")
+assert np.allclose(sums, formula)
+
+# %% [markdown]
+# ### Exercise 3: the spread of one slow mode
+# *Predict, then run. Medium.* Let $A = Q \Lambda Q^\top$ be symmetric with a random orthogonal $Q$ and one eigenvalue far slower than
+# the others, say .99 against .5. What is the top direction over the entries of $A$, and how does its participation ratio grow with $n$? (For
+# a random unit vector $q$ of length $n$ the mean of $\sum_p q_p^4$ is $3/(n + 2)$.) Run $n = 8$ for 20 draws of $Q$.
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# One mode $q$ with the factor $\tau\lambda^{\tau-1}$ dominates: $\mathrm{d}k_\tau \approx c\,b\,\tau\lambda^{\tau-1}\, q^\top \mathrm{d}A\, q$, so the
+# top direction is the matrix $q q^\top$. Its squared entries are products, $(q_p q_r)^2$, and the participation ratio is the square of that of $q$:
+# about $((n+2)/3)^2$ or somewhat more, 11 of 64 parameters at $n = 8$, growing as $n^2$. In the diagonal network the same direction
+# is one parameter.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+n, found, squared = 8, [], []
+eigenvalues = np.r_[0.99, np.full(n - 1, 0.5) + 0.01 * np.arange(n - 1)]
+for seed in range(20):
+    rng = np.random.default_rng(seed)
+    Q = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    J = by_formula(Q, eigenvalues, np.ones(n), np.ones(n)).reshape(T, -1)
+    found.append(curvature.participation_ratio(top_direction(J)[:, None]).item())
+    squared.append(curvature.participation_ratio(torch.tensor(Q[:, :1])).item() ** 2)
+print(f"mean over the draws {np.mean(found):.1f}, squared ratio of q {np.mean(squared):.1f}")
+print(f"estimate {((n + 2) / 3) ** 2:.0f}")
+assert abs(np.mean(found) / np.mean(squared) - 1) < 0.05
+assert 1 < np.mean(found) / ((n + 2) / 3) ** 2 < 2
+
+# %% [markdown]
+# ### Exercise 4: where a diagonal network is the worse one
+# *Break it. Hard.* The matrix $A = \begin{pmatrix} \lambda & 1 \\ 0 & \lambda + \delta \end{pmatrix}$ has two distinct eigenvalues for
+# $\delta \neq 0$ and so a diagonal form. With $\lambda = .9$, $B = (0, 1)^\top$ and $C = (1, 0)$, what happens to the sharpest curvature of the dense and of
+# the diagonal parametrisation as $\delta \to 0$? Predict the power, then compute both.
+#
+# <details>
+# <summary>Solution 4</summary>
+#
+# The impulse response $((\lambda+\delta)^\tau - \lambda^\tau)/\delta$ tends to $\tau\lambda^{\tau-1}$, and nothing happens to the dense
+# network. The diagonal one writes it as a difference of two nearly equal decays with weights $\pm 1/\delta$. Moving one eigenvalue
+# changes the output by $\tau \lambda^{\tau-1}$ times that weight, so the curvature grows as $\delta^{-2}$ and without bound: a Jordan block
+# has no diagonal form. A diagonal network is easier to train where eigenvalues keep their distance; it is a good start
+# that keeps them apart.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 4
+sharpest = {"dense": [], "diagonal": []}
+for delta in [1e-2, 1e-3, 1e-4]:
+    A = torch.tensor([[0.9, 1.0], [0.0, 0.9 + delta]], dtype=torch.float64)
+    B, C = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
+    jordan = realizations.System(A, B, C, torch.zeros((), dtype=torch.float64))
+    for name, way in [("dense", realizations.as_dense), ("diagonal", realizations.as_diagonal)]:
+        values = curvature.response_singular_values(way(jordan), curvature.white_gram(T))
+        sharpest[name].append(values[0].item() ** 2)
+    print(f"delta = {delta}:", {name: f"{values[-1]:.3g}" for name, values in sharpest.items()})
+assert max(sharpest["dense"]) < 1.5 * min(sharpest["dense"])
+growth = np.diff(np.log10(sharpest["diagonal"]))
+assert np.allclose(growth, 2, atol=0.2)

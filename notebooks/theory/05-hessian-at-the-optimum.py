@@ -33,7 +33,8 @@ style.use()
 # $$\frac{\partial^2 L}{\partial p \, \partial q} = \mathrm{E}\Big[\frac{\partial y}{\partial p} \frac{\partial y}{\partial q}\Big] .$$
 #
 # The Hessian is the matrix of second moments of sensitivities. For the diagonal network $y = \mathrm{Re} \sum_i c_i h_i$ with $h_i$ driven
-# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. Then
+# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. The
+# state is a power series in $\lambda_i$, without its conjugate, so
 # $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(k_i s_i)$ and
 # $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(k_i s_i)$. Products of real and imaginary parts follow from
 # $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$. With
@@ -132,17 +133,18 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 # %% [markdown]
 # ## The rank law
 # **Claim.** The Hessian of a system of order $n$ with one input and one output at the optimum has exactly $2n + 1$ non-zero eigenvalues, if
-# the system is minimal and its eigenvalues are distinct, in every parametrisation that can move all of eigenvalues, weights and skip.
+# its eigenvalues are distinct and not zero and none of its modes is without weight, in every parametrisation that can move all of eigenvalues,
+# weights and skip. (The complete proof is among [the proofs](../../book/proofs.md#the-rank-law).)
 #
-# **Why.** Outputs depend on the parameters through the impulse response alone. Close to the optimum these responses are
+# **Why.** Outputs depend on the parameters through the impulse response alone. It and its first-order changes are
 #
 # $$k_\tau = D\,[\tau = 0] + \sum_{i=1}^n w_i \lambda_i^\tau,$$
 #
 # $$\mathrm{d}k_\tau = \mathrm{d}D\,[\tau=0] + \sum_i \big(\mathrm{d}w_i \, \lambda_i^\tau + w_i \, \mathrm{d}\lambda_i \, \tau \lambda_i^{\tau-1}\big),$$
 #
 # with the products $w_i$ of input and output weights. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are
-# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W$ positive, so its rank is that of the
-# map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
+# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W = \mathrm{diag}(1 - \tau/T)$, which is positive
+# definite, so its rank is that of the map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
 # one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%
@@ -160,15 +162,110 @@ for pairs in [1, 2, 3]:
     print(f"{2 * pairs:5} {4 * pairs + 1:8}   " + "   ".join(row))
 
 # %% [markdown]
-# ## Exercise
-# What is the rank if the student has one complex unit more than it needs, with output weight zero? And if its input weight is zero too?
-# Decide first, then try it: `curvature.rank` takes any layer in float64.
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: one real unit and its weight
+# *Derive. Easy.* Let $y = w h$ with a real eigenvalue $\lambda$ and white inputs. Write down the Hessian at the optimum over
+# $(\lambda, w)$ and its determinant. Is any direction flat? How strongly are the two parameters coupled as $\lambda \to 1$?
 #
 # <details>
-# <summary>Solution</summary>
+# <summary>Solution 1</summary>
+#
+# $\partial y/\partial\lambda = w h'$, $\partial y/\partial w = h$. With $\mathrm{E}[h h'] = \frac12 \frac{\mathrm{d}}{\mathrm{d}\lambda} \mathrm{E}h^2 = \lambda/(1-\lambda^2)^2$
+# the Hessian is
+#
+# $$H = \begin{pmatrix} w^2 \frac{1+\lambda^2}{(1-\lambda^2)^3} & w \frac{\lambda}{(1-\lambda^2)^2} \\
+# w \frac{\lambda}{(1-\lambda^2)^2} & \frac{1}{1-\lambda^2} \end{pmatrix}, \qquad \det H = \frac{w^2}{(1-\lambda^2)^4} > 0 .$$
+#
+# No direction is flat. The coupling relative to the diagonal, $\lambda/\sqrt{1+\lambda^2}$, tends to $1/\sqrt2$: a longer memory
+# and a smaller weight partly undo each other.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+eigenvalue, weight, i = 0.9, 0.7, np.arange(2000.0)
+h, dh = eigenvalue**i, i * eigenvalue ** (i - 1)
+H = np.array([[weight**2 * dh @ dh, weight * dh @ h], [weight * dh @ h, h @ h]])
+print(H.round(3), "determinant", np.linalg.det(H).round(3))
+assert np.isclose(np.linalg.det(H), weight**2 / (1 - eigenvalue**2) ** 4)
+assert np.isclose(H[0, 1], weight * eigenvalue / (1 - eigenvalue**2) ** 2)
+
+# %% [markdown]
+# ### Exercise 2: the shape of the peak
+# *Derive. Medium.* Derive the approximation $\big(1 + \delta^2/(1-|\lambda|^2)^2\big)^{-3/2}$ of the relative coupling. At how many widths
+# is it down to a tenth? How many units of modulus $\nu$ fit around the circle at that distance, for $\nu = .9$ and $.99$?
+#
+# <details>
+# <summary>Solution 2</summary>
+#
+# With $q = \nu^2$, $|S(\lambda e^{i\delta}, \bar\lambda)| = |1 + q e^{i\delta}| / |1 - q e^{i\delta}|^3$. The denominator is
+# $|1 - qe^{i\delta}|^2$ $= (1-q)^2 + 4q\sin^2(\delta/2)$ $\approx (1-q)^2 + \delta^2$ for $q$ near 1 and small $\delta$; the numerator hardly moves from
+# $1 + q$. Divide by the value at $\delta = 0$. One tenth is reached where $1 + x^2 = 10^{2/3}$, at $x = 1.91$ widths. Around the circle fit
+# $2\pi / (1.91\,(1-\nu^2))$ units: 17 at $\nu = .9$ and 165 at $.99$.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+x = np.sqrt(10 ** (2 / 3) - 1)
+for modulus in [0.9, 0.99]:
+    delta = x * (1 - modulus**2)
+    S = abs(theory.cross_sensitivity(modulus * np.exp(1j * delta), modulus, 0.0))
+    relative = S / theory.cross_sensitivity(modulus, modulus, 0.0)
+    units = 2 * np.pi / delta
+    print(f"modulus {modulus}: coupling {relative:.3f} at {x:.2f} widths, {units:.0f} units")
+    assert abs(relative - 0.1) < 0.3 * (1 - modulus)
+
+# %% [markdown]
+# ### Exercise 3: a window that is too short
+# *Break it. Medium.* The rank law needs a long enough window. A system of order 4 is watched for $T$ steps: what is the rank of its Hessian
+# for $T = 1, 2, 3, \dots$? Decide, then run it; `realizations.conjugate_pairs(2, 0.8, 0.95)` draws a system with moderate memories.
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# Only $T$ numbers of the impulse response are seen, so the rank is at most $T$; it is at most $2n + 1 = 9$ anyway; and the $9$
+# sequences restricted to $T \le 9$ lags still span all of them. So the rank is $\min(T, 9)$. A teacher is identified by
+# as many outputs as it has degrees of freedom.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+system = realizations.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
+lengths = [1, 2, 3, 5, 8, 9, 10, 20]
+ranks = [curvature.rank(realizations.as_dense(system), curvature.white_gram(T)) for T in lengths]
+print(dict(zip(lengths, ranks, strict=True)))
+assert ranks == [min(T, 9) for T in lengths]
+
+# %% [markdown]
+# ### Exercise 4: a spare unit
+# *Predict, then run. Hard.* What is the rank if the student has one complex unit more than it needs, with output weight zero? And if its
+# input weight is zero too? Decide first, then try it: `curvature.rank` takes any layer in float64.
+#
+# <details>
+# <summary>Solution 4</summary>
 #
 # With $c_{n+1} = 0$ the eigenvalue of the spare unit does not matter to first order, so $\tau \lambda_{n+1}^{\tau - 1}$ drops out. But
 # $c_{n+1}$ can grow, and real and imaginary part of $\lambda_{n+1}^\tau$ join the directions: rank $2n + 3$. If the input weight is zero
 # too, the product $w_{n+1}$ moves at second order only, and the rank falls back to $2n + 1$.
 #
 # </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 4
+system = realizations.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
+exact = dict(realizations.as_diagonal(system).named_parameters())
+for b_spare, expected in [(1.0, 11), (0.0, 9)]:
+    student = DiagonalRNN(1, 5, 1).double()
+    spare = {"lam": [[0.3, 0.6]], "B": [[[b_spare, 0.0]]], "C": [[[0.0, 0.0]]]}
+    for name, value in spare.items():
+        extra = torch.tensor(value, dtype=torch.float64)
+        axis = 1 if name == "C" else 0
+        getattr(student, name).data = torch.cat([exact[name].data, extra], dim=axis)
+    found = curvature.rank(student, curvature.white_gram(300))
+    print(f"spare input weight {b_spare:g}: rank {found}, 2n + 1 = 9")
+    assert found == expected

@@ -31,7 +31,8 @@ style.use()
 # for the steep direction and crawls along the flat one. Adam divides each parameter's step by the typical size of that parameter's
 # gradient,
 #
-# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad \hat v_p \approx \text{recent mean of } g_p^2 .$$
+# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad
+# \hat m_p \approx \text{recent mean of } g_p, \quad \hat v_p \approx \text{recent mean of } g_p^2 .$$
 #
 # If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters
 # see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss in both
@@ -188,15 +189,90 @@ ax.legend();
 # Near the optimum the model is exact. Away from it, in training, the same mechanism shows as Adam's effective learning rates: small for all
 # entries of a dense matrix, large for most parameters of a diagonal one ([Figure 4](../figures/fig04.ipynb), panels C and D, with the
 # ablation).
-#
-# ## Exercise
-# Turn the bowl by 45 degrees and run Adam in the rotated coordinates $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps
-# does it need? What does this say about reparametrising a dense recurrent matrix?
+
+# %% [markdown]
+# ## Exercises
+# From easy to hard. Write your answer down first.
+
+# %% [markdown]
+# ### Exercise 1: other coordinates
+# *Predict, then run. Easy.* Turn the bowl by 45 degrees and run Adam in the rotated coordinates
+# $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps does it need? What does this say about reparametrising a dense
+# recurrent matrix?
 #
 # <details>
-# <summary>Solution</summary>
+# <summary>Solution 1</summary>
 #
 # As many as at 0 degrees: in these coordinates the bowl is the aligned one. A dense matrix parametrised by its eigendecomposition *is* a
 # diagonal network. The architecture did not make the problem easier, the coordinates did.
 #
 # </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+(a, b, d), turned_start = bowl(np.radians(45))
+rotation = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+rotated = rotation @ np.array([[a, b], [b, d]]) @ rotation
+print(rotated.round(6), "start", (rotation @ turned_start).round(3))
+(a, b, d), aligned_start = bowl(0)
+assert np.allclose(rotated, [[a, b], [b, d]], atol=1e-9)
+# Adam does not care about the sign of a coordinate
+assert np.allclose(np.abs(rotation @ turned_start), np.abs(aligned_start))
+
+# %% [markdown]
+# ### Exercise 2: what rescaling leaves
+# *Derive. Medium.* For the bowl with curvatures $R$ and 1, turned by $\varphi$: what is the condition number after every parameter has been
+# rescaled to curvature 1? Evaluate it at 0, 45 and, for $R = 10{,}000$, at 1 degree.
+#
+# <details>
+# <summary>Solution 2</summary>
+#
+# After rescaling $H$ is $\begin{pmatrix} 1 & r \\ r & 1 \end{pmatrix}$ with $r = H_{12} / \sqrt{H_{11}H_{22}}$, whose eigenvalues are
+# $1 \pm r$, so the condition number is $(1 + |r|)/(1 - |r|)$. With $c = \cos\varphi$, $s = \sin\varphi$,
+# $r^2 = (R-1)^2 c^2s^2 / \big((Rc^2 + s^2)(Rs^2 + c^2)\big)$. At 0 degrees $r = 0$ and nothing is left. At 45 degrees $r = (R-1)/(R+1)$ and the condition
+# number is $R$: rescaling has gained nothing. At one degree it is about 14 already: with $R = 10{,}000$ an axis is missed
+# by a degree only if $R\varphi^2$ is small.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 2
+left = {}
+for angle in [0, 1, 45]:
+    (a, b, d), _ = bowl(np.radians(angle))
+    r = abs(b) / np.sqrt(a * d)
+    rescaled = np.linalg.eigvalsh([[1, r], [r, 1]])
+    left[angle] = (1 + r) / (1 - r)
+    print(f"{angle:2} degrees: r = {r:.4f}, condition number {left[angle]:.1f}")
+    assert np.isclose(left[angle], rescaled[1] / rescaled[0])
+assert np.isclose(left[0], 1) and np.isclose(left[45], 1e4) and 10 < left[1] < 20
+
+# %% [markdown]
+# ### Exercise 3: a loss measured in other units
+# *Break it. Hard.* Multiply the loss by $10^{-12}$. Gradient descent needs a rate $10^{12}$ times larger and notices nothing else. Adam
+# divides gradients by their own size, so it should not notice at all, and yet, with the steep direction along an axis, it can be made as slow as gradient
+# descent this way. Find out why, and show it.
+#
+# <details>
+# <summary>Solution 3</summary>
+#
+# The denominator is $\sqrt{\hat v} + \epsilon$ with $\epsilon = 10^{-8}$. With gradients far below $\epsilon$ the denominator is the same
+# for all parameters, and Adam becomes gradient descent with momentum and rate $\eta/\epsilon$: one step size for all again. Trained
+# networks come near this at the end, when gradients are small: the effective rates of [Figure 4](../figures/fig04.ipynb) keep the $\epsilon$ in their definition.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 3
+as_before, in_other_units = steps_needed(np.logspace(-4, 0, 17), 4_000, adam=True)[0], bowl
+
+
+def bowl(phi, ratio=1e4):
+    H, start = in_other_units(phi, ratio)
+    return tuple(1e-12 * entry for entry in H), start
+
+
+tiny = steps_needed(np.logspace(-4, 0, 17), 4_000, adam=True)[0]
+bowl = in_other_units
+print(f"along an axis: {as_before} steps before, {tiny} or more with the loss times 1e-12")
+assert tiny > 50 * as_before

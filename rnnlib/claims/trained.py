@@ -103,6 +103,27 @@ def _():
     return others.max() - others.min()
 
 
+@claim(
+    "fig03",
+    "Check: trained by back-propagation through time, students end where those of the exact method end",
+    source="ours",
+    how="of RNN and LRU at ν₀ = .99, the largest difference of log losses from the same start and minibatches, "
+    "in standard deviations over the ten seeds; at most two",
+    expected=0,
+    tolerance=2,
+)
+def _():
+    differences = []
+    for name in ("direct_dense", "direct_diagonal"):
+        both = _load(name).merge(
+            _load("fig03a"), on=["student", "start", "nu0", "rate", "seed"], suffixes=["", "_exact"]
+        )
+        first, every = both.iloc[0], _load("fig03a")
+        seeds = every[(every[["student", "nu0", "rate"]] == first[["student", "nu0", "rate"]]).all(axis=1)]
+        differences += list(np.log(both["loss"] / both["loss_exact"]).abs() / np.log(seeds["loss"]).std())
+    return max(differences)
+
+
 def _medians(experiment: str, column: str) -> pd.Series:
     """Median over the positive effective rates of each group, by student, its first moduli and parameter."""
     frame = _load(experiment, "parameters")

@@ -11,7 +11,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import direct, fig03a, fig03b, fig04cd, fig09cd, fig10d, fig11, runner, store
+from . import (
+    direct,
+    fig03a,
+    fig03b,
+    fig04cd,
+    fig05,
+    fig09cd,
+    fig10d,
+    fig11,
+    fig12,
+    fig13,
+    fig14,
+    fig15,
+    runner,
+    store,
+)
 from .definition import SCALES, Cell, Experiment, Run
 from .measurement import Measurement, measure
 from .store import ResultError
@@ -53,6 +68,12 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         fig03a.CORRECTED,
         fig03b.CORRECTED,
         fig11.CORRECTED,
+        fig05.EXPERIMENT,
+        fig05.COMPARED,
+        fig12.EXPERIMENT,
+        fig13.EXPERIMENT,
+        fig14.EXPERIMENT,
+        fig15.EXPERIMENT,
         direct.DENSE,
         direct.DIAGONAL,
     )
@@ -106,8 +127,8 @@ def run_all(
         device: ``"cpu"`` or ``"cuda"``.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
-        training: workers, dask and checkpoint_seconds, as for :func:`rnnlib.experiments.runner.run_all`; they concern
-            trained experiments alone.
+        training: of trained experiments alone: workers (processes, by default one a core), dask (address of a
+            scheduler) and checkpoint_seconds.
 
     Returns:
         The main table of each, by name, read back from where it was stored.

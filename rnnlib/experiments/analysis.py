@@ -160,8 +160,10 @@ def provenance(frame: pd.DataFrame) -> str:
     origin = frame.attrs["origin"]
     together = [name for name in origin["run together"] if name != origin["name"]]
     others = f", together with {', '.join(together)}" if together else ""
-    seconds = origin["seconds, this command"]
+    seconds = origin.get("seconds, all parts", origin["seconds, this command"])
     took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+    if worked := origin.get("seconds of processor"):  # what counts where other work ran beside it
+        took += f" ({worked:.0f} seconds of one core)"
     memory = f", peak memory {peak} MiB a process" if (peak := origin.get("peak MiB, largest process")) else ""
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
     return (

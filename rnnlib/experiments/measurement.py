@@ -66,6 +66,10 @@ class Measurement:
         """Content hash of the definition, 16 hexadecimal digits."""
         return content_hash(self.definition())
 
+    def key(self, part: str, device: str) -> str:
+        """Names what is kept of a part: all of the definition, unless a subclass lets experiments share parts."""
+        return content_hash([self.hash, part, device])
+
     @property
     def extent(self) -> str:
         """How much there is to do, for the list."""
@@ -105,15 +109,17 @@ def measure(
     folder = folder or store.folder_of(scale)
     start = time.monotonic()
     tables: Tables = {}
-    seconds = 0.0
+    seconds, processor, peak = 0.0, 0.0, 0
     for part in tqdm(scaled.parts(), desc=scaled.name, unit="part", disable=not progress):
-        kept = store.home() / "blocks" / f"{content_hash([scaled.hash, part, device])}.json"
+        kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
         found = _kept(kept)
         if found is None:
-            before = time.monotonic()
+            before, worked = time.monotonic(), time.process_time()
             found = {"tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
+            found |= {"processor": time.process_time() - worked, "peak": peak_memory()}
             store.write_text(kept, json.dumps(found))
-        seconds += found["seconds"]
+        seconds, processor = seconds + found["seconds"], processor + found["processor"]
+        peak = max(peak, found["peak"] or 0)
         for table, (columns, rows) in found["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
     origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
@@ -121,7 +127,8 @@ def measure(
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all parts": round(seconds, 1),
-        "peak MiB, largest process": peak_memory(),
+        "seconds of processor": round(processor, 1),
+        "peak MiB, largest process": peak or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
     return store.read(scaled, folder, command(scaled.name, scale))
@@ -131,6 +138,6 @@ def _kept(path: Path) -> dict | None:
     """A part that an interrupted command finished."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found.keys() == {"tables", "seconds"} else None
+        return found if found.keys() == {"tables", "seconds", "processor", "peak"} else None
     except (OSError, ValueError, AttributeError):
         return None

@@ -4,6 +4,7 @@ from .dense import DenseRNN
 from .diagonal import DiagonalRNN
 from .gru import ChronoGRU
 from .lru import LRU
+from .lstm import ChronoLSTM
 from .s4 import S4D
 
-__all__ = ["LRU", "S4D", "ChronoGRU", "DenseRNN", "DiagonalRNN"]
+__all__ = ["LRU", "S4D", "ChronoGRU", "ChronoLSTM", "DenseRNN", "DiagonalRNN"]

@@ -12,6 +12,8 @@ from ..parametrization import input_scale, ring
 from ..scan import linear_scan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Complex, Float
     from torch import Tensor
 
@@ -88,14 +90,34 @@ class DiagonalLayer(nn.Module):
         Raises:
             ValueError: x has another rank or number of features.
         """
+        return self._read(self._states(x, None), x)
+
+    def _states(self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"] | None) -> Complex[Tensor, "B T N"]:
         if x.ndim != 3:
             raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
-        h = linear_scan(self.eigenvalues(), self._drive(x), backend=self.backend)
-        return self._read(h, x)
+        return linear_scan(self.eigenvalues(), self._drive(x), state, backend=self.backend)
 
     def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:
         """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
         return torch.view_as_complex(self.B.new_zeros(batch, self.hidden_size, 2))
+
+    def chunk(
+        self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"]
+    ) -> tuple[Float[Tensor, "B T out"], Complex[Tensor, "B N"]]:
+        """The next part of a long sequence; parts handed on from state to state give the outputs of :meth:`forward`.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+            state: state ``(batch, hidden_size)`` after the part before, at first :meth:`initial_state`.
+
+        Returns:
+            Outputs ``(batch, time, output_size)`` and the state after the last of them.
+
+        Raises:
+            ValueError: x or the state has another shape.
+        """
+        h = self._states(x, state)
+        return self._read(h, x), h[:, -1].clone()  # a view would keep all states in memory
 
     def step(
         self, x: Float[Tensor, "B in"], state: Complex[Tensor, "B N"]
@@ -111,6 +133,32 @@ class DiagonalLayer(nn.Module):
         """
         state = self.eigenvalues() * state + self._drive(x)
         return self._read(state, x), state
+
+    def stepper(
+        self,
+    ) -> Callable[
+        [Float[Tensor, "B in"], Complex[Tensor, "B N"]], tuple[Float[Tensor, "B out"], Complex[Tensor, "B N"]]
+    ]:
+        """:meth:`step` for inference, with everything that does not depend on the input computed once.
+
+        Returns:
+            A function ``(x, state) -> (y, state)`` as :meth:`step`, without gradients. It holds the parameters of this
+            moment: take a new one after they change.
+        """
+        with torch.no_grad():
+            lam, gamma = self.eigenvalues(), self.input_scale()
+            B = self.B if gamma is None else self.B * gamma[:, None, None]
+            B = B.transpose(0, 1).flatten(1).contiguous()  # (in, 2 N), real and imaginary parts side by side
+            C = (self.C * self.C.new_tensor([1.0, -1.0])).flatten(1).T.contiguous()
+            D = self.D.T.contiguous()
+
+        @torch.no_grad()
+        def advance(x, state):
+            drive = torch.view_as_complex((x @ B).unflatten(-1, (-1, 2)))
+            state = torch.addcmul(drive, lam, state)
+            return torch.addmm(x @ D, torch.view_as_real(state).flatten(1), C), state
+
+        return advance
 
     def impulse_response(self, length: int) -> Float[Tensor, "T out in"]:
         r"""Response to a unit impulse, :math:`k_\tau = \mathrm{Re}(C \Lambda^\tau \Gamma B) + D [\tau = 0]`.

@@ -71,17 +71,7 @@ class ChronoGRU(nn.Module):
     ):
         super().__init__()
         check_sizes(input_size=input_size, hidden_size=hidden_size)
-        if candidate not in ("tanh", "linear"):
-            raise ValueError(f"candidate must be 'tanh' or 'linear', got {candidate!r}")
-        if gates not in ("state", "input", "constant"):
-            raise ValueError(f"gates must be 'state', 'input' or 'constant', got {gates!r}")
-        if candidate == "tanh" and gates != "state":
-            raise ValueError(
-                f"gates={gates!r} needs candidate='linear', since the tanh candidate reads the state; or set "
-                "recurrent_scale=0 (and input_scale=0) for gates that start so"
-            )
-        if input_scale < 0 or recurrent_scale < 0:
-            raise ValueError(f"scales must not be negative, got input {input_scale}, recurrent {recurrent_scale}")
+        check_options(candidate, gates, input_scale, recurrent_scale)
         self.input_size = input_size
         self.hidden_size = self.output_size = hidden_size
         self.candidate, self.gates, self.backend = candidate, gates, backend
@@ -108,6 +98,13 @@ class ChronoGRU(nn.Module):
             self.weight_n = nn.Parameter(normal(1 / math.sqrt(input_size)))
             self.weight_z = None if gates == "constant" else nn.Parameter(normal(he))
             self.recurrent_z = nn.Parameter(orthogonal()) if gates == "state" else None
+
+    @property
+    def gate_bias(self) -> tuple[str, slice]:
+        """The parameter that holds the biases of the update gates, and where in it."""
+        if self.candidate == "linear":
+            return "bias", slice(0, self.hidden_size)
+        return "gru.bias_ih_l0", slice(self.hidden_size, 2 * self.hidden_size)
 
     def forward(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None) -> Float[Tensor, "B T N"]:
         """States for whole sequences.
@@ -140,6 +137,10 @@ class ChronoGRU(nn.Module):
         """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
         return next(self.parameters()).new_zeros(batch, self.hidden_size)
 
+    def memory(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        """The part of a state that the update gates multiply: all of it."""
+        return state
+
     def step(
         self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]
     ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]:
@@ -156,6 +157,30 @@ class ChronoGRU(nn.Module):
         z = self._gate(x, state)
         state = z * state + (1 - z) * self._candidate(x, state)
         return state, state
+
+    def linearized(self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]) -> tuple[Tensor, Tensor, Tensor]:
+        r"""One time step and its first derivatives, for :mod:`rnnlib.tangents`.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            state: state ``(batch, hidden_size)`` after the previous step.
+
+        Returns:
+            The new state :math:`h'`; :math:`\partial h' / \partial h`, ``(batch, N, N)``, of which gates that ignore
+            the state leave the diagonal z, ``(batch, N)``; and :math:`\partial h'_i / \partial b_i`, ``(batch, N)``.
+        """
+        z, n = self._gate(x, state), self._candidate(x, state)
+        along_gate = (state - n) * z * (1 - z)
+        after = z * state + (1 - z) * n
+        if self.gates != "state":
+            return after, z, along_gate
+        if self.candidate == "linear":
+            return after, torch.diag_embed(z) + along_gate[..., None] * self.recurrent_z, along_gate
+        r, recurrent = torch.sigmoid(sum(self._products(x, state, 0))), self._products(x, state, 2)[1]
+        U_r, U_z, U_n = self.gru.weight_hh_l0.chunk(3)
+        along_n = (1 - z) * (1 - n * n)
+        D = torch.diag_embed(z) + along_gate[..., None] * U_z + (along_n * r)[..., None] * U_n
+        return after, D + (along_n * recurrent * r * (1 - r))[..., None] * U_r, along_gate
 
     def eigenvalues(self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None) -> Tensor:
         """The update gates along sequences: by how much each unit's state is multiplied at each step.
@@ -245,6 +270,21 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
+
+
+def check_options(candidate: str, gates: str, input_scale: float, recurrent_scale: float) -> None:
+    """Refuse options of a gated layer that are unknown or do not fit together."""
+    if candidate not in ("tanh", "linear"):
+        raise ValueError(f"candidate must be 'tanh' or 'linear', got {candidate!r}")
+    if gates not in ("state", "input", "constant"):
+        raise ValueError(f"gates must be 'state', 'input' or 'constant', got {gates!r}")
+    if candidate == "tanh" and gates != "state":
+        raise ValueError(
+            f"gates={gates!r} needs candidate='linear', since the tanh candidate reads the state; or set "
+            "recurrent_scale=0 (and input_scale=0) for gates that start so"
+        )
+    if input_scale < 0 or recurrent_scale < 0:
+        raise ValueError(f"scales must not be negative, got input {input_scale}, recurrent {recurrent_scale}")
 
 
 def check_sequences(x: Tensor, features: int) -> None:

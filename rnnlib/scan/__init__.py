@@ -1,9 +1,10 @@
 r"""The diagonal linear recurrence :math:`h_t = \lambda_t \odot h_{t-1} + x_t`, and nothing else.
 
-One function, three backends that are tested against each other:
+One function, four backends that are tested against each other:
 
 - ``sequential``: a Python loop, the definition (``sequential.py``);
 - ``chunked``: PyTorch operations on any device (``chunked.py``);
+- ``numba``: compiled loops for the CPU (``cpu.py``);
 - ``cuda``: Triton kernels (``cuda.py``).
 
 Their derivatives are scans too (``differentiation.py``).
@@ -11,11 +12,11 @@ Their derivatives are scans too (``differentiation.py``).
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import torch
 
+from . import backends
 from .differentiation import LinearScan, scan_operator
 from .sequential import sequential_scan
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "linear_scan"]
 
-BACKENDS = ("auto", "sequential", "chunked", "cuda")
+BACKENDS = ("auto", "sequential", "chunked", "numba", "cuda")
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
@@ -49,7 +50,9 @@ def linear_scan(
 
     In float32 (complex64) and for :math:`|\lambda| < 1` no state of a channel is further from the exact recurrence than
     :math:`4 u \, \min\big(T, 1/(1 - \max|\lambda|)\big) \max_t |h_t|` with :math:`u = 2^{-24}`, the unit roundoff:
-    the longer the memory, the more roundings it adds up. Errors of the inputs themselves come on top.
+    the longer the memory, the more roundings it adds up. With ``"numba"`` the states are kept in double precision from
+    step to step: the bound there is :math:`u\,|h_t|`, for the last rounding, plus the same with :math:`u = 2^{-53}`.
+    Errors of the inputs themselves come on top.
 
     Args:
         lam: eigenvalues, one per channel ``(N,)`` or one per step ``(B, T, N)``. Any modulus is computed; states grow
@@ -58,8 +61,9 @@ def linear_scan(
         h0: state ``(B, N)`` before the first input; zero by default.
         reverse: run from the last step to the first, :math:`h_t = \lambda_t \odot h_{t+1} + x_t`; ``h0`` is then the
             state after the last input.
-        backend: ``"auto"`` takes ``"cuda"`` for tensors on a CUDA device where Triton works and ``"chunked"``
-            elsewhere; ``"sequential"`` is the reference loop.
+        backend: ``"auto"`` takes ``"cuda"`` for tensors on a CUDA device where Triton works, ``"numba"`` on a CPU where
+            numba is installed (the extra ``fast``) and ``"chunked"`` elsewhere; ``"sequential"`` is the reference loop.
+            The first scan with ``"numba"`` compiles, about a second for each dtype and direction of differentiation.
 
     Returns:
         The states ``(B, T, N)``, in the order of the inputs.
@@ -73,11 +77,7 @@ def linear_scan(
     _check({"lam": lam, "x": x} | ({} if h0 is None else {"h0": h0}), backend)
     if h0 is None:
         h0 = x.new_zeros(x.shape[0], x.shape[2])
-    if backend == "cuda" and not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        raise ValueError(
-            f"backend='cuda' needs tensors on a CUDA device, but x is on {x.device}: move lam, x and h0 with "
-            ".to('cuda'), or use backend='auto'"
-        )
+    backends.check_usable(backend, x.device)
     if backend == "sequential":
         return sequential_scan(lam, x, h0, reverse)
     if torch.compiler.is_compiling():

@@ -112,11 +112,27 @@ def _setup_context(ctx, inputs, output):
 
 
 def _backward(ctx, grad):
-    def scan(*inputs):
-        return scan_operator(*inputs, ctx.backend)
-
     lam, h0, h = ctx.saved_tensors
-    return *_adjoint(scan, lam, h, h0, grad, ctx.reverse), None, None
+    return *adjoint_operator(lam, h, h0, grad, ctx.reverse, ctx.backend), None, None
 
 
 scan_operator.register_autograd(_backward, setup_context=_setup_context)
+
+
+@torch.library.custom_op("rnnlib::linear_scan_adjoint", mutates_args=())
+def adjoint_operator(
+    lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    fused = backends.fused_adjoint(backend, h.device)
+    if fused is not None:
+        return fused(lam, h, h0, grad, reverse)
+
+    def scan(*inputs):
+        return backends.forward(backend, h.device)(*inputs)
+
+    return _adjoint(scan, lam, h, h0, grad, reverse)
+
+
+@adjoint_operator.register_fake
+def _(lam, h, h0, grad, reverse, backend):
+    return tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in (lam, grad, h0))

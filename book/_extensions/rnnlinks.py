@@ -1,0 +1,151 @@
+"""Links that nobody has to keep: between pages, claims and the functions that a notebook calls.
+
+- Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
+- Each function of the reference names the pages that call it.
+- A figure's name in a table of claims leads to the figure's page.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
+
+import nbformat
+from docutils import nodes
+from sphinx import addnodes
+
+REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
+EVERYWHERE = ("rnnlib.style.", "rnnlib.claims.")  # every figure calls these
+LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
+FIGURE_CELL = re.compile(r"(<td[^>]*>)(fig\d\d)(</td>)")
+
+
+def calls(code: str) -> set[str]:
+    """Dotted names of rnnlib's objects that a cell's code imports or reaches through an imported module."""
+    tree = ast.parse("\n".join(line for line in code.splitlines() if not line.startswith(("%", "!"))))
+    names, found = {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rnnlib":
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name == "rnnlib"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in names:
+            found.add(names[node.id])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+            found.add(f"{names[node.value.id]}.{node.attr}")
+    return found
+
+
+def read_pages(app, env) -> list[str]:
+    """What each page refers to and calls; afterwards every page is written anew if any was read."""
+    env.rnnlinks_to, env.rnnlinks_calls = defaultdict(set), {}
+    for name in sorted(env.found_docs):
+        path = Path(env.doc2path(name))
+        if path.suffix == ".ipynb":
+            cells = nbformat.read(path, as_version=4).cells
+            text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+            env.rnnlinks_calls[name] = calls("\n".join(cell.source for cell in cells if cell.cell_type == "code"))
+        else:
+            text = path.read_text(encoding="utf-8")
+        for target in LINK.findall(text):
+            parts: list[str] = []
+            for part in (PurePosixPath(name).parent / target).with_suffix("").parts:
+                parts = parts[:-1] if part == ".." else [*parts, part]
+            if "/".join(parts) != name:
+                env.rnnlinks_to["/".join(parts)].add(name)
+    return sorted(env.found_docs) if getattr(env, "rnnlinks_read", True) else []
+
+
+def note_reading(app, env, docnames) -> None:
+    env.rnnlinks_read = bool(docnames)
+
+
+def page_link(app, source: str, target: str) -> nodes.reference:
+    title = app.env.titles[target].deepcopy()
+    uri = app.builder.get_relative_uri(source, target)
+    return nodes.reference("", "", *title.children, internal=True, refuri=uri)
+
+
+def line(label: str, links: list[nodes.Node]) -> nodes.paragraph:
+    paragraph = nodes.paragraph("", "", nodes.strong("", label), nodes.Text(" "))
+    for i, link in enumerate(links):
+        paragraph += [nodes.Text(", "), link] if i else [link]
+    return paragraph
+
+
+def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
+    """(shown name, page, anchor) of those names that the reference describes."""
+    objects = env.get_domain("py").objects
+    entries = sorted((name, objects[name]) for name in names if name in objects)
+    return [(name.removeprefix("rnnlib."), e.docname, e.node_id) for name, e in entries if e.objtype != "module"]
+
+
+def connections(app, docname: str) -> nodes.container | None:
+    from rnnlib.claims import CLAIMS
+
+    env, lines = app.env, []
+    figure = docname.rsplit("/", 1)[-1]
+    count = sum(claim.figure == figure for claim in CLAIMS)
+    if count and CLAIMS_PAGE in env.found_docs:
+        uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{figure}"
+        text = f"{count} of this figure" if count > 1 else "one of this figure"
+        lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
+    functions = []
+    called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
+    for shown, page, anchor in documented(env, called):
+        uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
+        functions.append(nodes.reference("", "", nodes.literal("", shown), internal=True, refuri=uri))
+    if functions:
+        lines.append(line("Calls", functions))
+    backward = sorted(name for name in env.rnnlinks_to[docname] if name in env.titles)
+    if backward:
+        lines.append(line("Referred to by", [page_link(app, docname, name) for name in backward]))
+    return nodes.container("", *lines, classes=["connections"]) if lines else None
+
+
+def connect(app, doctree, docname: str) -> None:
+    if docname in app.env.rnnlinks_calls:
+        place = connections(app, docname)
+        section = next(doctree.findall(nodes.section), None)
+        if place is not None and section is not None:
+            section += place
+    elif docname == REFERENCE:
+        users = defaultdict(list)
+        for page, names in sorted(app.env.rnnlinks_calls.items()):
+            for name in names:
+                users[name].append(page)
+        for description in doctree.findall(addnodes.desc):
+            names = [i for signature in description.findall(addnodes.desc_signature) for i in signature["ids"]]
+            content = next((child for child in description.children if isinstance(child, addnodes.desc_content)), None)
+            if names and content is not None and users.get(names[0]):
+                content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
+    for table in doctree.findall(nodes.raw):
+        if table.get("format") == "html" and FIGURE_CELL.search(table.astext()):
+            table.replace_self(nodes.raw("", link_figures(app, docname, table.astext()), format="html"))
+
+
+def link_figures(app, docname: str, html: str) -> str:
+    """The first row of each figure becomes an anchor, and every name of a figure in the book a link."""
+    seen = set()
+
+    def linked(match: re.Match) -> str:
+        cell, figure, end = match.groups()
+        page = f"notebooks/figures/{figure}"
+        mark = "" if figure in seen else f' id="{figure}"'
+        seen.add(figure)
+        text = f"Figure&nbsp;{int(figure[3:])}"
+        if page in app.env.found_docs:
+            return f'{cell}<a{mark} href="{app.builder.get_relative_uri(docname, page)}">{text}</a>{end}'
+        return f"{cell}<span{mark}>{text}</span>{end}"
+
+    return FIGURE_CELL.sub(linked, html)
+
+
+def setup(app) -> dict:
+    app.connect("env-before-read-docs", note_reading)
+    app.connect("env-updated", read_pages)
+    app.connect("doctree-resolved", connect)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

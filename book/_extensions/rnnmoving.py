@@ -1,0 +1,90 @@
+"""``{moving-figure}``: the idea of the book as a flip-book, computed from rnnlib.theory when the site is built.
+
+Left, the loss of a unit that trains its eigenvalue itself; right, of one with scaled inputs and a reparametrised
+eigenvalue; from frame to frame the memory grows. Plain SVG and CSS: no script, one still frame for readers who prefer
+no motion, and a checkbox that stops it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+MEMORIES = np.geomspace(2, 300, 36)
+STILL, HOLD, SECONDS = 18, 9, 0.16  # the frame shown without motion; frames that the last one lasts; of each frame
+OFFSETS = np.concatenate([-np.geomspace(1, 1e-4, 36), [0], np.geomspace(1e-4, 1, 36)])
+WIDTH, HEIGHT, TOP, GAP = 300, 150, 40, 40
+
+
+def losses(memory: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For both pictures: distance of the trained parameter from its optimum, and loss over that of a silent student."""
+    from rnnlib import theory
+
+    star = 1 - 1 / memory
+    plain = OFFSETS[(star + OFFSETS > -1) & (star + OFFSETS < 1)]
+    silent = theory.state_variance(star, 0) / 2
+    bent = np.tanh(np.arctanh(star) + OFFSETS)
+    return [
+        (plain, theory.one_dimensional_loss(star + plain, star) / silent),
+        (OFFSETS, theory.one_dimensional_loss(bent, star, normalized=True) / 0.5),
+    ]
+
+
+def path(x: np.ndarray, y: np.ndarray, left: float) -> str:
+    """Points of a curve, cut off at the upper edge."""
+    inside = y <= 1.25
+    points = zip(left + WIDTH * (x[inside] + 1) / 2, TOP + HEIGHT * (1 - y[inside] / 1.25), strict=True)
+    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+
+
+def frame(i: int, memory: float) -> str:
+    lefts = [10, 10 + WIDTH + GAP]
+    curves = [path(*curve, left) for curve, left in zip(losses(memory), lefts, strict=True)]
+    still = " moving-still" if i == STILL else ""
+    last = " moving-last" if i == len(MEMORIES) - 1 else ""
+    return (
+        f'<g class="moving-frame{still}{last}" style="animation-delay:{i * SECONDS:.2f}s">'
+        f'<path class="moving-bad" d="{curves[0]}"/><path class="moving-good" d="{curves[1]}"/>'
+        f'<text x="{lefts[0] + WIDTH + GAP / 2:g}" y="14" text-anchor="middle">memory: {memory:.0f} steps</text></g>'
+    )
+
+
+def figure() -> str:
+    """The whole figure as HTML."""
+    frames = "".join(frame(i, memory) for i, memory in enumerate(MEMORIES))
+    total = len(MEMORIES) + HOLD
+    lefts, titles = [10, 10 + WIDTH + GAP], ["the eigenvalue itself is trained", "input scaled, eigenvalue bent"]
+    boxes = "".join(
+        f'<path class="moving-axes" d="M{x} {TOP}V{TOP + HEIGHT}H{x + WIDTH}M{x + WIDTH / 2} {TOP + HEIGHT}v5"/>'
+        f'<text x="{x + WIDTH / 2}" y="{TOP - 8}" text-anchor="middle">{title}</text>'
+        f'<text x="{x + WIDTH / 2}" y="{TOP + HEIGHT + 19}" text-anchor="middle">trained parameter</text>'
+        for x, title in zip(lefts, titles, strict=True)
+    )
+    alt = (
+        "Loss of a recurrent unit that imitates another, against its trained parameter, while the memory grows from 2 "
+        "to 300 steps. Left, where the eigenvalue itself is trained, the well narrows to a needle beside a wall. "
+        "Right, with scaled input and a reparametrised eigenvalue, the well keeps its width."
+    )
+    rules = (
+        f".moving-frame{{animation:moving {total * SECONDS:.2f}s infinite step-end}}"
+        f"@keyframes moving{{0%{{opacity:1}}{100 / total:.3f}%{{opacity:0}}}}"
+        f".moving-last{{animation-name:moving-end}}"
+        f"@keyframes moving-end{{0%{{opacity:1}}{100 * (1 + HOLD) / total:.3f}%{{opacity:0}}}}"
+    )
+    box = f"0 0 {2 * WIDTH + GAP + 20} {TOP + HEIGHT + 26}"
+    return (
+        f'<div class="moving"><style>{rules}</style>'
+        '<input type="checkbox" id="moving-stop"><label for="moving-stop">stop the motion</label>'
+        f'<svg viewBox="{box}" role="img" aria-label="{alt}">{boxes}{frames}</svg></div>'
+    )
+
+
+class MovingFigure(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        return [nodes.raw("", figure(), format="html")]
+
+
+def setup(app) -> dict:
+    app.add_directive("moving-figure", MovingFigure)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,136 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Figure 13: block by block
+#
+# **You will see** the gradients of [Figure 5](fig05.ipynb) in each of the four blocks of a network. **You need** Figure 5. **Time** a
+# quarter of a minute on a CPU: the figure shows stored results at the paper's size, and three networks are measured here.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import dataclasses
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from rnnlib import claims, experiments, style, text
+from rnnlib.experiments.analysis import provenance
+from rnnlib.experiments.propagation import inputs
+from rnnlib.networks import embedding_loss
+
+style.use()
+scale = experiments.scale_from_environment()
+if scale == "paper":  # recompute everything
+    experiments.run("fig13", "paper", progress=False)
+
+# %% [markdown]
+# ## What is measured
+# The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper labels an axis
+# "$\mathrm{d}_\theta h_t$"; it is the gradient of the loss with respect to the angles (erratum 20). "All but" a group means all
+# parameters of the block but those; encoder and decoder belong to no block.
+
+# %%
+frame = experiments.load("fig13")
+print(provenance(frame))
+print("inputs:", *frame["source"].unique())
+
+# %% mystnb={"figure": {"caption": "Mean squared gradient of each block, dark: block 1, light: block 4. Full and dotted: the recurrent parameters; dashed: all others of the block. Inputs: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, four lines a group, one a block. Complex RNN: the four blocks run close together over sixteen decades for lambda and twelve for the rest. LRU: the angles rise and part by two decades at long memory, the other groups stay low and close. GRU: flat, slightly falling, blocks together."}}
+PANELS = {
+    "crnn": ("complex RNN", [("lambda", r"$\lambda$", "-"), ("rest", r"all but $\lambda$", "--")]),
+    "lru": (
+        "LRU",
+        [
+            ("theta", r"$\omega_\theta$", "-"),
+            ("nu", r"$\omega_\nu$", ":"),
+            ("rest", "all but these", "--"),
+        ],
+    ),
+    "gru": ("GRU", [("recurrent", "recurrent layer", "-"), ("rest", "all but it", "--")]),
+}
+
+
+def gradients(table, kind):
+    """Mean square by group, block and T_c."""
+    chosen = table.query("kind == @kind and quantity == 'gradient' and target == 'previous'")
+    chosen = chosen[chosen["layer"] > 0]
+    return chosen.set_index(["group", "layer", "time"])["mean_square"].sort_index()
+
+
+fig, axes = plt.subplots(1, 3, figsize=(9.2, 3.2), layout="constrained")
+colors = style.sequence("time", 5)
+for ax, (kind, (name, groups)) in zip(axes, PANELS.items(), strict=True):
+    values = gradients(frame, kind)
+    for group, label, ls in groups:
+        for block in (1, 2, 3, 4):
+            ax.loglog(values[group, block], ls, color=colors[block - 1], lw=1.3)
+        ax.plot([], [], ls, color="0.3", label=label)
+    ax.set(title=name, xlabel=r"$T_c$")
+    ax.legend(fontsize="small")
+axes[0].set_ylabel("mean squared gradient");
+
+# %% [markdown]
+# In the complex RNN the blocks stay close while everything grows by many decades, and in the GRU closer still. In the LRU, gradients along
+# the angles part at long memory.
+#
+# Decades between the block with the smallest and the one with the largest mean square, by group and memory:
+
+# %%
+rows = {}
+for kind, (name, groups) in PANELS.items():
+    logs = np.log10(gradients(frame, kind))
+    for group, *_ in groups:
+        blocks = logs[group].unstack("time")
+        rows[name, group] = blocks.max() - blocks.min()
+table = pd.DataFrame(rows).T
+table.columns = [f"{time:.3g}" for time in table.columns]
+table.style.format("{:.2f}")
+
+# %% [markdown]
+# ## Live: three networks, measured here
+# One batch of 8 sequences, $T_c = 100$; mean squared gradients by block.
+
+# %%
+source = text.default_source()
+small = experiments.get("fig13").at("smoke" if scale == "smoke" else "book")
+small = dataclasses.replace(small, sources=(source,), times=small.times[-1:])
+parts = [small.measure(part, "cpu")["runs"] for part in small.parts()]
+live = pd.DataFrame([row for _, rows in parts for row in rows], columns=parts[0][0])
+print("inputs:", "text" if source == "wikipedia" else "Gaussian, the extra [text] is missing")
+for kind, (name, groups) in PANELS.items():
+    for group, *_ in groups:
+        print(f"{name:12} {group:10}", " ".join(f"{v:9.2e}" for v in gradients(live, kind)[group]))
+
+# %% [markdown]
+# ## One unit makes the spread
+# Along the angles of an LRU the mean square of a block is nearly the square of a few entries. For the LRU above, the share of the largest
+# entry in each block, and the angle of its unit, between 0 and $2\pi$:
+
+# %%
+x = inputs(source, small.sequences, small.length, small.padding)
+network = small.network("lru", "none", small.times[-1], x.shape[-1])
+angles = [block.layer.omega_theta for block in network.blocks]
+for omega, gradient in zip(
+    angles, torch.autograd.grad(embedding_loss(network(x), x, offset=-1), angles), strict=True
+):
+    share, place = (gradient**2 / (gradient**2).sum()).max(0)
+    print(f"share {share:.2f}, angle {omega[place].exp():.3f}")
+
+# %% [markdown]
+# It is a unit of low frequency, whose angle lies just below $2\pi$: it sums up what is slow in the input, and since the angle is
+# $e^{\omega_\theta}$ its sensitivity is multiplied by the angle itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has
+# the same frequency and a far smaller gradient). How close the nearest of 256 angles happens to lie differs from block to block and from
+# draw to draw.
+#
+# ## What the paper claims, and what we measure
+
+# %%
+claims.table("fig13")

@@ -1,0 +1,245 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Figure 14: a GRU is nearly diagonal when it starts
+#
+# **You will see** the Jacobian of a GRU's state with respect to its first one, step after step: a diagonal of gates, and off-diagonal
+# entries that are zero or small. Then the same for an LSTM and a minGRU. **You need**
+# [gates as eigenvalues](../theory/07-gates-as-eigenvalues.ipynb). **Time** half a minute on a CPU: the figure shows stored results
+# of 256 units, and smaller layers are measured here.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+import dataclasses
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from rnnlib import ChronoGRU, claims, experiments, style, tangents, text
+from rnnlib.experiments.analysis import provenance
+
+style.use()
+experiment = experiments.get("fig14")
+scale = experiments.scale_from_environment()
+if scale == "paper":  # recompute everything
+    experiments.run(experiment, "paper", progress=False)
+
+# %% [markdown]
+# ## What is measured
+# The diagonal theory of the paper treats a gated unit as one with an eigenvalue of its own, the gate $z_t$. That is exact when
+# $\partial h_t / \partial h_0$ is diagonal: then it is the product of the gates. Gates and candidates that see the state couple the units,
+# through
+#
+# $$\frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(z_t) + \mathrm{diag}\big((h_{t-1} - n_t) \, z_t (1 - z_t)\big) \, U_z
+#   + \mathrm{diag}\big((1 - z_t)(1 - n_t^2)\big) \Big[ \mathrm{diag}(r_t) \, U_n
+#   + \mathrm{diag}\big(U_n h_{t-1} \, r_t (1 - r_t)\big) \, U_r \Big] .$$
+#
+# How much, at the start of training? Layers of 256 units, biases $b_z = \log T$ with $T$ uniform in a range, input weights of variance
+# $2 \sigma_x / \text{fan-in}$, orthogonal recurrent weights times $\sigma_h$; 512 tokens of Wikipedia articles through the embedding layer
+# of all-MiniLM-L6-v2 (the paper: BERT-base). Stored results, four networks for each setting, each on a text of its own, double precision:
+
+# %%
+frame, entries = experiments.load("fig14"), experiments.load("fig14", "entries")
+print(provenance(frame))
+
+# %% [markdown]
+# ## The figure
+
+# %%
+rows = [
+    [("gru", T, 0, 0) for T in (1, 16, 256)],
+    [("gru", T, 1, 1) for T in (1, 16, 256)],
+    [("gru", 16, 1, scale_h) for scale_h in (0, 1, 3)],
+]
+names = ["cell", "max_time", "input_scale", "recurrent_scale"]
+kinds = {"off-diagonal": "#de8f05", "diagonal": "#0173b2"}
+
+
+def of(table, setting):
+    return table[(table[names] == pd.Series(dict(zip(names, setting, strict=True)))).all(axis=1)]
+
+
+# %% mystnb={"figure": {"caption": "Entries of the recurrent Jacobian of a GRU against the number of steps t. Dots: single entries of one network; bands: 90 % of all entries of four networks. Top: gates constant; middle: usual scales; bottom: T in [1, 16] and recurrent scales 0, 1, 3. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-14"}, "image": {"alt": "Three rows of three plots of Jacobian entries against t from 1 to 512. Diagonal entries start near 1 or 1/2 and decay, the later the larger the range of T. Off-diagonal entries lie on zero where the recurrent scale is 0 and in a narrow band around it at scale 1. At scale 3, bottom right, they fill a band of a tenth, the diagonal entries end in the same band, and neither has decayed at t = 512."}}
+fig, axes = plt.subplots(3, 3, figsize=(9, 6.4), sharex=True, sharey=True, layout="constrained")
+for row, settings in zip(axes, rows, strict=True):
+    for ax, setting in zip(row, settings, strict=True):
+        for kind, color in kinds.items():
+            dots = of(entries, setting).query("kind == @kind")
+            ax.semilogx(dots["t"], dots["value"], ".", ms=2, color=color, alpha=0.4)
+            band = of(frame, setting).query("kind == @kind").groupby("t")
+            ax.fill_between(
+                band["q0.05"].min().index,
+                band["q0.05"].mean(),
+                band["q0.95"].mean(),
+                color=color,
+                alpha=0.3,
+                lw=0,
+                label=kind,
+            )
+        _, T, sigma_x, sigma_h = setting
+        ax.set_title(
+            rf"$T \in [1, {T}]$, $\sigma_x = {sigma_x}$, $\sigma_h = {sigma_h}$", fontsize=9
+        )
+for ax in axes[-1]:
+    ax.set_xlabel("$t$")
+for ax in axes[:, 0]:
+    ax.set_ylabel(r"entries of $\partial h_t / \partial h_0$")
+axes[0, 0].legend(fontsize="small")
+# %% [markdown]
+# Top: nothing off the diagonal, which is $\lambda^t$. Middle: entries off the diagonal, and small ones. Bottom: without recurrent weights
+# they are exactly zero again, although the gates move with the input. At three times the usual scale the entries off the diagonal
+# are as large as those on it after some fifty steps, and the Jacobian has stopped decaying: such a network is no longer close to a diagonal one.
+
+# %%
+root = frame.assign(square=frame["rms"] ** 2).groupby([*names, "kind", "t"])["square"].mean() ** 0.5
+table = root.unstack("kind")[["diagonal", "off-diagonal"]].unstack("t")
+shown = [1, 10, 99, 512]
+table = table.loc[:, [(kind, t) for kind in kinds for t in shown]].sort_index(axis=1, level=0)
+table.style.format("{:.1e}").format_index(
+    "{:g}", level=["max_time", "input_scale", "recurrent_scale"]
+)
+
+# %% [markdown]
+# Root mean squares of the entries. Recurrent weights of the usual scale leave the diagonal where gates that see the input alone put it
+# (compare $\sigma_h = 0$ and 1) and add entries of a hundredth. Next to a diagonal that has decayed to nothing they are not small:
+# the row of claims that compares the two at every $t$ fails, at late times.
+#
+# A single off-diagonal entry is small, but each row has 255 of them. Their share of the squared Frobenius norm says how much of the
+# Jacobian as a matrix the diagonal theory leaves out:
+
+# %%
+squares = frame.assign(square=frame["rms"] ** 2).pivot_table("square", [*names, "t"], "kind")
+squares["off-diagonal"] *= experiment.width - 1
+share = squares["off-diagonal"] / (squares["off-diagonal"] + squares["diagonal"])
+share = share.unstack("t")[shown].query("recurrent_scale > 0 and cell != 'mingru'")
+share.style.format("{:.0%}").format_index(
+    "{:g}", level=["max_time", "input_scale", "recurrent_scale"]
+)
+
+# %% [markdown]
+# With $T$ up to 256, the range of [Figure 15](fig15.ipynb), the diagonal holds 99 % of the norm after ten steps and most of it until the
+# end. With short memories it does not: once the units have forgotten, what is left of the first state has come by way of the others. The
+# small dots of the figure do not show that.
+#
+# ## Beyond the paper: an LSTM and a minGRU
+# An LSTM's cell has a forget gate that acts as $z$, and four ways in for the state: three gates and the candidate. A minGRU has gates that
+# see the input alone. In the same frame, usual scales:
+
+# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries against t, usual scales, three ranges of T. Of the LSTM: the cell's Jacobian. The minGRU has no off-diagonal entries.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
+fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
+labels = {"gru": "GRU", "lstm": "LSTM", "mingru": "minGRU"}
+for ax, T in zip(axes, (1, 16, 256), strict=True):
+    for cell, label in labels.items():
+        curves = root[cell, T, 1, 1]
+        color = style.COLORS[cell]
+        ax.loglog(curves["diagonal"], color=color, label=label)
+        off = curves["off-diagonal"]
+        ax.loglog(off[off > 0], color=color, ls="--")
+    ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
+axes[0].set_ylabel("root mean square")
+axes[0].legend(fontsize="small")
+# %% [markdown]
+# On the diagonal the three are one. The LSTM couples its units as much as the GRU does, with one step of delay: a gate sees the cell
+# through the output $h$ of the step before. The minGRU's entries off the diagonal are exactly zero: the price of that, and of training by a
+# parallel scan, is that its gates cannot look at the state.
+#
+# ## Erratum 22: the sample
+# The paper's code samples off-diagonal entries from the first rows of the Jacobian alone. Rows belong to units, and how far a unit depends
+# on others depends on its own time constant. The root mean square over the first four rows, divided by that over all off-diagonal
+# entries, for each network:
+
+# %%
+spread = frame.query("cell == 'gru' and recurrent_scale > 0 and t == 10")
+spread = spread.pivot_table("rms", ["max_time", "recurrent_scale", "network"], "kind")
+ratios = (spread["first rows"] / spread["off-diagonal"]).unstack("network")
+ratios.style.format("{:.2f}").format_index("{:g}", level=[0, 1])
+
+# %% [markdown]
+# With $T$ in [1, 256] four rows are four time constants, and their entries are between a third and 1.7 times as large as those of all rows.
+# What the figure shows stays.
+#
+# ## Live: carried forward, and by back-propagation
+# `tangents.state_jacobian` carries the Jacobian along with the state, $J_t = (\partial h_t / \partial h_{t-1}) \, J_{t-1}$. The same
+# matrix by PyTorch's reverse mode through `torch.nn.GRU`, one pass a unit:
+
+# %%
+source = text.default_source()
+x = text.load(source, 1, 64).x.double()
+units = 8 if scale == "smoke" else 96
+layer = ChronoGRU(x.shape[-1], units, max_time=16, generator=torch.Generator().manual_seed(0))
+layer = layer.double()
+(forward,) = tangents.state_jacobian([layer], x[None], [64])
+start = torch.zeros(1, 1, units, dtype=torch.float64, requires_grad=True)
+last = layer.gru(x, start)[1][0, 0]
+backward = torch.stack([torch.autograd.grad(h, start, retain_graph=True)[0][0, 0] for h in last])
+print(f"largest entry {backward.abs().max():.3f}")
+print(f"largest difference {(forward[0, 0] - backward).abs().max():.1e}")
+
+# %% [markdown]
+# And three settings of the experiment at a smaller size, measured here:
+
+# %%
+small = experiment.at("smoke" if scale == "smoke" else "book")
+small = dataclasses.replace(small, source=source)
+live = {setting: small.measure(setting.label, "cpu")["runs"] for setting in small.settings}
+print(f"{small.networks} network(s) of {small.width} units, {text.load(source, 1, 8).source}")
+
+# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries of small layers, measured in this notebook.", "name": "fig-14-live"}, "image": {"alt": "Log-log plot: three solid curves that nearly coincide, and two dashed ones, GRU and LSTM, which start near one hundredth and stay below them, by a smaller factor at the end."}}
+fig, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
+colors = [style.COLORS["rnn"], style.COLORS["gru"], style.COLORS["lstm"]]
+for (setting, (columns, values)), color in zip(live.items(), colors, strict=True):
+    curves = pd.DataFrame(values, columns=columns).pivot_table("rms", "t", "kind")
+    label = f"{labels[setting.cell]}, scales {setting.input_scale:g}"
+    ax.loglog(curves["diagonal"], color=color, label=label)
+    off = curves["off-diagonal"]
+    ax.loglog(off[off > 0], color=color, ls="--")
+ax.set(xlabel="$t$", ylabel="root mean square", ylim=(1e-8, 2))
+ax.legend(fontsize="small")
+# %% [markdown]
+# ## What the paper claims, and what we measure
+
+# %%
+claims.table("fig14")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: the first step
+# *Derive. Medium.* From a zero state, which of the three recurrent matrices of a GRU couple its units in the first step? Estimate the root
+# mean square of the off-diagonal entries of $\partial h_1 / \partial h_0$ in terms of gates and candidate, for orthogonal recurrent
+# weights of scale 1. Why are the LSTM's exactly zero there?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# With $h_0 = 0$ the reset gate multiplies $U_n h_0 = 0$, so $U_r$ drops out, and the Jacobian above is
+# $\mathrm{diag}(z) - \mathrm{diag}\big(n z (1 - z)\big) U_z + \mathrm{diag}\big((1 - z)(1 - n^2) r\big) U_n$. Entries of orthogonal matrices have
+# mean square $1/N$, those of two of them are independent: the mean square is the mean over units of
+# $\big[ (n z (1 - z))^2 + ((1 - z)(1 - n^2) r)^2 \big] / N$. An LSTM's gates see $h_0$, which the derivative with respect to $c_0$ holds
+# fixed; $c_0$ reaches $h_1$, and through it the gates of the second step.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+(J,) = (J[0, 0].numpy() for J in tangents.state_jacobian([layer], x[None], [1]))
+r, z, n = (
+    (x[0, 0] @ W.mT + b).detach().numpy()
+    for W, b in zip(layer.gru.weight_ih_l0.chunk(3), layer.gru.bias_ih_l0.chunk(3), strict=True)
+)
+r, z, n = 1 / (1 + np.exp(-r)), 1 / (1 + np.exp(-z)), np.tanh(n)
+estimate = np.sqrt((((n * z * (1 - z)) ** 2 + ((1 - z) * (1 - n**2) * r) ** 2) / units).mean())
+found = np.sqrt((J[~np.eye(units, dtype=bool)] ** 2).mean())
+print(f"estimated {estimate:.4f}, found {found:.4f}")
+assert 2 / 3 < found / estimate < 3 / 2

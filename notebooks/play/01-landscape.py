@@ -1,0 +1,71 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Play: the needle in the landscape
+#
+# **You will see** the loss of one unit that imitates another, and its curvature, while you change the memory, the inputs and the
+# parametrisation. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb); the remedies come from
+# [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** as long as you like; the
+# figure runs in the browser, without a kernel.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+from rnnlib import interactive
+
+interactive.landscape()
+
+# %% [markdown]
+# A unit with eigenvalue $\lambda$ imitates one with $\lambda^*$, both driven by the same input. Left: the loss, against the distance of the
+# trained parameter from its optimum. Right: the second derivative of the loss at the optimum; the dots are the teacher of the left
+# picture. Both are closed forms: [Figure 1](../figures/fig01.ipynb) has the unscaled landscapes, [Figure 6](../figures/fig06.ipynb)
+# those with $\gamma$.
+#
+# ## Predict, then look
+# 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps: by which factor does its curvature grow?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# By nearly 1,000: at $\rho = 0$ the curvature is about $\tfrac14 (1 - \lambda^*)^{-3}$. From 1 to 2 on the slider, the number
+# under the controls goes from 264 to 251,000.
+#
+# </details>
+#
+# 2. Tick $\gamma$. Which of the three curves on the right become flat, and which does not?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Exponential and optimal do, at 1/4 and at 1; polar still grows as $(1 - \lambda^*)^{-2}$. Untick it again: without $\gamma$ reparametrisation alone
+# leaves growth as $(1 - \lambda^*)^{-1}$. It takes both.
+#
+# </details>
+#
+# 3. Learn the angle instead. Which remedy is left? (And why might one not want it: [Figure 7](../figures/fig07.ipynb).)
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Only the optimal parametrisation. The exponential one multiplies the angle's curvature by $\theta^{*2}$, a constant that does not
+# know how long the memory is.
+#
+# </details>
+#
+# 4. Set $\rho$ to .999, learn the modulus, scale inputs. Do the flat curves stay flat?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Until the memory reaches $1/(1 - \rho)$, here 1,000 steps, they grow; inputs that hardly change within the memory are not tamed by a
+# scale made for white ones. See [Figure 2](../figures/fig02.ipynb).
+#
+# </details>

@@ -1,0 +1,60 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Play: one eigenvalue, dragged
+#
+# **You will see** what an eigenvalue remembers, how the state reacts when it changes, and how small the region is from which a student
+# finds it. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as you like; the figure runs in the
+# browser, without a kernel.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+from rnnlib import interactive
+
+interactive.complex_plane()
+
+# %% [markdown]
+# Drag $\lambda$ over the disc, or use the sliders. The first picture shows the loss of a student at every place of the disc that imitates
+# $\lambda$; the second shows the same within $\pm .15$ of $\lambda$, a window that does not shrink with the basin. On the right: the impulse
+# response $\mathrm{Re}\,\lambda^t$ and its derivative with respect to $\lambda$, $\mathrm{Re}\,t\lambda^{t-1}$. Above them: the second moments
+# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs.
+#
+# ## Predict, then look
+# 1. Where is the largest value of $t \lambda^{t-1}$ for a real $\lambda$, and how large is it at $\lambda = .99$?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# At $t = -1/\ln\lambda$, about the memory; there it is about $1/(e (1 - \lambda))$, so 37. The response itself never exceeds 1. Set the angle to 0
+# and the memory to 2.
+#
+# </details>
+#
+# 2. Turn $\lambda$ around the circle with $\rho = 0$. Which of the two moments changes?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Neither: with white inputs they depend on $|\lambda|$ alone. With $\rho = .9$ both are largest at angle 0, where the slow inputs
+# are in tune with the unit. [Figure 8](../figures/fig08.ipynb) has the cross terms.
+#
+# </details>
+#
+# 3. In the window, is the basin longer along the radius or around the circle? Compare memory 1 and 2, and tick $\gamma$.
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Without $\gamma$ it is nearly round at long memory: the curvatures differ by the factor $|\lambda|^2$. With $\gamma$, the curvature along the angle is
+# $|\lambda|^2 (1 + |\lambda|^2)$ times the one along the modulus, so about twice. Its width is about $1 - |\lambda|$ either way.
+#
+# </details>

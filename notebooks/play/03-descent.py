@@ -1,0 +1,63 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # Play: descent in two valleys
+#
+# **You will see** gradient descent, sign descent and Adam in the same narrow valley, once along an axis and once turned by 45 degrees.
+# **You need** [Adam likes diagonal networks](../theory/06-adam-likes-diagonal.ipynb). **Time** as long as you like; the figure runs in
+# the browser, without a kernel.
+
+# %% tags=["hide-input"]
+import importlib.util, subprocess, sys
+
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    source = "git+https://github.com/OWNER/REPOSITORY"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+
+# %%
+from rnnlib import interactive
+
+interactive.descent()
+
+# %% [markdown]
+# The valley has curvatures 100 and 1. *Diagonal*: the steep direction is one of the two parameters, as it is for most directions of a
+# diagonal network near its optimum. *Dense*: every parameter has a share of it ([Figure 4](../figures/fig04.ipynb) shows real
+# Hessians of both kinds). Both runs start with the same loss in the steep and in the flat direction. A path that ends early has left the
+# picture: the run diverged.
+#
+# ## Predict, then look
+# 1. Gradient descent: at which rate does it diverge, and does it matter how the valley is turned?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Above $2/100$, so from $10^{-1.5}$ on. It does not matter: gradient descent commutes with rotations, and the two loss curves lie
+# on each other.
+#
+# </details>
+#
+# 2. Adam at rate $10^{-1.5}$: which valley is slower, and by how much?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. Read the two losses under the
+# controls at 50 and at 100 steps.
+#
+# </details>
+#
+# 3. Sign descent takes steps of fixed length. Where does it end in each valley, and what does the rate change?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# Along an axis both parameters walk to the minimum side by side, up to one step length. In the turned valley a step leads along the
+# floor only where the two entries of the gradient differ in sign, in a strip a hundredth as wide as the way that is left; elsewhere both
+# parameters jump across the valley together. Whether steps of fixed length land in the strip is an accident of the rate: at
+# $10^{-1.75}$ a thousandth of the loss is left, at $10^{-1.5}$ half of it, forever. Sign descent is what the code of
+# [Figure 7](../figures/fig07.ipynb) runs in place of Adam.
+#
+# </details>

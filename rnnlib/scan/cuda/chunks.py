@@ -1,0 +1,167 @@
+r"""Three stages over chunks of time; with one chunk the last stage alone, a single pass.
+
+1. ``_reduce``: every chunk but the last from a zero state: its last state :math:`e_k` and, where :math:`\lambda`
+   differs from step to step, the product :math:`p_k` of its eigenvalues.
+2. ``_carry``: the recurrence over chunks, :math:`c_0 = h_0` and :math:`c_{k+1} = p_k c_k + e_k`, where
+   :math:`p_k = \lambda^L` for a shared :math:`\lambda` and chunk length L.
+3. ``_replay`` (adjoint: ``_replay_adjoint``): every chunk from its carry, with all its states (gradients).
+
+A program handles one block of columns in one chunk (stage 2: in all of them) and walks it tile by tile. While it works
+on one tile in registers, the loads of the next are under way: those bytes in flight are what keeps the memory busy.
+Where a tile has several strips, each is reduced from zero, their maps are composed across threads in float64, and each
+is replayed from the state that really enters it, all from the registers.
+
+The adjoint has T - 1 equal steps and then the scan's first one, which ``finish_adjoint`` takes. Its chunks are aligned
+with its end: the first chunk begins with ``skipped`` rows that do not exist, which leave its zero state zero.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from .elements import INTEGERS, add, block, cast, compose, constant, from_carry, load, place, pointers, store
+from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
+
+
+@triton.jit(do_not_specialize=INTEGERS)
+def _reduce(
+    x, lam, ends, products, T, N, columns, length, skipped,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr, ADJOINT: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """Stage 1: where each chunk takes a zero state, and its slope."""
+    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    chunk = tl.program_id(1)
+    stop = (chunk + 1) * length - skipped
+    first = stop - length + strip * STEPS
+    at, stride = place(column, first, T, N, BACKWARDS)
+    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    p = slope(l, STEPS, COMPLEX, ADJOINT)
+    c = constant(p, 0.0)
+    product = constant(p, 1.0)
+    rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
+    for _tile in range(0, length, STRIPS * STEPS):
+        at += STRIPS * STEPS * stride
+        first += STRIPS * STEPS
+        following = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
+        q, e = reduce(l, p, rows, COMPLEX, PER_STEP, ADJOINT, STEPS)
+        if STRIPS > 1:
+            _, tile = compose(q, e, COMPLEX)
+            q, e = tile
+        c = from_carry(q, c, e, COMPLEX)
+        if PER_STEP:
+            product = from_carry(q, product, constant(p, 0.0), COMPLEX)
+        rows = following
+    slot = chunk.to(tl.int64) * columns + column
+    store(pointers(ends, slot, COMPLEX), c, inside & (strip == 0), COMPLEX)
+    if PER_STEP:
+        store(pointers(products, slot, COMPLEX), product, inside & (strip == 0), COMPLEX)
+
+
+@triton.jit(do_not_specialize=INTEGERS)
+def _carry(
+    ends, products, lam, start, carries, chunks, N, columns, length,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, ADJOINT: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """Stage 2: the state that enters each chunk, in float64."""
+    column, first, inside = block(tl.program_id(0), columns, 1, COLUMNS)
+    at = column
+    c = cast(load(pointers(start, column, COMPLEX), inside, COMPLEX), tl.float64)
+    p = slope(load(pointers(lam, column % N, COMPLEX), inside, COMPLEX), length, COMPLEX, ADJOINT)
+    rows = read(ends, products, ends, at, columns, first, chunks - 1, inside, COMPLEX, PER_STEP, False, STEPS)
+    for k in range(0, chunks, STEPS):
+        ahead = at + STEPS * columns
+        first += STEPS
+        following = read(
+            ends, products, ends, ahead, columns, first, chunks - 1, inside, COMPLEX, PER_STEP, False, STEPS
+        )
+        for i in tl.static_range(STEPS):
+            store(pointers(carries, at + i * columns, COMPLEX), c, inside & (k + i < chunks), COMPLEX)
+            c = from_carry(rows[i][1] if PER_STEP else p, c, rows[i][0], COMPLEX)
+        at = ahead
+        rows = following
+
+
+@triton.jit(do_not_specialize=INTEGERS)
+def _replay(
+    x, lam, carries, states, T, N, columns, length,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    """Stage 3: all states of each chunk."""
+    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    chunk = tl.program_id(1)
+    stop = tl.minimum((chunk + 1) * length, T)
+    first = chunk * length + strip * STEPS
+    at, stride = place(column, first, T, N, BACKWARDS)
+    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    p = slope(l, STEPS, COMPLEX, False)
+    c = cast(load(pointers(carries, chunk.to(tl.int64) * columns + column, COMPLEX), inside, COMPLEX), tl.float64)
+    rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
+    for _tile in range(chunk * length, stop, STRIPS * STEPS):
+        ahead = at + STRIPS * STEPS * stride
+        after = first + STRIPS * STEPS
+        following = read(x, lam, x, ahead, stride, after, stop, inside, COMPLEX, PER_STEP, False, STEPS)
+        enter = c
+        if STRIPS > 1:
+            q, e = reduce(l, p, rows, COMPLEX, PER_STEP, False, STEPS)
+            before, tile = compose(q, e, COMPLEX)
+            enter = from_carry(before[0], c, before[1], COMPLEX)
+            c = from_carry(tile[0], c, tile[1], COMPLEX)
+        h = replay(l, enter, rows, states, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS)
+        if STRIPS == 1:
+            c = cast(h, tl.float64)
+        at = ahead
+        first = after
+        rows = following
+
+
+@triton.jit(do_not_specialize=INTEGERS)
+def _replay_adjoint(
+    grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0, T, N, columns, length, skipped,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+):  # fmt: skip
+    r"""Stage 3 of the adjoint: all gradients of each chunk; the gradient of a shared :math:`\lambda` is summed over the
+    chunk here, in float64, and over chunks and batch by the caller. ``BACKWARDS`` is the direction of the adjoint."""
+    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    chunk = tl.program_id(1)
+    stop = (chunk + 1) * length - skipped
+    first = stop - length + strip * STEPS
+    at, stride = place(column, first, T, N, BACKWARDS)
+    slot = chunk.to(tl.int64) * columns + column
+    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    p = slope(l, STEPS, COMPLEX, True)
+    c = cast(load(pointers(carries, slot, COMPLEX), inside, COMPLEX), tl.float64)
+    total = constant(p, 0.0)
+    rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
+    for _tile in range(0, length, STRIPS * STEPS):
+        ahead = at + STRIPS * STEPS * stride
+        after = first + STRIPS * STEPS
+        following = read(grad, lam, h, ahead, stride, after, stop, inside, COMPLEX, PER_STEP, True, STEPS)
+        enter = c
+        if STRIPS > 1:
+            q, e = reduce(l, p, rows, COMPLEX, PER_STEP, True, STEPS)
+            before, tile = compose(q, e, COMPLEX)
+            enter = from_carry(before[0], c, before[1], COMPLEX)
+            c = from_carry(tile[0], c, tile[1], COMPLEX)
+        s, part = replay_adjoint(
+            l, enter, rows, grad_lam, grad_x, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS
+        )
+        total = add(total, part)
+        if STRIPS == 1:
+            c = cast(s, tl.float64)
+        at = ahead
+        first = after
+        rows = following
+    alone = inside & (strip == 0)
+    if chunk == tl.num_programs(1) - 1:
+        total = finish_adjoint(
+            l, lam, h0, grad, c, total, grad_lam, grad_x, grad_h0, column, T, N, alone, COMPLEX, PER_STEP, BACKWARDS
+        )
+    if not PER_STEP:
+        re, im = tl.sum(total[0], axis=0)[None, :], tl.sum(total[1], axis=0)[None, :]
+        column, _, inside = block(tl.program_id(0), columns, 1, COLUMNS)
+        slot = chunk.to(tl.int64) * columns + column
+        store(pointers(grad_lam, slot, COMPLEX), (re, im), inside, COMPLEX)

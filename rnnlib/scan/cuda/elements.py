@@ -1,0 +1,201 @@
+r"""What the kernels share: elements, products, and affine maps.
+
+A program works on a block of values ``(STRIPS, COLUMNS)``. A *column* is one (batch, channel) pair, numbered
+``batch * N + channel``, so that neighbouring threads read neighbouring memory; a *strip* is a run of ``STEPS``
+consecutive time steps, which one thread handles alone. Strips follow each other in time: a block covers a *tile* of
+``STRIPS * STEPS`` steps.
+
+A value is a pair ``(re, im)`` also where the tensor is real: ``im`` is then a zero that compiles to nothing, and each
+kernel is written once. Kernels get a complex64 tensor as int64, so that one load brings both parts of an element, and a
+complex128 tensor as float64, two to an element.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+# A kernel is compiled once for each dtype and set of switches, not again for other lengths or widths.
+INTEGERS = ["T", "N", "columns", "length", "skipped", "chunks", "blocks", "run"]
+
+
+@triton.jit
+def pointers(tensor, at, COMPLEX: tl.constexpr):
+    """To the elements ``at`` of a tensor, and, from a step ``at``, the way between two elements."""
+    if COMPLEX and tensor.dtype.element_ty == tl.float64:
+        return tensor + 2 * at
+    else:
+        return tensor + at
+
+
+@triton.jit
+def load(pointer, inside, COMPLEX: tl.constexpr):
+    """The elements at ``pointer``, zero where not ``inside``."""
+    if not COMPLEX:
+        re = tl.load(pointer, mask=inside, other=0.0)
+        return re, tl.zeros_like(re)
+    elif pointer.dtype.element_ty == tl.int64:
+        bits = tl.load(pointer, mask=inside, other=0)
+        return bits.to(tl.int32).to(tl.float32, bitcast=True), (bits >> 32).to(tl.int32).to(tl.float32, bitcast=True)
+    else:
+        return tl.load(pointer, mask=inside, other=0.0), tl.load(pointer + 1, mask=inside, other=0.0)
+
+
+@triton.jit
+def store(pointer, value, inside, COMPLEX: tl.constexpr):
+    """Write ``value`` to the elements at ``pointer`` that are ``inside``, in the precision of the tensor."""
+    if not COMPLEX:
+        tl.store(pointer, value[0], mask=inside)
+    elif pointer.dtype.element_ty == tl.int64:
+        low = value[0].to(tl.float32).to(tl.uint32, bitcast=True).to(tl.uint64)
+        high = value[1].to(tl.float32).to(tl.uint32, bitcast=True).to(tl.uint64)
+        tl.store(pointer, (high << 32 | low).to(tl.int64, bitcast=True), mask=inside)
+    else:
+        tl.store(pointer, value[0], mask=inside)
+        tl.store(pointer + 1, value[1], mask=inside)
+
+
+@triton.jit
+def add(a, b):
+    return a[0] + b[0], a[1] + b[1]
+
+
+@triton.jit
+def conjugate(a, COMPLEX: tl.constexpr):
+    return a[0], -a[1] if COMPLEX else a[1]
+
+
+@triton.jit
+def multiply(a, b, COMPLEX: tl.constexpr):
+    if COMPLEX:
+        return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
+    else:
+        return a[0] * b[0], a[1]
+
+
+@triton.jit
+def affine(p, h, e, COMPLEX: tl.constexpr):
+    """:math:`p h + e`: from h to the result no more than two fused multiply-adds."""
+    if COMPLEX:
+        return e[0] + p[0] * h[0] - p[1] * h[1], e[1] + p[0] * h[1] + p[1] * h[0]
+    else:
+        return e[0] + p[0] * h[0], e[1]
+
+
+@triton.jit
+def from_carry(p, c, e, COMPLEX: tl.constexpr):
+    """:math:`p c + e`, and e where c = 0, also where the product p of a growing channel has overflowed."""
+    re, im = affine(p, c, e, COMPLEX)
+    rest = (c[0] == 0) & (c[1] == 0)
+    return tl.where(rest, e[0], re), tl.where(rest, e[1], im)
+
+
+@triton.jit
+def cast(a, dtype: tl.constexpr):
+    return a[0].to(dtype), a[1].to(dtype)
+
+
+@triton.jit
+def constant(like, value: tl.constexpr):
+    """The real number ``value`` in every place of a block like this one."""
+    return tl.full(like[0].shape, value, like[0].dtype), tl.zeros_like(like[1])
+
+
+@triton.jit
+def choose(condition, a, b):
+    return tl.where(condition, a[0], b[0]), tl.where(condition, a[1], b[1])
+
+
+@triton.jit
+def power(lam, n, COMPLEX: tl.constexpr):
+    r""":math:`\lambda^n` by squaring."""
+    n = tl.cast(n, tl.int32)
+    result = constant(lam, 1.0)
+    while n > 0:
+        result = choose(n % 2 == 1, multiply(result, lam, COMPLEX), result)
+        lam = multiply(lam, lam, COMPLEX)
+        n = n // 2
+    return result
+
+
+@triton.jit
+def block(number, columns, STRIPS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Columns ``(STRIPS, COLUMNS)`` and strips ``(STRIPS, 1)`` of the block, and which columns exist."""
+    strip = tl.arange(0, STRIPS)[:, None]
+    column = number.to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
+    column = tl.broadcast_to(column, (STRIPS, COLUMNS))
+    return column, strip, column < columns
+
+
+@triton.jit
+def place(column, time, T, N, BACKWARDS: tl.constexpr):
+    """Index in (batch, time, channel) of each column at step ``time``, counted from the end if ``BACKWARDS``, and the
+    way to the next step. In 64 bits, which ``column`` has, because B * T * N can exceed 2^31."""
+    if BACKWARDS:
+        return (column // N * T + (T - 1 - time)) * N + column % N, -N
+    else:
+        return (column // N * T + time) * N + column % N, N
+
+
+@triton.jit
+def _then_real(p, e, o, d, q, f, r, g):
+    """What ``compose`` scans: the map (p, e), then (q, f); and the same without the last strip of the second."""
+    return p * q, tl.where(e == 0, f, q * e + f), p * r, tl.where(e == 0, g, r * e + g)
+
+
+@triton.jit
+def _then_complex(
+    p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im,
+    q_re, q_im, f_re, f_im, r_re, r_im, g_re, g_im,
+):  # fmt: skip
+    p, e = (p_re, p_im), (e_re, e_im)
+    s_re, s_im = multiply(p, (q_re, q_im), True)
+    a_re, a_im = from_carry((q_re, q_im), e, (f_re, f_im), True)
+    t_re, t_im = multiply(p, (r_re, r_im), True)
+    b_re, b_im = from_carry((r_re, r_im), e, (g_re, g_im), True)
+    return s_re, s_im, a_re, a_im, t_re, t_im, b_re, b_im
+
+
+@triton.jit
+def compose(p, e, COMPLEX: tl.constexpr):
+    r"""Compose the maps :math:`h \mapsto p h + e` of the strips, in their order along axis 0.
+
+    An inclusive scan of pairs: a map, and the same map without its last strip. Of the first strip that is the identity,
+    so the second halves are the exclusive scan, in place of a shift by one strip across threads.
+
+    Returns:
+        ``(p, e)`` of the strips before each one, and ``(p, e)`` ``(1, COLUMNS)`` of the whole tile.
+    """
+    one, zero = constant(p, 1.0), constant(p, 0.0)
+    if COMPLEX:
+        p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im = tl.associative_scan(
+            (p[0], p[1], e[0], e[1], one[0], one[1], zero[0], zero[1]), 0, _then_complex
+        )
+        return ((o_re, o_im), (d_re, d_im)), _last(p_re, p_im, e_re, e_im)
+    else:
+        p_re, e_re, o_re, d_re = tl.associative_scan((p[0], e[0], one[0], zero[0]), 0, _then_real)
+        return ((o_re, p[1]), (d_re, e[1])), _last(p_re, p[1], e_re, e[1])
+
+
+@triton.jit
+def _add_four(a, b, c, d, e, f, g, h):
+    return a + e, b + f, c + g, d + h
+
+
+@triton.jit
+def _last(p_re, p_im, e_re, e_im):
+    """The last strip's map: a sum in which all others are zero."""
+    strips: tl.constexpr = p_re.shape[0]
+    last = tl.arange(0, strips)[:, None] == strips - 1
+    p_re, p_im, e_re, e_im = tl.reduce(
+        (
+            tl.where(last, p_re, 0.0),
+            tl.where(last, p_im, 0.0),
+            tl.where(last, e_re, 0.0),
+            tl.where(last, e_im, 0.0),
+        ),
+        0,
+        _add_four,
+        keep_dims=True,
+    )
+    return (p_re, p_im), (e_re, e_im)

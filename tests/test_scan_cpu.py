@@ -1,0 +1,202 @@
+"""The compiled loops for the CPU: how work is cut and shared among threads, forks, and what happens without numba."""
+
+import concurrent.futures
+import importlib.util
+import itertools
+import multiprocessing
+import threading
+import warnings
+
+import numba
+import pytest
+import torch
+from test_scan import DTYPES, draw, wide
+
+from rnnlib import linear_scan
+from rnnlib.scan import backends, cpu
+from rnnlib.scan.sequential import sequential_scan
+
+SHAPES = [(1, 1, 1), (2, 33, 3), (1, 40, 37), (3, 17, 16), (5, 64, 1)]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Cut even small scans, so that tiles, rows and chunks of every kind occur."""
+    monkeypatch.setattr(cpu, "_INLINE", 0)
+    monkeypatch.setattr(cpu, "_CHUNK", 5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("per_step", [False, True])
+def test_every_cut_gives_the_loop_and_its_gradients(per_step, reverse, dtype, small_pieces):
+    tolerance = 1e-5 if dtype in (torch.float32, torch.complex64) else 1e-12
+    for (B, T, N), threads in itertools.product(SHAPES, [1, 2, 3, 16]):
+        lam, x, h0 = draw(B, T, N, dtype=dtype, per_step=per_step)
+        reference = [t.requires_grad_() for t in wide(lam, x, h0)]
+        expected = sequential_scan(*reference, reverse)
+        grad = torch.randn_like(expected)
+        states = cpu.cpu_scan(lam, x, h0, reverse, threads)
+        actual = [states, *cpu.cpu_adjoint(lam, states, h0, grad.to(dtype), reverse, threads)]
+        wanted = [expected, *torch.autograd.grad(expected, reference, grad)]
+        for a, e in zip(actual, wanted, strict=True):
+            assert a.dtype == dtype and a.is_contiguous()
+            scale = max(1.0, e.abs().max().item())
+            torch.testing.assert_close(a.to(e.dtype), e.detach(), rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize(
+    "shape", [(1, 65536, 64), (16, 4096, 256), (3, 20000, 17), (1, 10**6, 1), (1000, 100, 5)], ids=str
+)
+def test_pieces_cover_everything_once(shape, threads):
+    plan = cpu._plan(shape, threads)
+    work = 0
+    for rows, tile, chunk in plan.pieces(plan.chunks):
+        count, steps, width = plan.sizes(rows, tile, chunk)
+        assert count > 0 and steps > 0 and width > 0
+        work += count * steps * width
+    assert work == shape[0] * shape[1] * shape[2]
+    for cuts, size in [(plan.rows, shape[0]), (plan.tiles, shape[2])]:
+        assert [n for cut in cuts for n in range(cut.start, cut.stop)] == list(range(size))
+
+
+def test_few_channels_are_cut_over_time_where_threads_would_idle():
+    assert cpu._plan((1, 65536, 64), 2).chunks == 1
+    assert cpu._plan((1, 65536, 64), 2).tiles == [slice(0, 32), slice(32, 64)]
+    assert cpu._plan((1, 10**6, 16), 16).chunks == 32
+    assert cpu._plan((1, 1000, 16), 16).threads == 1
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_the_same_bits_at_each_call(per_step, small_pieces):
+    inputs = draw(3, 200, 40, dtype=torch.complex64, per_step=per_step)
+    for threads in [1, 4, 16]:
+        first, again = (cpu.cpu_scan(*inputs, False, threads) for _ in range(2))
+        assert torch.equal(first, again)
+        gradients = [cpu.cpu_adjoint(inputs[0], first, inputs[2], inputs[1], False, threads) for _ in range(2)]
+        assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_strides_and_lazy_views(dtype):
+    lam, x, h0 = draw(3, 9, 4, dtype=dtype)
+    expected = cpu.cpu_scan(lam, x, h0)
+    views = [
+        x.transpose(0, 1).contiguous().transpose(0, 1),
+        torch.cat([x, x], 2)[..., :4],
+        torch.stack([x, x], 3)[..., 0],
+        x.conj_physical().conj() if dtype.is_complex else torch._neg_view(-x),
+    ]
+    for view in views:
+        assert torch.equal(cpu.cpu_scan(lam, view, h0), expected)
+    assert torch.equal(cpu.cpu_scan(lam, x[:1].expand(3, 9, 4), h0), cpu.cpu_scan(lam, x[:1].repeat(3, 1, 1), h0))
+    steady = lam.expand(3, 9, 4)
+    assert torch.equal(cpu.cpu_scan(steady, x, h0), expected)
+    grad_lam = cpu.cpu_adjoint(steady, expected, h0, x)[0]
+    torch.testing.assert_close(grad_lam.sum((0, 1)), cpu.cpu_adjoint(lam, expected, h0, x)[0])
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (2, 5, 0)], ids=str)
+def test_nothing_to_do(shape):
+    lam, x, h0 = torch.ones(shape[2]), torch.ones(shape), torch.ones(shape[0], shape[2])
+    states = cpu.cpu_scan(lam, x, h0)
+    gradients = cpu.cpu_adjoint(lam, states, h0, x)
+    assert [tuple(t.shape) for t in (states, *gradients)] == [shape, (shape[2],), shape, (shape[0], shape[2])]
+    assert torch.equal(gradients[0], torch.zeros(shape[2]))
+
+
+def test_one_thread_means_one_thread(monkeypatch, small_pieces):
+    monkeypatch.setattr(cpu, "_pool", lambda size: pytest.fail("a pool was asked for"))
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        linear_scan(*draw(4, 50, 20), backend="numba")
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_calls_from_many_threads_at_once(small_pieces):
+    inputs = [draw(2, 300, 40, seed=seed) for seed in range(12)]
+    expected = [cpu.cpu_scan(*each, False, 1) for each in inputs]
+    barrier = threading.Barrier(6)
+
+    def work(each):
+        barrier.wait(timeout=60)
+        return [cpu.cpu_scan(*each, False, 4) for _ in range(5)]
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for found, states in zip(pool.map(work, inputs), expected, strict=True):
+            for each in found:
+                torch.testing.assert_close(each, states)
+
+
+def test_an_error_in_one_piece_is_raised_and_ends_the_rest(monkeypatch, small_pieces):
+    def broken(*_):
+        raise FloatingPointError("piece")
+
+    monkeypatch.setattr(cpu, "_scan_real", broken)
+    with pytest.raises(FloatingPointError, match="piece"):
+        cpu.cpu_scan(*draw(4, 50, 20), False, 4)
+
+
+def in_a_fork(inputs, queue):
+    queue.put(cpu.cpu_scan(*inputs, False, 4).numpy())
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_scans_as_well(small_pieces):
+    """As data loaders do: the child has the parent's pool but none of its threads."""
+    inputs = draw(4, 50, 20)
+    expected = cpu.cpu_scan(*inputs, False, 4)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=in_a_fork, args=(inputs, queue))
+    child.start()
+    try:
+        torch.testing.assert_close(torch.from_numpy(queue.get(timeout=60)), expected)
+    finally:
+        child.join(timeout=10)
+        if child.is_alive():
+            child.kill()
+
+
+def test_without_a_folder_for_its_cache_numba_still_compiles(monkeypatch):
+    njit = numba.njit
+
+    def no_folder(*args, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(*args, **options)
+
+    monkeypatch.setattr(numba, "njit", no_folder)
+    assert cpu._compiled(lambda a: a + 1)(1) == 2
+
+
+def test_without_numba_auto_takes_chunks_and_its_name_says_what_to_install(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "numba" else find(name, *a))
+    backends.default_backend.cache_clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert backends.default_backend(torch.device("cpu")) == "chunked"
+    backends.default_backend.cache_clear()
+    with pytest.raises(ValueError, match=r"pip install numba \(rnnlib's extra 'fast'\)"):
+        linear_scan(*draw(), backend="numba")
+
+
+def test_numba_that_does_not_work_falls_back_with_one_warning(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no LLVM")
+
+    monkeypatch.setattr(cpu, "cpu_scan", broken)
+    backends.default_backend.cache_clear()
+    with pytest.warns(RuntimeWarning, match="Numba kernels do not work on cpu.*no LLVM.*chunked"):
+        assert backends.default_backend(torch.device("cpu")) == "chunked"
+    backends.default_backend.cache_clear()
+
+
+def test_numba_with_tensors_elsewhere_says_what_to_do():
+    with pytest.raises(ValueError, match=r"backend='numba' needs tensors on the CPU.*meta"):
+        linear_scan(*(t.to("meta") for t in draw()), backend="numba")

@@ -1,0 +1,184 @@
+"""The charts to play with, in headless Chromium: at several positions of their sliders, the numbers that the page shows
+are those of rnnlib.theory and of PyTorch's optimisers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from test_interactive import torch_path
+
+from rnnlib import theory
+
+SET = """async (values) => {
+  const place = document.querySelector(".play");
+  for (const [name, value] of Object.entries(values)) {
+    const inputs = [...place.querySelectorAll("input")].filter((input) => input.name === name);
+    const input = inputs.find((one) => one.type !== "radio" || one.value === value);
+    if (input.type === "range") input.value = value;
+    else input.checked = value !== false;
+    input.dispatchEvent(new Event(input.type === "range" ? "input" : "change"));
+  }
+  await place.view.runAsync();
+  const names = Object.keys(place.view.getState({ data: () => true, signals: () => false }).data);
+  const tables = names.map((name) => place.view.data(name)).filter((d) => d && d.length && !("mark" in d[0]));
+  const rows = (field) => tables.filter((d) => field in d[0]).map((d) => d.map((row) => ({ ...row })));
+  return { readout: place.querySelector(".play-readout").textContent, rows: %s };
+}"""
+
+
+@pytest.fixture
+def play(visit, address):
+    def open_(page: str):
+        reader = visit(address)
+        tab = reader.open(f"notebooks/play/{page}.html")
+        tab.wait_for_function("document.querySelector('.play').view")
+        return reader, tab
+
+    return open_
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers of a readout; Vega writes a true minus sign and SI prefixes."""
+    scale = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "m": 1e-3}
+    text = text.replace("−", "-")
+    return [float(n) * scale[s] for n, s in re.findall(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)([kMGm]?)(?![\w²])", text)]
+
+
+def curvature(along: str, k: int, nu: float, theta: float, rho: float, normalized: bool) -> float:
+    """Second derivative over the raw parameter by autodiff, through theory.one_dimensional_loss."""
+    star = torch.polar(torch.tensor(nu).double(), torch.tensor(theta).double())
+    stretch = (1 - nu**2) / (nu * (1 + nu**2) ** 0.5)
+    ways = {
+        "modulus": [lambda w: w, lambda w: torch.exp(-torch.exp(w)), torch.tanh],
+        "angle": [lambda w: w, torch.exp, lambda w: w * stretch],
+    }
+    optima = {
+        "modulus": [nu, np.log(-np.log(nu)), np.arctanh(nu)],
+        "angle": [theta, np.log(theta), theta / stretch],
+    }
+
+    def loss(w):
+        raw = ways[along][k](w)
+        modulus, angle = (raw, star.angle()) if along == "modulus" else (star.abs(), raw)
+        return theory.one_dimensional_loss(torch.polar(modulus, angle), star, rho, normalized=normalized)
+
+    return torch.func.hessian(loss)(torch.tensor(optima[along][k]).double()).item()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"memory": 0.5, "rho": 0, "normalized": False, "along": "modulus", "turn": 0.01},
+        {"memory": 2, "rho": 0, "normalized": True, "along": "modulus", "turn": 0.2},
+        {"memory": 1.5, "rho": 0.9, "normalized": True, "along": "modulus", "turn": 0.05},
+        {"memory": 1, "rho": 0.5, "normalized": False, "along": "angle", "turn": 0.3},
+        {"memory": 2.5, "rho": 0, "normalized": True, "along": "angle", "turn": 0.01},
+    ],
+)
+def test_landscape_shows_the_closed_forms(play, at):
+    reader, tab = play("01-landscape")
+    script = SET % "{here: rows('curvature').flat().filter((d) => d.last), losses: rows('loss').flat()}"
+    found = tab.evaluate(script, at)
+    nu, theta = 1 - 10 ** -at["memory"], np.pi * at["turn"]
+    star = nu * np.exp(1j * theta)
+    expected = [curvature(at["along"], k, nu, theta, at["rho"], at["normalized"]) for k in range(3)]
+    shown = {row["k"]: row["curvature"] for row in found["rows"]["here"]}
+    assert [shown[k] for k in range(3)] == pytest.approx(expected, rel=1e-4)  # rounding of autodiff
+    assert numbers(found["readout"])[-3:] == pytest.approx(expected, rel=6e-3)
+
+    rows = found["rows"]["losses"]
+    assert len(rows) > 600
+    lam = np.array([row["nu"] * np.exp(1j * row["theta"]) for row in rows])
+    losses = theory.one_dimensional_loss(lam, star, at["rho"], normalized=at["normalized"])
+    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=1e-9)
+    # The raw parameter is where its parametrisation says: x from the optimum.
+    stretch = (1 - nu**2) / (nu * (1 + nu**2) ** 0.5)
+    for row in rows[::20]:
+        x, k = row["x"], row["k"]
+        if at["along"] == "modulus":
+            goal = [nu + x, np.exp(-np.exp(np.log(-np.log(nu)) + x)), np.tanh(np.arctanh(nu) + x)][k]
+            assert row["nu"] == pytest.approx(goal)
+        else:
+            goal = [theta + x, np.exp(np.log(theta) + x), theta + x * stretch][k]
+            assert row["theta"] == pytest.approx(goal)
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"lam_m": 1, "lam_turn": 0.25, "rho": 0, "normalized": False},
+        {"lam_m": 2, "lam_turn": -0.6, "rho": 0.9, "normalized": True},
+        {"lam_m": 0.3, "lam_turn": 0, "rho": 1, "normalized": False},
+    ],
+)
+def test_complex_plane_shows_the_closed_forms(play, at):
+    reader, tab = play("02-complex-plane")
+    found = tab.evaluate(SET % "{steps: rows('response')[0], losses: rows('loss').flat()}", at)
+    lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_turn"])
+    t = np.arange(101)
+    steps = found["rows"]["steps"]
+    np.testing.assert_allclose([row["response"] for row in steps], (lam**t).real, atol=1e-12)
+    slope = np.concatenate([[0], (t[1:] * lam ** t[:-1]).real])
+    np.testing.assert_allclose([row["sensitivity"] for row in steps], slope, atol=1e-10)
+    moments = [theory.state_variance(lam, at["rho"]), theory.sensitivity(lam, at["rho"])]
+    assert numbers(found["readout"].split("E|h|²")[1]) == pytest.approx(moments, rel=6e-4)
+
+    rows = found["rows"]["losses"]
+    assert len(rows) > 3000
+    students = np.array([row["re"] + 1j * row["im"] for row in rows])
+    losses = theory.one_dimensional_loss(students, lam, at["rho"], normalized=at["normalized"])
+    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=1e-9)
+    reader.must_be_flawless()
+
+
+def test_an_eigenvalue_can_be_dragged_and_its_sliders_follow(play):
+    reader, tab = play("02-complex-plane")
+    box = tab.locator(".play canvas").bounding_box()
+    tab.mouse.move(box["x"] + 200, box["y"] + 60)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 100, box["y"] + 70, steps=5)
+    tab.mouse.up()
+    tab.wait_for_function("document.querySelector('.play').view.signal('lam_turn') > 0.5")
+    turn = float(tab.locator("input[name=lam_turn]").input_value())
+    assert turn == pytest.approx(tab.evaluate("document.querySelector('.play').view.signal('lam_turn')"))
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "sign descent", "Adam"])
+def test_descent_shows_the_paths_of_pytorch(play, optimizer):
+    reader, tab = play("03-descent")
+    at = {"optimizer": optimizer, "rate": -2, "step": 40}
+    found = tab.evaluate(SET % "rows('loss').flat()", at)
+    losses = []
+    for landscape, H in [("dense", [[50.5, 49.5], [49.5, 50.5]]), ("diagonal", [[100, 0], [0, 1]])]:
+        expected = torch_path(landscape, optimizer, 0.01, 40)
+        rows = {row["t"]: row for row in found["rows"] if row["landscape"] == landscape}
+        assert sorted(rows) == list(range(41))
+        np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(41)], expected, atol=1e-4)
+        losses.append(0.5 * expected[-1] @ np.array(H) @ expected[-1])
+    assert numbers(found["readout"].split("dense")[1]) == pytest.approx(losses, rel=0.05)
+    reader.must_be_flawless()
+
+
+def test_keyboard_and_theme(play):
+    """Arrow keys move a slider; a change of theme draws the chart anew in other colours and leaves the slider there."""
+    reader, tab = play("01-landscape")
+    slider = tab.get_by_label("memory of the teacher")
+    slider.focus()
+    for _ in range(10):
+        tab.keyboard.press("ArrowRight")
+    assert float(slider.input_value()) == pytest.approx(1.6)
+    tab.wait_for_function("document.querySelector('.play-readout').textContent.includes('0.9749')")
+    tab.evaluate("async () => { window.light = document.querySelector('.play').view; await light.runAsync(); }")
+    pixels = "document.querySelector('.play canvas').toDataURL()"
+    light = tab.evaluate(pixels)
+    tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    tab.wait_for_function("document.querySelector('.play').view !== window.light")
+    assert tab.evaluate(pixels) != light
+    assert float(tab.get_by_label("memory of the teacher").input_value()) == pytest.approx(1.6)
+    assert "0.9749" in tab.locator(".play-readout").inner_text()
+    reader.must_be_flawless()

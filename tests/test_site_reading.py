@@ -1,0 +1,101 @@
+"""What helps to read the book: the moving figure, links between pages, the status page, downloads and slides."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnlib.claims import CLAIMS
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb"))
+DECKS = sorted(path.stem for path in (ROOT / "book" / "slides").glob("*.md"))
+FRAMES = """() => [...document.querySelectorAll(".moving-frame")].map((frame) => {
+  const style = getComputedStyle(frame);
+  return [style.animationName !== "none" && style.animationPlayState === "running", style.opacity === "1"];
+})"""
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_the_figure_moves_and_can_be_stopped(browser, address, javascript):
+    context = browser.new_context(reduced_motion="no-preference", java_script_enabled=javascript)
+    tab = context.new_page()
+    tab.goto(address + "book/index.html")
+    assert tab.get_by_role("img", name="Loss of a recurrent unit").is_visible()
+    if javascript:  # without it nothing can be asked of the page
+        assert all(moves for moves, _ in tab.evaluate(FRAMES))
+    picture = tab.locator(".moving svg")
+    seen = {picture.screenshot(animations="allow") for _ in range(4) if not tab.wait_for_timeout(700)}
+    assert len(seen) > 1
+    tab.get_by_label("stop the motion").focus()
+    tab.keyboard.press("Space")
+    seen = {picture.screenshot(animations="allow") for _ in range(3) if not tab.wait_for_timeout(400)}
+    assert len(seen) == 1
+    context.close()
+
+
+def test_the_figure_stands_still_for_those_who_want_it(visit, address):
+    tab = visit(address, reduced_motion="reduce").open("book/index.html")
+    frames = tab.evaluate(FRAMES)
+    assert not any(moves for moves, _ in frames)
+    assert sum(shown for _, shown in frames) == 1
+
+
+def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
+    reader = visit(address)
+    for name in NOTEBOOKS:
+        tab = reader.open(f"{name}.html")
+        labels = tab.locator(".connections strong").all_inner_texts()
+        has_claims = Path(name).name in {claim.figure for claim in CLAIMS}
+        assert ("Claims" in labels) == has_claims, name
+        if has_claims:
+            tab.locator(".connections a").first.click()
+            assert tab.locator(f"#{Path(name).name}").get_attribute("href").endswith(f"{name}.html")
+    reader.must_be_flawless()
+
+
+def test_the_reference_names_the_pages_that_call_a_function(visit, address):
+    tab = visit(address).open("book/api.html")
+    used = tab.locator("dl.py:has(> dt#rnnlib\\.theory\\.sensitivity) > dd")
+    assert address + "notebooks/figures/fig02.html" in used.locator("a").evaluate_all("a => a.map(b => b.href)")
+    assert "Used in" in used.inner_text()
+
+
+def test_status_lists_every_page_that_ran_and_every_result(visit, address):
+    tab = visit(address).open("book/status.html")
+    links = tab.locator(".wide-table").first.locator("a").evaluate_all("a => a.map(b => b.href)")
+    assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)
+    seconds = tab.locator(".wide-table").first.locator("tbody td:nth-child(2)").all_inner_texts()
+    assert sum(map(int, seconds[:-1])) == pytest.approx(int(seconds[-1]), abs=len(seconds) / 2)
+    assert int(seconds[-1]) > 0
+    stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "results").glob("*.json")}
+    assert stored == set(tab.locator(".wide-table").nth(1).locator("tbody td:first-child").all_inner_texts())
+
+
+def test_each_notebook_can_be_downloaded(site):
+    for name in NOTEBOOKS:
+        page = (site / f"{name}.html").read_text()
+        assert f"_sources/{name}.ipynb" in page
+        assert (site / "_sources" / f"{name}.ipynb").read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
+
+
+@pytest.mark.parametrize("deck", DECKS)
+def test_slides_open_from_disk(visit, site, deck):
+    reader = visit(site.as_uri() + "/")
+    tab = reader.open(f"slides/{deck}.html")
+    count = tab.locator(".slides > section").count()
+    assert count >= 8
+    assert tab.locator(".slides img").count() >= 4
+    for number in range(1, count):
+        tab.keyboard.press("ArrowRight")
+        assert tab.evaluate("Reveal.getState().indexh") == number
+        shown = tab.locator("section.present")
+        assert shown.evaluate("s => s.scrollHeight <= 720"), f"slide {number + 1} is taller than the screen"
+        for image in shown.locator("img").all():
+            assert len(image.get_attribute("alt")) > 40
+            assert image.evaluate("i => i.naturalWidth") > 0
+    assert "\\(" not in tab.locator(".slides").inner_text()
+    assert tab.locator("mjx-merror").count() == 0
+    reader.must_be_flawless()

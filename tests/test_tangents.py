@@ -1,0 +1,87 @@
+"""Derivatives carried forward against reverse mode, through torch.nn.GRU and torch.nn.LSTM where the layer has one."""
+
+import pytest
+import torch
+
+from rnnlib import ChronoGRU, ChronoLSTM, tangents
+
+LAYERS = [
+    (kind, {"candidate": candidate, "gates": gates})
+    for kind in (ChronoGRU, ChronoLSTM)
+    for candidate, gates in [("tanh", "state"), ("linear", "state"), ("linear", "input"), ("linear", "constant")]
+]
+ALL = pytest.mark.parametrize(
+    ("kind", "options"), LAYERS, ids=lambda value: getattr(value, "__name__", None) or "-".join(value.values())
+)
+IN, UNITS, TIME = 3, 6, 15
+
+
+def networks(kind, options):
+    return [
+        kind(IN, UNITS, max_time=20, generator=torch.Generator().manual_seed(seed), **options).double()
+        for seed in range(2)
+    ]
+
+
+def sequences():
+    return torch.randn(2, 3, TIME, IN, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
+
+
+def memory_after(layer, x, memory, steps):
+    """The memory of one sequence after some steps, from a given one: PyTorch's own module where there is one."""
+    if isinstance(layer, ChronoGRU):
+        if layer.candidate == "tanh":
+            return layer.gru(x[None, :steps], memory[None, None])[1][0, 0]
+        return layer(x[None, :steps], memory[None])[0, -1]
+    first = torch.zeros_like(memory)
+    if layer.candidate == "tanh":
+        return layer.lstm(x[None, :steps], (first[None, None], memory[None, None]))[1][1][0, 0]
+    return layer.states(x[None, :steps], torch.stack([first, memory])[None])[0, -1, 1]
+
+
+@ALL
+def test_jacobians_equal_those_of_reverse_mode(kind, options):
+    layers, x, times = networks(kind, options), sequences(), [1, 4, TIME]
+    for t, jacobians in zip(times, tangents.state_jacobian(layers, x, times), strict=True):
+        assert jacobians.shape == (2, 3, UNITS, UNITS)
+        expected = torch.autograd.functional.jacobian(
+            lambda memory, t=t: memory_after(layers[1], x[1, 2], memory, t), torch.zeros(UNITS, dtype=torch.float64)
+        )
+        torch.testing.assert_close(jacobians[1, 2], expected)
+
+
+@ALL
+def test_bias_sensitivities_equal_those_of_reverse_mode(kind, options):
+    layers, x = networks(kind, options), sequences()
+    memory, own = tangents.bias_sensitivity(layers, x)
+    for layer, inputs, memories, sensitivities in zip(layers, x, memory, own, strict=True):
+        name, where = layer.gate_bias
+        after = memory_after(layer, inputs[1], torch.zeros(UNITS, dtype=torch.float64), TIME)
+        torch.testing.assert_close(memories[1], after.detach())
+        bias = dict(layer.named_parameters())[name]
+        for unit in range(UNITS):
+            (gradient,) = torch.autograd.grad(after[unit], bias, retain_graph=True)
+            torch.testing.assert_close(sensitivities[1, unit], gradient[where][unit])
+
+
+def test_gates_that_ignore_the_state_leave_units_alone():
+    layers = networks(ChronoGRU, {"candidate": "tanh", "gates": "state"})
+    for layer in layers:
+        layer.gru.weight_hh_l0.data.zero_()
+    (jacobian,) = tangents.state_jacobian(layers, sequences(), [TIME])
+    off = jacobian - torch.diag_embed(jacobian.diagonal(dim1=-2, dim2=-1))
+    assert torch.equal(off, torch.zeros_like(off))
+    product = layers[0].eigenvalues(sequences()[0]).prod(1)
+    torch.testing.assert_close(jacobian[0].diagonal(dim1=-2, dim2=-1), product.detach())
+
+
+def test_what_does_not_fit_is_named():
+    layers = networks(ChronoGRU, {})
+    with pytest.raises(ValueError, match="layers is empty"):
+        tangents.bias_sensitivity([], sequences())
+    with pytest.raises(ValueError, match="with 2 layers"):
+        tangents.bias_sensitivity(layers, sequences()[:1])
+    with pytest.raises(ValueError, match="times must ascend within 1 to 15"):
+        tangents.state_jacobian(layers, sequences(), [4, 2])
+    with pytest.raises(ValueError, match="times must ascend"):
+        tangents.state_jacobian(layers, sequences(), [TIME + 1])

@@ -1,0 +1,122 @@
+"""Write the students' copies of all notebooks into _build/course: the exercises with blanks instead of solutions.
+
+The copies are made from the notebooks of the book, never kept: `make course` again after every change. Everything but
+the solutions stays, so a copy runs from its first cell to its last, blanks included. The same input gives the same
+bytes.
+Standard library only: the publishing job runs it without an environment.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import links
+import repository
+
+FOLDER = "_build/course"
+TAG = "solution"
+EXERCISE = re.compile(r"^### (Exercise \d+): ", re.MULTILINE)
+PROSE = re.compile(r"<details>\s*<summary>Solution \d+</summary>.*?</details>", re.DOTALL)
+ANSWER = "*Your answer:*"
+README = """\
+# Student copies
+
+The notebooks of {url} without the solutions of their exercises, made by
+`make course`. Edits here are lost when the copies are made again: hand out a copy of this folder. The first code cell
+of a notebook installs `rnnlib` where it is missing; where it is installed, nothing here needs a network.
+
+| notebook | exercises |
+| --- | --- |
+{rows}
+"""
+
+
+def text(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def exercises(notebook: dict) -> list[str]:
+    """Names of the exercises, in order: "Exercise 1", ..."""
+    cells = [text(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
+    return [name for source in cells for name in EXERCISE.findall(source)]
+
+
+def student_copy(notebook: dict, relinked: Callable[[str], str]) -> dict:
+    """The notebook without outputs and without solutions.
+
+    Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise.
+
+    Args:
+        notebook: as read from its file; it is not changed.
+        relinked: from Markdown to the same with links that work where the copy will be read.
+    """
+    student, current = copy.deepcopy(notebook), ""
+    for cell in student["cells"]:
+        if cell["cell_type"] == "markdown":
+            current = (EXERCISE.findall(text(cell)) or [current])[-1]
+            cell["source"] = relinked(PROSE.sub(ANSWER, text(cell)))
+            continue
+        cell["outputs"], cell["execution_count"] = [], None
+        if TAG in cell["metadata"].get("tags", []):
+            cell["metadata"] = {}  # neither folded nor described: both told of the solution
+            cell["source"] = f"# {current}: your code"
+    return student
+
+
+def dumped(notebook: dict) -> str:
+    """As the notebook stands in its file: sources as lists of lines."""
+    for cell in notebook["cells"]:
+        cell["source"] = text(cell).splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def sources(root: Path) -> list[Path]:
+    return sorted(path for path in root.glob("notebooks/*/*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+
+
+def course(root: Path) -> dict[str, str]:
+    """Contents of the course folder by path: a copy of each notebook, and a README that lists them."""
+    url, files, rows = repository.current(root), {}, []
+
+    def address(target: str) -> str | None:  # other notebooks come along, the prose pages do not
+        return None if target.endswith(".ipynb") else f"{url}/blob/main/{target}"
+
+    for path in sources(root):
+        name = path.relative_to(root).as_posix()
+        student = student_copy(
+            json.loads(path.read_text(encoding="utf-8")),
+            lambda source, name=name: links.readdressed(source, name, address),
+        )
+        short = name.removeprefix("notebooks/")
+        files[short] = dumped(student)
+        title = re.match(r"# (.*)", text(student["cells"][0]))[1]
+        rows.append(f"| [{title}]({short}) | {len(exercises(student))} |")
+    files["README.md"] = README.format(url=url, rows="\n".join(rows))
+    return files
+
+
+def write(root: Path) -> Path:
+    """Write the folder beside its place and move it there, so that nobody meets half a course."""
+    target, beside = root / FOLDER, root / f"{FOLDER}.new"
+    shutil.rmtree(beside, ignore_errors=True)
+    for name, content in course(root).items():
+        (beside / name).parent.mkdir(parents=True, exist_ok=True)
+        (beside / name).write_text(content, encoding="utf-8")
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+    return target
+
+
+def main() -> None:
+    folder = write(repository.ROOT)
+    copies = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/*.ipynb")]
+    print(f"{folder}: {len(copies)} notebooks, {sum(len(exercises(one)) for one in copies)} exercises")
+
+
+if __name__ == "__main__":
+    main()
