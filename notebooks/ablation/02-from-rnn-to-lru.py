@@ -44,7 +44,7 @@ if scale == "paper":  # recompute everything
 # 5. **Gamma norm.**: each unit's input is multiplied by a learned $\gamma$.
 # 6. **LRU**: $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and $\gamma = e^{\omega_\gamma}$ are learned through $\omega$.
 #
-# The gain of step 4 is not the number of parameters:
+# The dense RNN has by far the most parameters:
 
 # %%
 STEPS = ["rnn", "block", "block_wide", "crnn", "crnn_gamma", "lru"]
@@ -141,7 +141,7 @@ ax.set_ylabel("loss before / loss after");
 # %% [markdown]
 # The block-diagonal matrix is the large step, from either ring and on every teacher, as the paper says. What follows it is small: no later
 # step brings a factor of ten on average, and the last, from "gamma norm." to the LRU, costs one here. The dense RNN is better off from
-# $\nu_0 = 0$ than from the teacher's ring, where large rates diverge and small ones go nowhere; so a start on the ring, which the
+# $\nu_0 = 0$ than from the teacher's ring, where it diverges at all but the smallest rates; so a start on the ring, which the
 # captions of the paper announce, would have made the gap larger.
 
 # %% [markdown]

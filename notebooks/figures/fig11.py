@@ -164,7 +164,8 @@ table.style.format(formats).format_index("{:g}")
 
 # %% [markdown]
 # A: with one to four heads little changes; from there each doubling brings a factor of about four to fifteen, so students with blocks of
-# 4 x 4 and 2 x 2 are about an order of magnitude or more below all larger blocks, as in the paper. The fall begins one doubling earlier, with blocks of 8 x 8.
+# 4 x 4 and 2 x 2 are nearly an order of magnitude, or more, below all larger blocks, as in the paper. The fall begins one doubling earlier,
+# with blocks of 8 x 8.
 # A start on the teacher's ring makes every student worse, the dense one most. B, C: effective rates rise with the number of heads, in the
 # order of the losses from 4 heads on.
 
