@@ -21,7 +21,7 @@ import repository
 FOLDER = "_build/course"
 TAG = "solution"
 EXERCISE = re.compile(r"^### (Exercise \d+): ", re.MULTILINE)
-PROSE = re.compile(r"<details>\s*<summary>Solution \d+</summary>.*?</details>", re.DOTALL)
+PROSE = re.compile(r"<details>\s*<summary>(?:Solution \d+|Answer)</summary>.*?</details>", re.DOTALL)
 ANSWER = "*Your answer:*"
 README = """\
 # Student copies

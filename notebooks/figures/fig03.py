@@ -308,3 +308,36 @@ print(f"angle {3.14 / np.pi:.4f} pi; modulus after the real part {turned:.7f} in
 
 # %%
 claims.table("fig03")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: is it the number of parameters?
+# *Derive. Easy.* Count the parameters of a student of width 64 with scalar input and output and a dense skip weight: RNN, 32 blocks of 2 by
+# 2, "more neurons" (64 blocks, width 128), complex RNN, complex RNN with $\gamma$, LRU. Can capacity explain the order of the losses?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# RNN $64^2 + 64 + 64 + 1 = 4225$. Blocks $32 \cdot 4 + 64 + 64 + 1 = 257$, twice as many $64 \cdot 4 + 128 + 128 + 1 = 513$. Complex: real and imaginary
+# parts of $\lambda$, $B$ and $C$, $3 \cdot 128 + 1 = 385$. With one input scale a unit, $449$, and the LRU has the same. The largest student
+# is the worst at long memories. And all can represent the teacher, of order 10: what differs is how they are parametrised.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+from rnnlib import LRU, DenseRNN, DiagonalRNN
+
+counts = {
+    "RNN": (DenseRNN(1, 64, 1), 64**2 + 2 * 64 + 1),
+    "block diagonal": (DenseRNN(1, 64, 1, heads=32), 32 * 4 + 2 * 64 + 1),
+    "more neurons": (DenseRNN(1, 128, 1, heads=64), 64 * 4 + 2 * 128 + 1),
+    "complex": (DiagonalRNN(1, 64, 1), 3 * 128 + 1),
+    "LRU": (LRU(1, 64, 1), 3 * 128 + 64 + 1),
+}
+for name, (layer, expected) in counts.items():
+    found = sum(parameter.numel() for parameter in layer.parameters())
+    print(f"{name:14} {found:5}")
+    assert found == expected

@@ -251,3 +251,36 @@ for kind in LABELS:
 
 # %%
 claims.table("fig05")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: correlations do not matter on average
+# *Derive. Medium.* Let the angles of a layer's eigenvalues be uniform on the circle and their modulus $\nu$. Show from
+# $F(\lambda, \bar\lambda)$ that the mean of $\mathrm{E}|h|^2$ over the units is $R(0)/(1 - \nu^2)$, whatever the rest of the autocorrelation. By what
+# factor does it grow between moduli uniform in $[0, .5]$ ($T_c = 1$) and in $[.99, .995]$ ($T_c = 100$)? What do correlations decide, then?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# $F(\lambda, \bar\lambda) = \frac{1}{1-\nu^2}\big[R(0) + 2\sum_{D\ge1} \nu^D \cos(D\theta) R(D)\big]$, and the mean of $\cos(D\theta)$ over the circle is zero.
+# The mean over moduli is that of $1/(1-\nu^2)$: 1.10 at $T_c = 1$ and 70 at $T_c = 100$, a factor of 63 for one layer, before the nonlinearity and the weights after it. Correlations
+# decide which units have the variance: for text, whose autocorrelation decays slowly and does not oscillate, the few with angles near 0.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+from rnnlib import theory
+
+angles = 2 * np.pi * (np.arange(100_000) + 0.5) / 100_000
+for nu in [0.5, 0.99]:
+    for rho in [0.0, 0.9970]:
+        variances = theory.state_variance(nu * np.exp(1j * angles), rho)
+        print(f"nu = {nu}, rho = {rho}: mean {variances.mean():.3f}, largest {variances.max():.0f}")
+        assert np.isclose(variances.mean(), 1 / (1 - nu**2), rtol=1e-6)
+ends = [(0, 0.5), (0.99, 0.995)]
+short, long = ((1 / (1 - np.linspace(*pair, 100_001) ** 2)).mean() for pair in ends)
+print(f"mean of 1 / (1 - nu^2): {short:.2f} and {long:.1f}, ratio {long / short:.0f}")
+assert 62 < long / short < 65

@@ -211,3 +211,28 @@ ax.legend(title="heads", fontsize="small", loc="upper left", bbox_to_anchor=(1, 
 
 # %%
 claims.table("fig11")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: how many blocks oscillate?
+# *Derive. Medium.* A 2 by 2 block with independent normal entries has either two real eigenvalues or a conjugate pair. What is the
+# probability of two real ones? (Write the discriminant with $a - d$, $b + c$ and $b - c$.) How many of 32 blocks start without any angle?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# The eigenvalues are real if $(a - d)^2 + 4bc > 0$, that is $(a-d)^2 + (b+c)^2 > (b-c)^2$. The three differences and sums are independent
+# with the same variance, so a random direction on the sphere has to lie less than 45 degrees from the plane of the first two: its third
+# coordinate, which is uniform in $[-1, 1]$, has to be below $1/\sqrt2$ in size. The probability is $1/\sqrt2 = .71$, so about 23 of 32 blocks start
+# with real eigenvalues and have to find their angle first.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+a, b, c, d = np.random.default_rng(0).normal(size=(4, 1_000_000))
+share = np.mean((a - d) ** 2 + 4 * b * c > 0)
+print(f"{share:.4f} of a million blocks have real eigenvalues, 1 / sqrt 2 = {2**-0.5:.4f}")
+assert abs(share - 2**-0.5) < 2e-3  # four standard errors

@@ -127,3 +127,39 @@ print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.
 
 # %%
 claims.table("fig12")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: when does a unit hear the slow part?
+# *Predict, then run. Medium.* With the paper's fit the slow exponential is a ninth of $R(0)$. What share of $\mathrm{E}h^2$ does it have in a unit with memory
+# length $1/(1-\lambda) = 1$, 10 and 100? From which memory length on is it more than half? ($\mathrm{E}h^2$ is linear in $R$.)
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# White inputs give $w/(1-\lambda^2)$, the exponential $a\,K/(1-\lambda^2)$ with $K = \frac{1+\rho\lambda}{1-\rho\lambda}$, so the share is
+# $aK/(w + aK)$: 11% at memory 1, where $K = 1$, then 71% and 95%. One half is reached at $K = w/a = 7.7$, $\rho\lambda = .77$, at a memory
+# of 4.4 steps. A unit averages, and averaging suppresses what is white. From a handful of steps on, long-memory units
+# see mainly the slow signal, however small it is in $R(0)$.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+from rnnlib import theory
+
+
+def slow_share(memory):
+    lam, fit = 1 - 1 / memory, text.PAPER
+    slow = fit.amplitude * theory.state_variance(lam, fit.decay)
+    return slow / (slow + fit.white * theory.state_variance(lam, 0.0))
+
+
+print({memory: f"{slow_share(memory):.0%}" for memory in [1, 10, 100]})
+lengths = np.linspace(1, 10, 901)
+half = lengths[np.argmax(slow_share(lengths) > 0.5)]
+print(f"more than half from a memory of {half:.1f} steps on")
+assert np.allclose([slow_share(m) for m in [1, 10, 100]], [0.115, 0.706, 0.952], atol=0.01)
+assert 4.2 < half < 4.6

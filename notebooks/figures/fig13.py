@@ -134,3 +134,38 @@ for omega, gradient in zip(
 
 # %%
 claims.table("fig13")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: powers of one layer
+# *Predict, then run. Medium.* One layer, white inputs, angles uniform on the circle, modulus $\nu = 1 - 1/T_c$ with large $T_c$. With which powers of $T_c$
+# do these grow: the second moment of the sensitivity to $\lambda$ of a complex RNN; to $\omega_\nu$ and to $\omega_\theta$ of an LRU, with $\gamma$ held constant? Which of the lines above are
+# steeper than that, and why?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# $\frac{1+\nu^2}{(1-\nu^2)^3}$: power 3. With $\gamma^2 = 1 - \nu^2$ and $\mathrm{d}\nu/\mathrm{d}\omega_\nu = \nu\ln\nu$:
+# $\frac{(1+\nu^2)(\nu\ln\nu)^2}{(1-\nu^2)^2} \to \frac12$, power 0. With $\mathrm{d}\lambda/\mathrm{d}\omega_\theta = i\theta\lambda$:
+# $\theta^2\nu^2\frac{1+\nu^2}{(1-\nu^2)^2}$, power 2. A deep network multiplies: what a complex RNN's layers above and below add to a gradient grows with memory too, one power and
+# more a layer, and the inputs are correlated. So its lines may be steeper; the LRU's, whose states keep their size, stay near these powers.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+T_c = np.array([100.0, 1000.0])
+nu = 1 - 1 / T_c
+theta = 2 * np.pi * (np.arange(1000)[:, None] + 0.5) / 1000
+plain = (1 + nu**2) / (1 - nu**2) ** 3
+moments = {
+    "lambda, complex RNN": (plain, 3),
+    "omega_nu, LRU": ((1 - nu**2) * (nu * np.log(nu)) ** 2 * plain, 0),
+    "omega_theta, LRU": (((1 - nu**2) * (theta * nu) ** 2 * plain).mean(0), 2),
+}
+for name, (values, power) in moments.items():
+    slope = np.diff(np.log10(values)).item()
+    print(f"{name:20} power {slope:.2f}")
+    assert abs(slope - power) < 0.05
