@@ -1,5 +1,6 @@
 """What holds for every notebook before it runs: pairs agree, no outputs, the same start, plain Markdown, alt text."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -136,6 +137,13 @@ def test_figures_have_alt_text(notebook):
         if cell.cell_type == "code" and DRAWS.search(cell.source):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 40, f"say in mystnb.image.alt what this shows: {cell.source[:60]!r}"
+
+
+def test_a_cell_with_a_figure_shows_nothing_else(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "figure" in cell.metadata.get("mystnb", {}):
+            shows_a_value = isinstance(ast.parse(cell.source).body[-1], ast.Expr)
+            assert not shows_a_value or cell.source.rstrip().endswith(";"), f"end in ';': {cell.source[-60:]!r}"
 
 
 def test_links_between_notebooks_resolve(path, notebook):

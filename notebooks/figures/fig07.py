@@ -92,7 +92,7 @@ def landscapes(fig, axes, normalized):
 
 # %% mystnb={"figure": {"caption": "The loss without $\\gamma$, as the paper ran it. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: the teacher, its place in the third panel as the paper draws it hollow. Solid: the paper's steps; dashed: Adam. Below: loss against step; where a step jumps across the minimum, the loss fills a band.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades. In the third panel the start lies far above the star, the paths run down in modulus and then up, away from the star, and the loss stays above a tenth of its first value."}}
 fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
-landscapes(fig, axes, normalized=False)
+landscapes(fig, axes, normalized=False);
 
 # %% [markdown]
 # All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks first. With a smaller modulus the
@@ -126,7 +126,7 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 
 # %% mystnb={"figure": {"caption": "The same with $\\gamma$ in the loss, as in Figure 6.", "name": "fig-07-gamma"}, "image": {"alt": "The same six panels for the normalised loss. Polar and exponential paths reach the star and the loss falls by several decades. In the optimal panel the paths again lead away from the star and the loss stays at about a third of its first value."}}
 fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
-landscapes(fig, axes, normalized=True)
+landscapes(fig, axes, normalized=True);
 
 # %% [markdown]
 # The conclusion survives both errata, and a third choice: holding the modulus constant when the optimal angle is differentiated, as the

@@ -94,7 +94,7 @@ for ax in axes[-1]:
     ax.set_xlabel("$t$")
 for ax in axes[:, 0]:
     ax.set_ylabel(r"entries of $\partial h_t / \partial h_0$")
-axes[0, 0].legend(fontsize="small")
+axes[0, 0].legend(fontsize="small");
 # %% [markdown]
 # Top: nothing off the diagonal, which is $\lambda^t$. Middle: entries off the diagonal, and small ones. Bottom: without recurrent weights
 # they are exactly zero again, although the gates move with the input. At three times the usual scale the entries off the diagonal
@@ -147,7 +147,7 @@ for ax, T in zip(axes, (1, 16, 256), strict=True):
         ax.loglog(off[off > 0], color=color, ls="--")
     ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
 axes[0].set_ylabel("root mean square")
-axes[0].legend(fontsize="small")
+axes[0].legend(fontsize="small");
 # %% [markdown]
 # On the diagonal the three are one. The LSTM couples its units as much as the GRU does, with one step of delay: a gate sees the cell
 # through the output $h$ of the step before. The minGRU's entries off the diagonal are exactly zero: the price of that, and of training by a
@@ -204,7 +204,7 @@ for (setting, (columns, values)), color in zip(live.items(), colors, strict=True
     off = curves["off-diagonal"]
     ax.loglog(off[off > 0], color=color, ls="--")
 ax.set(xlabel="$t$", ylabel="root mean square", ylim=(1e-8, 2))
-ax.legend(fontsize="small")
+ax.legend(fontsize="small");
 # %% [markdown]
 # ## What the paper claims, and what we measure
 

@@ -118,7 +118,7 @@ def panels(cell, predictions):
     axes[0, 0].legend(fontsize="small")
 
 
-panels("gru", predictions)
+panels("gru", predictions);
 
 # %% [markdown]
 # With constant gates there is nothing to approximate but the inputs' statistics. The ratio of mean and theory, with the measured
@@ -175,7 +175,7 @@ ax.loglog(T, best, color="black", label="and the measured autocorrelation")
 color = style.COLORS["gru"]
 ax.errorbar(bins["T"], bins["s2"], bins["s2_error"], fmt="o", color=color, label="bins of log T")
 ax.set(xlabel="$T$", ylabel=quantities["s2"])
-ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 # %%
 pd.DataFrame(
     {
@@ -218,7 +218,7 @@ of_lstm = {
 }
 
 # %% mystnb={"figure": {"caption": "The same for the cells of simplified LSTMs, 40 networks; sensitivity with respect to the forget gate's bias. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-lstm"}, "image": {"alt": "The same plots for the LSTM. The squared cell behaves as the squared state of the GRU. The squared sensitivity stays near .03 up to T = 50 and falls to .01, three to six times that of the GRU. Theory runs through the means with constant gates and somewhat below them with the others."}}
-panels("lstm", of_lstm)
+panels("lstm", of_lstm);
 
 # %%
 sides = frame.pivot_table("s2", ["gates", "low"], "cell")
@@ -249,7 +249,7 @@ for ax, (quantity, label), curve in zip(axes, quantities.items(), ["h2", "gru_s2
         error = bins[f"{quantity}_error"]
         ax.errorbar(bins["T"], bins[quantity], error, fmt=marker, mfc="none", label=gate)
     ax.set(xlabel="$T$", ylabel=label)
-axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 # %% [markdown]
 # ## What the paper claims, and what we measure
 

@@ -79,7 +79,7 @@ axes[2].axhline(0.5, color="black", ls=":", lw=1)
 titles = [r"$\mathrm{E}\,h^2$", r"$\mathrm{E}(\mathrm{d}_b h)^2$", "ratio"]
 for ax, title in zip(axes, titles, strict=True):
     ax.set(xlabel="$T$", title=title, ylim=(1e-6, 1e2))
-axes[0].legend(fontsize="small")
+axes[0].legend(fontsize="small");
 # %% [markdown]
 # The ratio is what counts where a readout or a normalisation rescales the state. It tends to 1/2 for every $\rho < 1$, and so does that of
 # an LRU: [normalised and reparametrised](03-normalisation-and-reparametrisation.ipynb), its moments level off at $(1+\rho)/(1-\rho)$ and at
@@ -135,7 +135,7 @@ for response, line, name in [
     axes[1].plot(response(20 / 21, 120)[1], line, color="black", label=name)
 axes[1].axhline(0, color="0.7", lw=1)
 axes[1].set(xlabel="input, steps ago", ylabel="weight")
-axes[1].legend(fontsize="small")
+axes[1].legend(fontsize="small");
 
 # %% [markdown]
 # For white inputs there is no difference. For correlated ones a GRU's two effects cancel, more remembered against less heard; the LSTM has
@@ -172,7 +172,7 @@ for ax, kind in zip(axes, ["new at each step", "frozen"], strict=True):
     )
     ax.set(xlabel="$t$", title=kind, ylim=(1e-4, 1.5))
 axes[0].set_ylabel(r"$\prod z$")
-axes[0].legend(fontsize="small")
+axes[0].legend(fontsize="small");
 # %% [markdown]
 # On text both happen: word by word the gate moves, and the mean embedding, the same in every sentence, shifts it for good. The time constant
 # that a minGRU's unit really has on our text, $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$, against the one it was given:
@@ -203,7 +203,7 @@ for inputs, label, color in [
 ax.plot([1, 256], [1, 256], "k--", lw=1)
 ax.set(xlabel="given $T$", ylabel="effective $T$")
 ax.legend(fontsize="small")
-print(sequences.source)
+print(sequences.source);
 
 # %% [markdown]
 # Without its mean the input moves the gate from word to word and nothing more, and units lie in a narrow band below the diagonal, where
