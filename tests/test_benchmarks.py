@@ -38,6 +38,22 @@ def test_rows_agree_with_themselves(record):
     assert accuracy["one_minus_modulus"].min() <= 1e-6 and accuracy["length"].max() >= 2**20
 
 
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["machine"])
+def test_numbers_are_plausible(record):
+    assert {"name", "date", "commit", "threads", "load", "seconds"} <= set(record) and record["name"] == "bench"
+    for section in ("scan", "growth", "layer", "step"):
+        frame = benchmarks.table(record, section)
+        if record["device"] == "cpu" or len(frame):
+            assert frame["median_s"].between(1e-7, 1e3).all(), section
+            assert (frame["runs"] >= 1).all(), section
+    scans = benchmarks.table(record, "scan")
+    assert scans["of_copy"].between(1e-5, 1.2).all()  # nothing beats a copy by more than the copy's own spread
+    assert scans["implementation"].nunique() >= 3 and scans["ours"].any() and not scans["ours"].all()
+    accuracy = benchmarks.table(record, "accuracy")
+    assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
+    assert all(check["passed"] for check in record["checks"])
+
+
 def test_unknown_sections_are_named():
     with pytest.raises(ValueError, match="no section 'speed'; choose from scan, layer"):
         benchmarks.table(RECORDS[0], "speed")

@@ -144,6 +144,21 @@ for power in [8, 12, 16, 20]:
     print(f"2^{power:<4} {power * 4 + 3:10} {3:7} {2:9}")
 
 # %% [markdown]
+# Time follows. The doubling of the cell above against the chunks, both in PyTorch operations, on this machine, in turn, medians:
+
+# %%
+by_turns = {"doubling": [], "chunks": []}
+for _ in range(6):
+    for name, times in by_turns.items():
+        start = time.perf_counter()
+        doubling(lam, x) if name == "doubling" else linear_scan(lam, x, backend="chunked")
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+tree, chunked = (sorted(times[1:])[2] for times in by_turns.values())  # the first turn warms up
+print(f"T = {x.shape[1]}: the tree takes {tree / chunked:.1f} times as long as the chunks")
+
+# %% [markdown]
 # A scan is bound by memory. One step of a complex channel is 8 floating-point operations on 16 bytes, half an operation a byte, far
 # less than a processor does in the time a byte takes. So what counts is traffic. The roofline of this page's stored measurements
 # ([performance](../../book/performance.md)): bytes that a forward scan must move, over the bytes that a copy moves in the same time.
@@ -157,6 +172,24 @@ for record in benchmarks.records():
     for row in scans.itertuples():
         share = f"{row.of_copy:6.1%} of the copy's bandwidth"
         print(f"  {row.shape!s:16} {row.implementation:24} {share}")
+
+# %% mystnb={"figure": {"caption": "Forward scans of complex numbers, 8 operations on 16 bytes: operations a second against the memory's roof (line), from the stored measurements of one machine.", "name": "fig-scan-roofline"}, "image": {"alt": "Log-log roofline: a rising line, the copy bandwidth times operations per byte. At half an operation per byte a column of points lies below it, circles for one shape and triangles for the other; the compiled loops, filled dots, are the highest of their shape, and the loop in Python with one sequence is far below all others."}}
+record = benchmarks.records()[0]
+scans = benchmarks.table(record, "scan").query("`pass` == 'forward' and dtype == 'complex64'")
+scans = scans[(scans["lam"] == "channel") & ~scans["implementation"].isin(["clone", "copy"])]
+fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
+intensity = [2**-4, 2**-3, 2**-2, 0.5, 1, 2]
+roof = [record["copy"]["bytes_per_second"] * i for i in intensity]
+ax.loglog(intensity, roof, color="0.5", label="memory's roof")
+for (shape, rows), marker in zip(scans.groupby("shape"), "^osDv", strict=False):
+    rate = rows["bandwidth"] * 0.5
+    ax.plot([0.5] * len(rows), rate, marker, color=style.COLORS["rnn"], ms=4, mfc="none")
+    ax.plot([], [], marker, color=style.COLORS["rnn"], ms=4, mfc="none", label=str(shape))
+ours = scans[scans["implementation"].isin(["rnnlib numba", "rnnlib cuda"])]
+ax.plot([0.5] * len(ours), ours["bandwidth"] * 0.5, "o", color=style.COLORS["lru"], ms=3)
+ax.plot([], [], "o", color=style.COLORS["lru"], ms=3, label="this package, compiled")
+ax.set(xlabel="operations a byte", ylabel="operations a second")
+ax.legend(fontsize="small");
 
 # %% [markdown]
 # `clone()` itself is below 100 % because it also asks for new memory, which a copy into a tensor that exists does not.
