@@ -264,9 +264,10 @@ claims.table("fig05")
 # <details>
 # <summary>Solution 1</summary>
 #
-# $F(\lambda, \bar\lambda) = \frac{1}{1-\nu^2}\big[R(0) + 2\sum_{D\ge1} \nu^D \cos(D\theta) R(D)\big]$, and the mean of $\cos(D\theta)$ over the circle is zero.
-# The mean over moduli is that of $1/(1-\nu^2)$: 1.10 at $T_c = 1$ and 70 at $T_c = 100$, a factor of 63 for one layer, before the nonlinearity and the weights after it. Correlations
-# decide which units have the variance: for text, whose autocorrelation decays slowly and does not oscillate, the few with angles near 0.
+# $$F(\lambda, \bar\lambda) = \frac{1}{1-\nu^2} \Big[ R(0) + 2 \sum_{D \ge 1} \nu^D \cos(D\theta) R(D) \Big],$$
+#
+# and the mean of $\cos(D\theta)$ over the circle is zero. The mean over moduli is that of $1/(1-\nu^2)$: 1.10 at $T_c = 1$ and 70 at
+# $T_c = 100$, a factor of 63 for one layer, before the nonlinearity and the weights after it. Correlations decide which units have the variance: for text, whose autocorrelation decays slowly and does not oscillate, the few with angles near 0.
 #
 # </details>
 

@@ -224,8 +224,10 @@ claims.table("fig14")
 # <summary>Solution 1</summary>
 #
 # With $h_0 = 0$ the reset gate multiplies $U_n h_0 = 0$, so $U_r$ drops out, and the Jacobian above is
-# $\mathrm{diag}(z) - \mathrm{diag}\big(n z (1 - z)\big) U_z + \mathrm{diag}\big((1 - z)(1 - n^2) r\big) U_n$. Entries of orthogonal matrices have
-# mean square $1/N$, those of two of them are independent: the mean square is the mean over units of
+#
+# $$\mathrm{diag}(z) - \mathrm{diag}\big(n z (1 - z)\big) \, U_z + \mathrm{diag}\big((1 - z)(1 - n^2) r\big) \, U_n .$$
+#
+# Entries of orthogonal matrices have mean square $1/N$, those of two of them are independent: the mean square is the mean over units of
 # $\big[ (n z (1 - z))^2 + ((1 - z)(1 - n^2) r)^2 \big] / N$. An LSTM's gates see $h_0$, which the derivative with respect to $c_0$ holds
 # fixed; $c_0$ reaches $h_1$, and through it the gates of the second step.
 #

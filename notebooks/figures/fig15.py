@@ -127,13 +127,14 @@ panels("gru", predictions);
 # %%
 gru = frame.query("cell == 'gru'").copy()
 at_bins = theory.gated_response(gru["T"] / (1 + gru["T"]), 512)
-for (quantity, label), w in zip(quantities.items(), at_bins, strict=True):
+names = {"h2": "h²", "s2": "(dh/db)²"}
+for (quantity, label), w in zip(names.items(), at_bins, strict=True):
     gru[f"{label}, measured R"] = gru[quantity] / theory.window_moment(w, measured)
     exact = moments["h2" if quantity == "h2" else "gru_s2"]
     exact = np.exp(np.interp(np.log(gru["T"]), np.log(exact.index), np.log(exact)))
     gru[f"{label}, all moments"] = gru[quantity] / exact
     gru[f"{label}, error"] = gru[f"{quantity}_error"] / exact
-columns = [column for column in gru if column.startswith("$")]
+columns = [column for column in gru if column.startswith(tuple(names.values()))]
 gru["from T ="] = gru["low"].round().astype(int)
 gru.set_index(["gates", "from T ="])[["units", *columns]].style.format("{:.2f}", subset=columns)
 

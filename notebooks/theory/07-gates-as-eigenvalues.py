@@ -101,7 +101,7 @@ for rho in [0, 0.9, 0.99]:
 # In an LSTM the cell is the memory and the forget gate $f$ the eigenvalue. With Chrono initialisation the input gate starts at $1 - f$, and
 # a unit at the start cannot be told from a GRU's. Its derivative can: the input gate has a bias of its own, which $b_f$ does not move.
 #
-# | | eigenvalue | input scale | follows the eigenvalue's bias | gates see |
+# | unit | eigenvalue | input scale | follows the eigenvalue's bias | gates see |
 # | --- | --- | --- | --- | --- |
 # | LRU | $e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ | $\gamma$, learned | no | nothing |
 # | GRU | update gate $z_t$ | $1 - z_t$ | yes | input and state |
@@ -271,7 +271,9 @@ assert abs(decay - (1 / 2 * 256 / 257) ** 0.5) < 1e-3
 # <summary>Solution 3</summary>
 #
 # The cell is a bare linear unit with inputs of half the size, so $\mathrm{E}\,c^2 = \frac14 F \approx \frac{1}{8\varepsilon} \approx T/8$, and
-# $\mathrm{E}(\mathrm{d}_{b_f} c)^2 = \frac14 \big(\lambda(1-\lambda)\big)^2 S \approx \frac14 \varepsilon^2 \frac{1}{4\varepsilon^3} \approx T/16$.
+#
+# $$\mathrm{E}(\mathrm{d}_{b_f} c)^2 = \frac14 \big(\lambda(1-\lambda)\big)^2 S \approx \frac14 \varepsilon^2 \frac{1}{4\varepsilon^3} \approx \frac{T}{16} .$$
+#
 # Both grow, linearly; their ratio still tends to 1/2. The normalisation is broken, the reparametrisation works as before.
 #
 # </details>
