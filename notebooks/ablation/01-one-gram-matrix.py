@@ -173,3 +173,32 @@ rows[["claim", "how", "measured", "verdict"]].style.hide(axis="index").format(pr
 # A student is a layer with an `impulse_response`; an experiment is a grid of students, rates, memories and seeds. `examples/own_sweep.py`
 # in the repository has both in under 40 lines; `python -m rnnlib list` shows what is there, `python -m rnnlib run NAME --scale paper` runs
 # it. Interrupted, it goes on where it was, to the same numbers.
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: what predicting zero costs
+# *Derive. Medium.* Inputs are white with variance 1. What is $\mathrm{E}\,G$? Derive the expected loss of a student that predicts zero, the
+# denominator of all relative losses in this book. How much does the response at the longest lag count, compared with that at lag 0?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# Off the diagonal products of different inputs have mean zero; on it $T - i$ of $T$ terms are there, so $\mathrm{E}\,G_{ii} = 1 - i/T$. With
+# $k = 0$ the expected loss is $\frac12 \sum_i (1 - i/T) \, k_i^{*2}$. The longest lag, $T - 1$, occurs once in a sequence and counts $1/T$: what
+# a teacher remembers for as long as a sequence lasts is hardly seen in the loss.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+k = teacher.load(0, min_modulus=0.99).impulse_response(300).double()
+expected = 0.5 * ((1 - torch.arange(300) / 300) * k**2).sum()
+found = []
+for seed in range(50):
+    G = exact.gram(teacher.white_inputs(seed=seed, step=0, batch=128, length=300).double())
+    found.append(0.5 * k @ G @ k)
+mean, error = torch.stack(found).mean(), torch.stack(found).std() / 50**0.5
+print(f"expected {expected:.1f}, mean of 50 minibatches {mean:.1f} ± {error:.1f}")
+assert abs(mean - expected) < 4 * error and error < 0.02 * expected

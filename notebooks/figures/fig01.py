@@ -68,7 +68,8 @@ axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5))
 
 # %% [markdown]
 # Nothing explodes over time here: $|\lambda| < 1$ throughout. Yet at $\rho = 1$, $\mathrm{E}\,(\mathrm{d}_\lambda h)^2$ is $10^{16}$ at
-# $\lambda = 0.9999$ and 1 at $\lambda = 0$.
+# $\lambda = 0.9999$ and 1 at $\lambda = 0$. To move the needle yourself, and see by how much its curvature grows, play with
+# [the needle in the landscape](../play/01-landscape.ipynb), without $\gamma$.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

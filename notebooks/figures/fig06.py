@@ -119,6 +119,7 @@ axes[1, 1].legend(*entries, title=r"$|\lambda^*|$", ncols=2, loc="upper center")
 # $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not know how long the memory is. The optimal
 # parametrisation does know it, and pays with wells that lie ever further out: $\omega_\theta^*$ grows as $1/(1-\nu^2)$ while the wells keep
 # their width. (The lightest curve repeats: for a short memory the range shown goes around the circle several times.)
+# [The needle in the landscape](../play/01-landscape.ipynb) has such cuts with the memory, the angle and the inputs' correlation on sliders.
 #
 # ## Erratum 19: angles in units of pi
 # The paper's angle axes are in units of $\pi$. A second derivative over $\theta / \pi$ is $\pi^2$ times one over $\theta$, so the two

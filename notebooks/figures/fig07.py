@@ -110,7 +110,8 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 
 # %% [markdown]
 # There the angle is right and the modulus too small. To raise the modulus and keep the angle, $\omega_\theta$ has to climb along a curved
-# valley that slants through both axes, up to 442. Sign steps zigzag across that valley and make no headway along it; Adam climbs, ever more
+# valley that slants through both axes, up to 442. Sign steps zigzag across that valley and make no headway along it
+# ([descent in two valleys](../play/03-descent.ipynb) shows why, with two parameters and a rate of your choice); Adam climbs, ever more
 # slowly:
 
 # %%

@@ -64,7 +64,8 @@ fig.colorbar(image, ax=axes, label=r"$|S(\lambda, \lambda_0)|$", extend="both");
 # For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region of the size of $1 - |\lambda_0|^2$, and weak
 # elsewhere: $S$ divides by $(1 - \lambda\lambda_0)^3$. Correlation adds the factor $(1 - \rho\lambda)^{-2}$, which raises everything near
 # 1. Two local maxima compete, and the larger one changes between $\rho = .99$ and $\rho = .999$: the peak moves by a jump rather than by a
-# gradual drift. Along the rim:
+# gradual drift. (At $\lambda = \bar\lambda_0$ stands the second moment of a single unit's own sensitivity, which
+# [one eigenvalue, dragged](../play/02-complex-plane.ipynb) gives for any eigenvalue and correlation.) Along the rim:
 
 # %% mystnb={"figure": {"caption": "$|S|$ along the rim $|\\lambda| = .99$, relative to its largest value; dashed: $\\bar\\lambda_0$.", "name": "fig-08-rim"}, "image": {"alt": "Five curves against the angle of lambda in units of pi. A maximum at minus one quarter, the conjugate of lambda zero, and a second one at zero that grows with the input correlation and overtakes the first between 0.99 and 0.999."}}
 rim = 0.99 * np.exp(1j * np.linspace(-np.pi, np.pi, 2001))

@@ -7,7 +7,7 @@
 # # Figure 12: how text remembers
 #
 # **You will see** the autocorrelation of token embeddings of Wikipedia, the exponential that fits it, and where that exponential comes
-# from. **You need** [vanishing and exploding](../theory/01-vanishing-and-exploding.ipynb), which says what a unit does with correlated
+# from. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb), which says what a unit does with correlated
 # inputs. **Time** half a minute on a CPU: the figure shows stored results on 1,024 sequences, and 64 are measured here.
 
 # %% tags=["hide-input"]
@@ -120,8 +120,8 @@ print(f"without positions: R(1) = {correlation[1]:.4f}, R(510) = {correlation[51
 print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.4f}")
 
 # %% [markdown]
-# Figure 15 predicts gated units from this autocorrelation: $\mathrm{E}\,h^2$ and the sensitivities are sums of
-# $\lambda^D R(D)$, linear in $R$. With another embedding layer $R$ is another, and so is the prediction.
+# [Figure 15](fig15.ipynb) predicts gated units from this autocorrelation: $\mathrm{E}\,h^2$ and the second moments of sensitivities are
+# weighted sums of the $R(D)$, linear in $R$. With another embedding layer $R$ is another, and so is the prediction.
 #
 # ## What the paper claims, and what we measure
 

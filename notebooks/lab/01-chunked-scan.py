@@ -283,3 +283,38 @@ for backend in ["sequential", "chunked"]:
     error = (linear_scan(lam, x, backend=backend).double() - exact).abs().amax((0, 1))
     for i in range(3):
         print(f"{backend:10} lambda {lam[i]:.6f}: error {error[i]:.1e}, bound {bound[i]:.1e}")
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: how long should a chunk be?
+# *Derive. Easy.* Chunks of $K$ steps take $2K + T/K$ turns. Which $K$ is best, and how many turns are left for $T = 2^{15}$? Now cut the
+# carries into chunks too: with which power of $T$ does the number of turns grow? Why does the package not go on like this?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# The derivative $2 - T/K^2$ vanishes at $K = \sqrt{T/2}$, with $2\sqrt{2T}$ turns: chunks of 128 and 512 turns instead of 32,768. With
+# chunks of $K_2$ carries it is $2K + 2K_2 + T/(K K_2)$, least at $K = K_2 = (T/2)^{1/3}$, so the number grows as $T^{1/3}$, and further levels
+# lead to $\log T$: a tree. But a turn is cheap next to what moves through memory, and there are only $T/K$ carries to save on.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+def least(turns, ks):
+    return min((turns(*k), *k) for k in ks)
+
+
+T = 2**15
+powers = [2**k for k in range(1, 15)]
+one_level = least(lambda K: 2 * K + T / K, [(K,) for K in powers])
+two_levels = [
+    least(lambda K, J, T=T: 2 * K + 2 * J + T / (K * J), [(K, J) for K in powers for J in powers])
+    for T in (2**13, 2**16, 2**19)
+]
+print("one level, turns and K:", one_level)
+print("two levels, eight times T each:", [turns for turns, *_ in two_levels])
+assert one_level == (512, 128)
+assert [turns for turns, *_ in two_levels] == [96, 192, 384]

@@ -139,7 +139,8 @@ axes[0].legend();
 # $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \frac{1+\rho}{4(1-\rho)} \, \varepsilon^{-3} \quad (\rho < 1), \qquad \mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \varepsilon^{-4} \quad (\rho = 1).$$
 #
 # An input that stays correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$) might as well be constant: the second law holds. Once the unit's memory is the
-# longer of the two, the first takes over. [Figure 1](../figures/fig01.ipynb) shows both, and what they do to a loss.
+# longer of the two, the first takes over. [Figure 1](../figures/fig01.ipynb) shows both, and what they do to a loss; in
+# [one eigenvalue, dragged](../play/02-complex-plane.ipynb) you move $\lambda$ and $\rho$ yourself and watch both moments.
 #
 # ## Any other autocorrelation
 # `theory.cross_sensitivity_of` takes any $R$. Two time scales, for example, against the plain sum over all pairs of lags:

@@ -150,6 +150,8 @@ axes[0].legend();
 # %% [markdown]
 # Cancelling the curvature for white inputs is not everything: [Figure 2](../figures/fig02.ipynb) shows that correlated inputs raise the plateau and that constant ones
 # remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see [Figure 7](../figures/fig07.ipynb).
+# To try each remedy alone and both together, at any memory and correlation, play with
+# [the needle in the landscape](../play/01-landscape.ipynb).
 
 # %% [markdown]
 # ## Exercises

@@ -105,7 +105,8 @@ axes[2].set_xticks([0, 45, 90])
 axes[2].legend();
 
 # %% [markdown]
-# Gradient descent does not know where the axes are. Adam does, and is worth having where sharp directions are axes.
+# Gradient descent does not know where the axes are. Adam does, and is worth having where sharp directions are axes. In
+# [descent in two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
 #
 # ## The real Hessians
 # What can one step size for each parameter do at best? Rescale every parameter by $\sqrt{H_{pp}}$, so that all have curvature 1, and look

@@ -48,13 +48,13 @@ print(f"largest difference {(h - unit(x)).abs().max():.1e}")
 # ## Both remedies at once
 # Take a constant gate, $\lambda = \sigma(b)$. Then $1 - \lambda$ is an input scale, a stronger one than $\gamma = \sqrt{1 - \lambda^2}$; and
 # $b$ is a reparametrisation with $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$, so that equal steps of $b$ make ever smaller
-# steps of $\lambda$ as it nears 1. With $F$ of [the first page](01-vanishing-and-exploding.ipynb) and $f(a, b) = (1-a)(1-b) F(a, b)$,
+# steps of $\lambda$ as it nears 1. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $f(a, b) = (1-a)(1-b) F(a, b)$,
 #
 # $$\mathrm{E}\,h^2 = f(\lambda, \lambda), \qquad
 #   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b f \,\big|_{a = b = \lambda} .$$
 #
 # The derivative acts on the input scale too: a unit that remembers longer listens less. For white inputs, with
-# $\varepsilon = 1 - \lambda$, the three terms of $\partial_a \partial_b f = F - 2 \varepsilon F_a + \varepsilon^2 S$ are
+# $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of $\partial_a \partial_b f = F - 2 \varepsilon F_a + \varepsilon^2 S$ are
 # $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
 # $\mathrm{E}\,h^2 \approx \varepsilon / 2$ and $\mathrm{E}(\mathrm{d}_b h)^2 \approx \varepsilon / 4$. Nothing explodes; both shrink.
 
