@@ -86,7 +86,8 @@ for ax in axes:
     ax.legend(fontsize="small")
 
 # %% [markdown]
-# The fits, $R(D) = w \, [D = 0] + a \, r^{|D|}$, least squares over lags 1 to 510; $R(0)$ is off the plot:
+# The fits, $R(D) = w \, [D = 0] + a \, r^{|D|}$, least squares over lags 1 to 510. The bracket is 1 at lag 0 and 0 elsewhere: $w$ is the white
+# part, what a token shares with no other. $R(0)$ is off the plot:
 
 # %%
 table = fits.assign(

@@ -30,7 +30,8 @@ interactive.landscape()
 # those with $\gamma$.
 #
 # ## Predict, then look
-# 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps: by which factor does its curvature grow?
+# 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps (the slider shows its logarithm, 1 to 2): by which factor does
+#    its curvature grow?
 #
 # <details>
 # <summary>Answer</summary>

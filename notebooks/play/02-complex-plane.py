@@ -26,7 +26,8 @@ interactive.complex_plane()
 # Drag $\lambda$ over the disc, or use the sliders. The first picture shows the loss of a student at every place of the disc that imitates
 # $\lambda$; the second shows the same within $\pm .15$ of $\lambda$, a window that does not shrink with the basin. On the right: the impulse
 # response $\mathrm{Re}\,\lambda^t$ and its derivative with respect to $\lambda$, $\mathrm{Re}\,t\lambda^{t-1}$. Above them: the second moments
-# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs.
+# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs. The checkbox $\gamma$ scales inputs by
+# $\sqrt{1 - |\lambda|^2}$, the first of the [remedies](../theory/03-normalisation-and-reparametrisation.ipynb).
 #
 # ## Predict, then look
 # 1. Where is the largest value of $t \lambda^{t-1}$ for a real $\lambda$, and how large is it at $\lambda = .99$?

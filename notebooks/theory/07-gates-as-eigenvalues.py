@@ -48,7 +48,8 @@ print(f"largest difference {(h - unit(x)).abs().max():.1e}")
 # ## Both remedies at once
 # Take a constant gate, $\lambda = \sigma(b)$. Then $1 - \lambda$ is an input scale, a stronger one than $\gamma = \sqrt{1 - \lambda^2}$; and
 # $b$ is a reparametrisation with $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$, so that equal steps of $b$ make ever smaller
-# steps of $\lambda$ as it nears 1. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $f(a, b) = (1-a)(1-b) F(a, b)$,
+# steps of $\lambda$ as it nears 1. With $b = \log T$ the gate is $\lambda = T / (1 + T)$, so $T = \lambda / (1 - \lambda)$ is the unit's time
+# constant, one step less than its memory length; Chrono initialisation draws $T$ from a range and sets $b$ by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $f(a, b) = (1-a)(1-b) F(a, b)$,
 #
 # $$\mathrm{E}\,h^2 = f(\lambda, \lambda), \qquad
 #   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b f \,\big|_{a = b = \lambda} .$$
@@ -98,8 +99,9 @@ for rho in [0, 0.9, 0.99]:
 
 # %% [markdown]
 # ## An LSTM ties less
-# In an LSTM the cell is the memory and the forget gate $f$ the eigenvalue. With Chrono initialisation the input gate starts at $1 - f$, and
-# a unit at the start cannot be told from a GRU's. Its derivative can: the input gate has a bias of its own, which $b_f$ does not move.
+# In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c$ is the memory and the forget gate $f$ the eigenvalue. With Chrono
+# initialisation the input gate $i$ starts at $1 - f$, and a unit at the start cannot be told from a GRU's. Its derivative can: the input gate
+# has a bias of its own, which $b_f$ does not move. A minGRU is the scan above: its gate and its candidate see the input alone.
 #
 # | unit | eigenvalue | input scale | follows the eigenvalue's bias | gates see |
 # | --- | --- | --- | --- | --- |
