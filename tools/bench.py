@@ -7,6 +7,7 @@ A peer that is not installed is named. ``--device cuda`` runs ``bench_gpu.py``.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
 import os
 import statistics
@@ -28,6 +29,7 @@ LENGTHS = [2**k for k in range(8, 21, 2)]  # growth: (1, T, 64)
 LAYER = {"batch": 8, "length": 2048, "input_size": 64, "hidden_size": 256, "output_size": 64}
 BUDGET = 8.0  # seconds a slow peer may take for its counted turns
 CPU = torch.device("cpu")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 
 def example(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -105,6 +107,33 @@ def first_calls() -> list[dict]:
             )
             rows.append({"cache": cache, "seconds": float(done.stdout)})
             print(f"first forward + backward, cache {cache}: {rows[-1]['seconds']:.2f} s")
+    return rows
+
+
+def allocation(runs: int, missing: dict) -> list[dict]:
+    """The same scans and copies where a result's memory comes fresh from the system, page by page as it is written, and
+    where the process gives again what it has had: that is, with glibc's allocator told to keep what is freed."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:
+        missing["reused memory"] = "needs glibc's allocator"
+        return []
+    rows = []
+    for memory in ("fresh", "reused"):
+        if memory == "reused":
+            for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                mallopt(threshold, 2**31 - 1)
+        for shape in SHAPES:
+            lam, x, grad = example(shape)
+            works = {("clone", "forward"): lambda x=x: x.clone()} | ours("numba", lam, x, grad)
+            times = timing.take_turns(works, runs)
+            clone = statistics.median(times["clone", "forward"])
+            for (name, direction), values in times.items():
+                facts = {"shape": list(shape), "memory": memory, "implementation": name, "pass": direction}
+                rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
+                print(
+                    f"{shape!s:18} {memory:6} memory {name:16} {direction:18} {rows[-1]['times_clone']:7.2f} x clone()"
+                )
     return rows
 
 
@@ -250,6 +279,7 @@ def main() -> None:
     record["first"] = first_calls()
     record["growth"] = growth(min(args.runs, 5))
     record["accuracy"] = accuracy(args.interpret, missing)
+    record["allocation"] = allocation(args.runs, missing)  # last, since it changes the allocator
     record |= {"missing": missing, "checks": [], "seconds": round(time.monotonic() - start)}
     for name, why in missing.items():
         print(f"not timed: {name}: {why}")
