@@ -131,9 +131,8 @@ def allocation(runs: int, missing: dict) -> list[dict]:
             for (name, direction), values in times.items():
                 facts = {"shape": list(shape), "memory": memory, "implementation": name, "pass": direction}
                 rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
-                print(
-                    f"{shape!s:18} {memory:6} memory {name:16} {direction:18} {rows[-1]['times_clone']:7.2f} x clone()"
-                )
+                ratio = rows[-1]["times_clone"]
+                print(f"{shape!s:18} {memory:6} memory {name:16} {direction:18} {ratio:7.2f} x clone()")
     return rows
 
 
