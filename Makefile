@@ -42,7 +42,7 @@ format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
 
-reproduce: $(INSTALLED) ## compute every stored result again at the paper's size (ARGS="--device cuda")
+reproduce: $(INSTALLED) ## compute the stored results again at the paper's size, but those through time (ARGS="--device cuda")
 	@$(BIN)/python -m rnnlib run all --scale paper $(ARGS)
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")

@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--workers", type=int, help="processes (default: one a core)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train")
     run.add_argument("--to", type=Path, metavar="FOLDER", help="where results go (default: paper scale, the package)")
-    show = commands.add_parser("show", help="a stored result: its origin and its table")
+    show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--scale", choices=experiments.SCALES, default="paper")
     claims = commands.add_parser("claims", help="measure the paper's claims")
@@ -76,7 +76,7 @@ def _all(scale: str) -> list[experiments.Experiment | experiments.Measurement]:
 
 def _show(options: argparse.Namespace) -> None:
     frame = experiments.load(options.name, scale=options.scale)
-    print(json.dumps(frame.attrs["origin"], indent=1))
+    print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
     print(frame.to_string(index=False))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["describe", "records", "table"]
 
 #: Parts of a record that are tables; one that was not measured is empty.
-SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "checks")
+SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks")
 
 
 def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def table(record: dict[str, Any], section: str) -> pd.DataFrame:
 
     Args:
         record: one of :func:`records`.
-        section: ``"scan"``, ``"layer"``, ``"step"``, ``"first"``, ``"growth"``, ``"accuracy"`` or ``"checks"``.
+        section: one of ``SECTIONS``.
 
     Raises:
         ValueError: there is no such section.

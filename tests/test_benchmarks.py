@@ -51,6 +51,14 @@ def test_numbers_are_plausible(record):
     assert scans["implementation"].nunique() >= 3 and scans["ours"].any() and not scans["ours"].all()
     accuracy = benchmarks.table(record, "accuracy")
     assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
+    assert (accuracy["ratio"] * accuracy["loop_error"] / accuracy["error"] - 1).abs().max() < 1e-6
+    worse = accuracy[
+        accuracy["ratio"] > 1 + 3 * accuracy["ratio_error"] + 1e-9
+    ]  # no backend rounds worse than the loop
+    assert worse.empty, worse.to_string()
+    memory = benchmarks.table(record, "allocation")
+    if record["device"] == "cpu" and "reused memory" not in record["missing"]:
+        assert set(memory["memory"]) == {"fresh", "reused"} and (memory["median_s"] > 0).all()
     assert all(check["passed"] for check in record["checks"])
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from rnnlib import experiments, training
 from rnnlib.__main__ import _all, main
@@ -454,7 +455,8 @@ def test_command_line(tmp_path, capsys):
     assert main(["run", "fig09cd", "--scale", "smoke", "--workers", "1"]) == 0
     assert "fig09cd: 4 runs, 0 diverged" in capsys.readouterr().out
     assert main(["show", "fig09cd", "--scale", "smoke"]) == 0
-    assert json.loads(capsys.readouterr().out.split("student")[0])["name"] == "fig09cd"
+    record, end = json.JSONDecoder().raw_decode(printed := capsys.readouterr().out)
+    assert record["name"] == "fig09cd" and record["definition"]["cells"] and "loss" in printed[end:]
     assert main(["show", "fig03a", "--scale", "smoke"]) == 1
     assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
     assert not {experiment.name for experiment in _all("paper")} & {"direct_dense", "direct_diagonal"}
@@ -462,6 +464,15 @@ def test_command_line(tmp_path, capsys):
     assert "fig11_corrected" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert main(["run", "fig09cd", "--scale", "smoke", "--device", "cuda"]) == 1
+        assert "device 'cuda': PyTorch sees no CUDA device" in capsys.readouterr().err
+
+
+def test_an_address_without_a_scheduler_is_named(tmp_path):
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(ValueError, match="no scheduler"):
+        experiments.run_all([SHORT], "paper", folder=tmp_path, dask="tcp://127.0.0.1:9", progress=False)
 
 
 def test_scale_comes_from_the_environment(monkeypatch):

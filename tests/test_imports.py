@@ -66,7 +66,7 @@ def test_imports_run_one_way(path):
             assert name in NOTHING_IMPORTS[imported], f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize(("package", "where"), [("triton", "scan/cuda"), ("numba", "scan/cpu.py")])
+@pytest.mark.parametrize(("package", "where"), [("triton", "scan/cuda"), ("numba", "scan/cpu")])
 def test_only_the_kernels_import_their_compiler(package, where):
     importers = {
         str(path.relative_to(ROOT))

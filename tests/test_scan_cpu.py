@@ -50,7 +50,7 @@ def test_every_cut_gives_the_loop_and_its_gradients(per_step, reverse, dtype, sm
     "shape", [(1, 65536, 64), (16, 4096, 256), (3, 20000, 17), (1, 10**6, 1), (1000, 100, 5)], ids=str
 )
 def test_pieces_cover_everything_once(shape, threads):
-    plan = cpu._plan(shape, threads)
+    plan = cpu._plan(shape, 8, threads)
     work = 0
     for rows, tile, chunk in plan.pieces(plan.chunks):
         count, steps, width = plan.sizes(rows, tile, chunk)
@@ -61,11 +61,13 @@ def test_pieces_cover_everything_once(shape, threads):
         assert [n for cut in cuts for n in range(cut.start, cut.stop)] == list(range(size))
 
 
-def test_few_channels_are_cut_over_time_where_threads_would_idle():
-    assert cpu._plan((1, 65536, 64), 2).chunks == 1
-    assert cpu._plan((1, 65536, 64), 2).tiles == [slice(0, 32), slice(32, 64)]
-    assert cpu._plan((1, 10**6, 16), 16).chunks == 32
-    assert cpu._plan((1, 1000, 16), 16).threads == 1
+def test_cut_along_channels_where_rows_fill_pages_and_over_time_where_not():
+    assert cpu._plan((16, 4096, 256), 8, 2).chunks == 1 and len(cpu._plan((16, 4096, 256), 8, 2).rows) == 8
+    assert cpu._plan((1, 65536, 1024), 8, 2).tiles == [slice(0, 512), slice(512, 1024)]
+    assert cpu._plan((1, 65536, 64), 8, 2).chunks == 2 and len(cpu._plan((1, 65536, 64), 8, 2).tiles) == 1
+    assert cpu._plan((1, 10**6, 16), 8, 16).chunks == 16
+    assert cpu._plan((1, 1500, 64), 8, 2).tiles == [slice(0, 32), slice(32, 64)]
+    assert cpu._plan((1, 1000, 16), 8, 16).threads == 1
 
 
 @pytest.mark.parametrize("per_step", [False, True])
@@ -135,7 +137,7 @@ def test_an_error_in_one_piece_is_raised_and_ends_the_rest(monkeypatch, small_pi
     def broken(*_):
         raise FloatingPointError("piece")
 
-    monkeypatch.setattr(cpu, "_scan_real", broken)
+    monkeypatch.setattr(cpu.loops, "scan", broken)
     with pytest.raises(FloatingPointError, match="piece"):
         cpu.cpu_scan(*draw(4, 50, 20), False, 4)
 
@@ -171,7 +173,7 @@ def test_without_a_folder_for_its_cache_numba_still_compiles(monkeypatch):
         return njit(*args, **options)
 
     monkeypatch.setattr(numba, "njit", no_folder)
-    assert cpu._compiled(lambda a: a + 1)(1) == 2
+    assert cpu.loops._compiled(lambda a: a + 1)(1) == 2
 
 
 def test_without_numba_auto_takes_chunks_and_its_name_says_what_to_install(monkeypatch):

@@ -7,6 +7,7 @@ A peer that is not installed is named. ``--device cuda`` runs ``bench_gpu.py``.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
 import os
 import statistics
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import peers
+import rounding
 import timing
 import torch
 
@@ -24,11 +26,10 @@ from rnnlib import LRU, linear_scan
 
 SHAPES = [(16, 4096, 256), (1, 65536, 64)]  # (batch, time, channel), complex64, lam per channel
 LENGTHS = [2**k for k in range(8, 21, 2)]  # growth: (1, T, 64)
-MODULI = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]  # accuracy: 1 - |lam|
-ACCURACY_LENGTHS = [2**k for k in range(8, 21, 4)]
 LAYER = {"batch": 8, "length": 2048, "input_size": 64, "hidden_size": 256, "output_size": 64}
 BUDGET = 8.0  # seconds a slow peer may take for its counted turns
 CPU = torch.device("cpu")
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 
 
 def example(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -106,6 +107,32 @@ def first_calls() -> list[dict]:
             )
             rows.append({"cache": cache, "seconds": float(done.stdout)})
             print(f"first forward + backward, cache {cache}: {rows[-1]['seconds']:.2f} s")
+    return rows
+
+
+def allocation(runs: int, missing: dict) -> list[dict]:
+    """The same scans and copies where a result's memory comes fresh from the system, page by page as it is written, and
+    where the process gives again what it has had: that is, with glibc's allocator told to keep what is freed."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:
+        missing["reused memory"] = "needs glibc's allocator"
+        return []
+    rows = []
+    for memory in ("fresh", "reused"):
+        if memory == "reused":
+            for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+                mallopt(threshold, 2**31 - 1)
+        for shape in SHAPES:
+            lam, x, grad = example(shape)
+            works = {("clone", "forward"): lambda x=x: x.clone()} | ours("numba", lam, x, grad)
+            times = timing.take_turns(works, runs)
+            clone = statistics.median(times["clone", "forward"])
+            for (name, direction), values in times.items():
+                facts = {"shape": list(shape), "memory": memory, "implementation": name, "pass": direction}
+                rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
+                ratio = rows[-1]["times_clone"]
+                print(f"{shape!s:18} {memory:6} memory {name:16} {direction:18} {ratio:7.2f} x clone()")
     return rows
 
 
@@ -192,41 +219,24 @@ def steps() -> list[dict]:
     return rows
 
 
-def accuracy() -> list[dict]:
-    """Largest error of the states against the loop in double precision, over the largest state of the channel."""
-    rows = []
-    for dtype, wide in [(torch.float32, torch.float64), (torch.complex64, torch.complex128)]:
-        modulus = 1 - torch.tensor(MODULI, dtype=torch.float64)
-        angles = torch.linspace(0.1, 3, len(MODULI), dtype=torch.float64)
-        lam = (torch.polar(modulus, angles) if dtype.is_complex else modulus).to(dtype)
-        x = torch.randn(1, ACCURACY_LENGTHS[-1], len(MODULI), dtype=dtype, generator=torch.Generator().manual_seed(0))
-        exact = linear_scan(lam.to(wide), x.to(wide), backend="sequential")
-        loop = linear_scan(lam, x, backend="sequential")
-        for length in ACCURACY_LENGTHS:
-            true = exact[:, :length]
-            scale = true.abs().amax((0, 1))
+def accuracy(interpret: int, missing: dict) -> list[dict]:
+    """Rounding on the CPU, and of the Triton kernels through their interpreter up to ``interpret`` steps."""
 
-            def worst(states, true=true, scale=scale):
-                return (states - true).abs().amax((0, 1)) / scale
+    def scan(backend):
+        return lambda lam, x: linear_scan(lam, x, backend=backend)
 
-            found = {"rnnlib sequential": worst(loop[:, :length])}
-            for backend in ("chunked", "numba"):
-                found[f"rnnlib {backend}"] = worst(linear_scan(lam, x[:, :length], backend=backend))
-            for name, errors in found.items():
-                rows += [
-                    {
-                        "length": length,
-                        "one_minus_modulus": distance,
-                        "dtype": str(dtype).removeprefix("torch."),
-                        "implementation": name,
-                        "error": error,
-                        "loop_error": loop_error,
-                    }
-                    for distance, error, loop_error in zip(
-                        MODULI, errors.tolist(), found["rnnlib sequential"].tolist(), strict=True
-                    )
-                ]
-    return rows
+    rows = rounding.accuracy({f"rnnlib {backend}": scan(backend) for backend in ("chunked", "numba")})
+    if not interpret:
+        missing["rounding of rnnlib cuda"] = "not asked for (--interpret STEPS, hours for 2^20) and no device"
+        return rows
+    from rnnlib.scan.cuda import cuda_scan
+
+    def kernels(strategy):
+        return lambda lam, x: cuda_scan(lam, x, torch.zeros_like(x[:, 0]), strategy=strategy)
+
+    lengths = [length for length in rounding.LENGTHS if length <= interpret]
+    scans = {f"rnnlib cuda, {strategy}, interpreted": kernels(strategy) for strategy in ("walk", "chunks")}
+    return rows + rounding.accuracy(scans, lengths, channels=4)
 
 
 def main() -> None:
@@ -234,11 +244,20 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9, help="counted turns (default 9)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--compiled", action="store_true", help="also PyTorch's associative_scan, compiled (minutes)")
+    parser.add_argument(
+        "--interpret", type=int, default=0, metavar="STEPS", help="also the Triton kernels' rounding, without a device"
+    )
     parser.add_argument("--beside", default="not said", help="what else ran on the machine, for the record")
     parser.add_argument("--to", type=Path, default=timing.RESULTS, help="folder for the JSON")
     args = parser.parse_args()
     if args.runs < 1:
         parser.error("--runs must be at least 1")
+    if args.interpret and args.interpret < min(rounding.LENGTHS):
+        parser.error(f"--interpret must be at least {min(rounding.LENGTHS)}")
+    if args.interpret and args.device == "cuda":
+        parser.error("--interpret is for machines without a GPU; --device cuda measures the kernels themselves")
+    if args.interpret:
+        os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
     if args.device == "cuda":
         import bench_gpu
 
@@ -258,7 +277,8 @@ def main() -> None:
     record["step"] = steps()
     record["first"] = first_calls()
     record["growth"] = growth(min(args.runs, 5))
-    record["accuracy"] = accuracy()
+    record["accuracy"] = accuracy(args.interpret, missing)
+    record["allocation"] = allocation(args.runs, missing)  # last, since it changes the allocator
     record |= {"missing": missing, "checks": [], "seconds": round(time.monotonic() - start)}
     for name, why in missing.items():
         print(f"not timed: {name}: {why}")

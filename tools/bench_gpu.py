@@ -24,6 +24,7 @@ import time
 import types
 from pathlib import Path
 
+import rounding
 import timing
 import torch
 
@@ -33,8 +34,6 @@ from rnnlib.scan import cuda
 SHAPES = [(16, 4096, 256), (64, 1024, 512), (8, 16384, 1024), (1, 131072, 64), (1, 1048576, 16)]
 ODD_SHAPES = [(1, 1, 1), (3, 1031, 7), (2, 20_011, 3), (64, 517, 250), (300, 67, 2049), (70_000, 33, 1)]
 LENGTHS = [2**k for k in range(8, 21)]  # growth: (1, T, 64)
-ACCURACY_LENGTHS = [2**8, 2**12, 2**16, 2**20]
-MODULI = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]  # accuracy: 1 - |lam|
 TARGET = 0.85  # of the copy's bandwidth, on the least bytes
 MODULUS = 0.99  # of lam in the checks, at most: memory 1 / (1 - MODULUS) = 100 steps
 CALLS = 10  # in one CUDA graph, so that launches cost nothing
@@ -52,7 +51,8 @@ class Gpu:
     """The real device."""
 
     device = torch.device("cuda")
-    odd_shapes, lengths, accuracy_lengths, repeats = ODD_SHAPES, LENGTHS, ACCURACY_LENGTHS, 50
+    odd_shapes, lengths, repeats = ODD_SHAPES, LENGTHS, 50
+    accuracy_lengths, channels = rounding.LENGTHS, 16
     kinds, timed_kinds = KINDS, TIMED_KINDS
 
     def __init__(self):
@@ -128,7 +128,8 @@ class Rehearsal:
     """The interpreter on the CPU: every line of this script runs, no number means anything."""
 
     device = torch.device("cpu")
-    shapes, odd_shapes, lengths, accuracy_lengths, repeats = [(1, 9, 2)], [(1, 1, 1)], [8], [16], 1
+    shapes, odd_shapes, lengths, repeats = [(1, 9, 2)], [(1, 1, 1)], [8], 1
+    accuracy_lengths, channels = [16], 2
     kinds, timed_kinds = [(torch.complex64, False, False), (torch.float64, True, True)], [(torch.float32, False)]
 
     def __init__(self):
@@ -416,40 +417,17 @@ def growth(place, runs: int, seed: int) -> list[dict]:
 
 
 def accuracy(place, strategies: list[str], seed: int) -> list[dict]:
-    """Largest error of the states against the loop in double precision, over the largest state of the channel; both
-    loops run on the CPU."""
-    rows = []
-    for dtype in (torch.float32, torch.complex64):
-        wide = torch.promote_types(dtype, torch.float64)
-        modulus = 1 - torch.tensor(MODULI, dtype=torch.float64)
-        angle = torch.linspace(0.1, 3, len(MODULI), dtype=torch.float64)
-        lam = (torch.polar(modulus, angle) if dtype.is_complex else modulus).to(dtype)
-        generator = torch.Generator().manual_seed(seed)
-        x = torch.randn(1, place.accuracy_lengths[-1], len(MODULI), dtype=dtype, generator=generator)
-        exact = linear_scan(lam.to(wide), x.to(wide), backend="sequential")
-        loop = linear_scan(lam, x, backend="sequential")
-        for length in place.accuracy_lengths:
-            scale = exact[:, :length].abs().amax((0, 1))
+    """Rounding of the kernels; the loops that they are held against run on the CPU."""
 
-            def worst(states, length=length, scale=scale):
-                return ((states.cpu() - exact[:, :length]).abs().amax((0, 1)) / scale).tolist()  # noqa: B023
+    def scan(strategy):
+        def states(lam, x):
+            inputs = [t.to(place.device) for t in (lam, x, torch.zeros_like(x[:, 0]))]
+            return cuda.cuda_scan(*inputs, strategy=strategy)
 
-            looped = worst(loop[:, :length])
-            for strategy in strategies:
-                inputs = [t.to(place.device) for t in (lam, x[:, :length], torch.zeros_like(x[:, 0]))]
-                found = worst(cuda.cuda_scan(*inputs, strategy=strategy))
-                rows += [
-                    {
-                        "length": length,
-                        "one_minus_modulus": distance,
-                        "dtype": str(dtype).removeprefix("torch."),
-                        "implementation": "rnnlib cuda" if strategy == "auto" else f"rnnlib cuda, {strategy}",
-                        "error": error,
-                        "loop_error": loop_error,
-                    }
-                    for distance, error, loop_error in zip(MODULI, found, looped, strict=True)
-                ]
-    return rows
+        return states
+
+    names = {s: "rnnlib cuda" if s == "auto" else f"rnnlib cuda, {s}" for s in strategies}
+    return rounding.accuracy({names[s]: scan(s) for s in strategies}, place.accuracy_lengths, place.channels, seed)
 
 
 def report(rows: list[dict]) -> None:

@@ -14,6 +14,8 @@ from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.docutils import SphinxDirective
 
+from rnnlib.experiments.analysis import wall_seconds
+
 
 class run_times(nodes.General, nodes.Element):
     """Stands for the table until all notebooks have run."""
@@ -37,7 +39,7 @@ class StoredResults(SphinxDirective):
             if record["name"] == "bench":  # timings have a page of their own
                 continue
             count = sum(one["rows"] for one in record["files"].values())
-            seconds = next((v for k, v in record.items() if k.startswith("seconds")), None)
+            seconds = wall_seconds(record)
             together = len(record.get("run together", [])) or 1
             rows.append(
                 [

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from . import (
     direct,
     fig03a,
@@ -135,7 +137,10 @@ def run_all(
 
     Raises:
         ResultError: results cannot be written.
+        ValueError: there is no such device, or no scheduler at the address.
     """
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device {device!r}: PyTorch sees no CUDA device here; leave it out to compute on the CPU")
     options = {"device": device, "folder": folder, "progress": progress}
     trained = [experiment for experiment in experiments if isinstance(experiment, Experiment)]
     frames = runner.run_all(trained, scale, **options, **training) if trained else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -151,6 +151,16 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def wall_seconds(origin: dict[str, Any]) -> float:
+    """Seconds that a stored result took, those of interrupted or earlier commands that it was made from among them.
+
+    Args:
+        origin: the record of a stored result.
+    """
+    parts = origin.get("seconds, all parts", origin.get("seconds, all processes", 0.0) / origin["processes"])
+    return max(origin["seconds, this command"], parts)
+
+
 def provenance(frame: pd.DataFrame) -> str:
     """Where the numbers of a stored result come from, as a few lines.
 
@@ -160,7 +170,7 @@ def provenance(frame: pd.DataFrame) -> str:
     origin = frame.attrs["origin"]
     together = [name for name in origin["run together"] if name != origin["name"]]
     others = f", together with {', '.join(together)}" if together else ""
-    seconds = origin.get("seconds, all parts", origin["seconds, this command"])
+    seconds = wall_seconds(origin)
     took = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     if worked := origin.get("seconds of processor"):  # what counts where other work ran beside it
         took += f" ({worked:.0f} seconds of one core)"

@@ -439,7 +439,11 @@ def _in_processes(
 def _dask_threads(address: str) -> int:
     from distributed import Client
 
-    with Client(address, set_as_default=False) as client:
+    try:
+        client = Client(address, set_as_default=False)
+    except OSError as error:  # a refused connection or none within Dask's own time limit
+        raise ValueError(f"dask: no scheduler answers at {address!r}; start one with: dask scheduler") from error
+    with client:
         return sum(client.nthreads().values())
 
 

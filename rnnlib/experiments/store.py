@@ -183,5 +183,6 @@ def read(experiment: Stored, folder: Path, command: str, table: str = "runs") ->
     fault = experiment.fault(frame) if table == "runs" else None
     if fault:
         raise ResultError(f"{path}: {fault}. {again}")
-    frame.attrs["origin"] = {key: value for key, value in found.items() if key != "definition"}
+    frame.attrs["definition"] = found.pop("definition")
+    frame.attrs["origin"] = found
     return frame

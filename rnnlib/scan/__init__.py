@@ -4,7 +4,7 @@ One function, four backends that are tested against each other:
 
 - ``sequential``: a Python loop, the definition (``sequential.py``);
 - ``chunked``: PyTorch operations on any device (``chunked.py``);
-- ``numba``: compiled loops for the CPU (``cpu.py``);
+- ``numba``: compiled loops for the CPU (``cpu/``);
 - ``cuda``: Triton kernels (``cuda/``).
 
 Their derivatives are scans too (``differentiation.py``).

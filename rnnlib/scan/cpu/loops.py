@@ -1,0 +1,320 @@
+r"""The loops that numba compiles: a scan, the reduction of a chunk, and the adjoint.
+
+Channels are taken ``LANES`` at a time, a step of which is a few vector instructions: states, slopes and sums stay in
+registers, in double precision, real and imaginary parts apart. The compiler does not find this form by itself, since it
+cannot know that inputs and outputs do not overlap. So the intrinsics below, Python functions that run when a loop is
+compiled, emit it: once for a vector of channels and once for a single one, real or complex, single or double.
+
+One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
+a while, short enough that memory is still read about in order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LANES = 16
+_BLOCK = 8  # steps
+_ROUND_ONCE = ("contract",)  # allows a product and a sum to be rounded once instead of twice, no other change
+
+
+def _compiled(function: Callable) -> Callable:
+    """Compile on first use, once for each dtype, into code that runs without the interpreter's lock."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # numba finds no folder to write to
+        return numba.njit(nogil=True)(function)
+
+
+# ------------------------------------------------------------------------------------------ what intrinsics are made of
+
+
+class _Rows:
+    """Rows of ``lanes`` channels in a flat array, ``at[1]`` elements apart; that of step 0 is at ``at[0] + channel``.
+
+    A row is a list of vectors of doubles: ``[real]``, or ``[real, imaginary]``.
+    """
+
+    def __init__(self, context, builder: ir.IRBuilder, kind: types.Array, array, at, channel, lanes: int):
+        self.builder, self.lanes = builder, lanes
+        self.data = context.make_array(kind)(context, builder, array).data
+        first, self.step = cgutils.unpack_tuple(builder, at)
+        self.first = builder.add(first, channel)
+        self.parts = 2 if isinstance(kind.dtype, types.Complex) else 1
+        self.bytes = kind.dtype.bitwidth // 8 // self.parts
+        self.number = ir.FloatType() if self.bytes == 4 else ir.DoubleType()
+
+    def _pointer(self, step):
+        b = self.builder
+        place = b.add(self.first, b.mul(step, self.step))
+        start = b.bitcast(self.data, self.number.as_pointer())
+        first = b.gep(start, [b.mul(place, place.type(self.parts))])
+        return b.bitcast(first, ir.VectorType(self.number, self.lanes * self.parts).as_pointer())
+
+    def load(self, step) -> list:
+        b = self.builder
+        values = b.load(self._pointer(step), align=self.bytes)
+        if self.parts == 2:  # real and imaginary parts are neighbours in memory
+            orders = [[2 * lane + part for lane in range(self.lanes)] for part in range(2)]
+            row = [b.shuffle_vector(values, values, _indices(order)) for order in orders]
+        else:
+            row = [values]
+        return [b.fpext(v, _wide(self.lanes)) for v in row] if self.bytes == 4 else row
+
+    def store(self, step, row: list) -> None:
+        b = self.builder
+        if self.bytes == 4:
+            row = [b.fptrunc(v, ir.VectorType(self.number, self.lanes)) for v in row]
+        order = [lane + part * self.lanes for lane in range(self.lanes) for part in range(self.parts)]
+        values = b.shuffle_vector(row[0], row[-1], _indices(order))
+        b.store(values, self._pointer(step), align=self.bytes)
+
+
+def _indices(order: list[int]) -> ir.Constant:
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(order)), order)
+
+
+def _wide(lanes: int) -> ir.VectorType:
+    return ir.VectorType(ir.DoubleType(), lanes)
+
+
+def _plus(b: ir.IRBuilder, u: list, v: list) -> list:
+    return [b.fadd(p, q, flags=_ROUND_ONCE) for p, q in zip(u, v, strict=True)]
+
+
+def _times(b: ir.IRBuilder, u: list, v: list, conjugate: bool = False) -> list:
+    """u v, or conj(u) v."""
+
+    def product(p, q):
+        return b.fmul(p, q, flags=_ROUND_ONCE)
+
+    if len(u) == 1:
+        return [product(u[0], v[0])]
+    first, second = (b.fadd, b.fsub) if conjugate else (b.fsub, b.fadd)
+    real = first(product(u[0], v[0]), product(u[1], v[1]), flags=_ROUND_ONCE)
+    return [real, second(product(u[0], v[1]), product(u[1], v[0]), flags=_ROUND_ONCE)]
+
+
+class _State:
+    """A row that changes from step to step: in registers, once the compiler has seen that nothing else points to it."""
+
+    def __init__(self, builder: ir.IRBuilder, row: list):
+        self.builder = builder
+        self.slots = [cgutils.alloca_once_value(builder, value) for value in row]
+
+    def get(self) -> list:
+        return [self.builder.load(slot) for slot in self.slots]
+
+    def set(self, row: list) -> None:
+        for slot, value in zip(self.slots, row, strict=True):
+            self.builder.store(value, slot)
+
+
+_ZERO = ir.Constant(ir.IntType(64), 0)
+
+
+def _loop(make_body: Callable) -> Callable:
+    """Make the intrinsic ``f(width, steps, shared, lam, lam_at, array, at, array, at, ...)``.
+
+    It runs over ``steps`` steps of ``width`` channels. Each array comes with the place (index of its first element,
+    distance from step to step). If ``shared``, lam is read once, for it is the same at all steps.
+
+    Args:
+        make_body: from (builder, slope, the other arrays as ``_Rows``), with slope a function of the step, to two
+            functions: what to emit for a step, and what to emit once after the last.
+    """
+
+    def typed(typing_context, width, steps, shared, *arrays):
+        def generate(context, builder, signature, arguments):
+            width, steps, shared, packed = arguments
+            values = cgutils.unpack_tuple(builder, packed)
+            places = list(zip(arrays[::2], values[::2], values[1::2], strict=True))
+
+            def emit(lanes, channel, same):
+                lam, *others = [_Rows(context, builder, *place, channel, lanes) for place in places]
+                row = lam.load(_ZERO) if same else None
+                body, finish = make_body(builder, (lambda step: row) if same else lam.load, *others)
+                with cgutils.for_range(builder, steps) as loop:
+                    body(loop.index)
+                finish()
+
+            whole = builder.and_(width, width.type(-LANES))
+            for lanes, first, last in [(LANES, width.type(0), whole), (1, whole, width)]:
+                with (
+                    cgutils.for_range_slice(builder, first, last, width.type(lanes)) as (channel, _),
+                    builder.if_else(cgutils.is_true(builder, shared)) as (then, otherwise),
+                ):
+                    with then:
+                        emit(lanes, channel, same=True)
+                    with otherwise:
+                        emit(lanes, channel, same=False)
+            return context.get_dummy_value()
+
+        return types.void(width, steps, shared, types.Tuple(arrays)), generate
+
+    return intrinsic(typed)
+
+
+@_loop
+def _advance(b, slope, x, states, carry):
+    """h <- lam h + x, stored at each step; ``carry`` is h before these steps and, at the end, after them."""
+    h = _State(b, carry.load(_ZERO))
+
+    def body(step):
+        h.set(_plus(b, _times(b, slope(step), h.get()), x.load(step)))
+        states.store(step, h.get())
+
+    return body, lambda: carry.store(_ZERO, h.get())
+
+
+@_loop
+def _reduce(b, slope, x, end, product):
+    """The same without the states; ``product`` is multiplied by the slopes."""
+    h, p = _State(b, end.load(_ZERO)), _State(b, product.load(_ZERO))
+
+    def body(step):
+        h.set(_plus(b, _times(b, slope(step), h.get()), x.load(step)))
+        p.set(_times(b, slope(step), p.get()))
+
+    def finish():
+        end.store(_ZERO, h.get())
+        product.store(_ZERO, p.get())
+
+    return body, finish
+
+
+@_loop
+def _reduce_adjoint(b, slope, grad, end, product):
+    r"""The same for the adjoint, :math:`s \leftarrow \bar\lambda (s + g)`."""
+    s, p = _State(b, end.load(_ZERO)), _State(b, product.load(_ZERO))
+
+    def body(step):
+        s.set(_times(b, slope(step), _plus(b, s.get(), grad.load(step)), conjugate=True))
+        p.set(_times(b, slope(step), p.get(), conjugate=True))
+
+    def finish():
+        end.store(_ZERO, s.get())
+        product.store(_ZERO, p.get())
+
+    return body, finish
+
+
+# The adjoint: delta_t = s_{t+1} + g_t is the gradient of x_t, delta_t conj(h_{t-1}) that of lambda_t, and
+# s_t = conj(lambda_t) delta_t goes on; the last s is the gradient of h_0 (derived in ``cuda/tiles.py``).
+
+
+def _retreat(b, slope, grad, before, carry, grad_x):
+    """One step back; what it returns is the gradient of the slope."""
+    s = _State(b, carry.load(_ZERO))
+
+    def step_back(step):
+        delta = _plus(b, s.get(), grad.load(step))
+        grad_x.store(step, delta)
+        s.set(_times(b, slope(step), delta, conjugate=True))
+        return _times(b, before.load(step), delta, conjugate=True)
+
+    return step_back, lambda: carry.store(_ZERO, s.get())
+
+
+@_loop
+def _retreat_summed(b, slope, grad, before, carry, grad_x, total):
+    """The gradient of the slopes is added to ``total``."""
+    step_back, finish = _retreat(b, slope, grad, before, carry, grad_x)
+    q = _State(b, total.load(_ZERO))
+
+    def end():
+        finish()
+        total.store(_ZERO, q.get())
+
+    return lambda step: q.set(_plus(b, q.get(), step_back(step))), end
+
+
+@_loop
+def _retreat_each(b, slope, grad, before, carry, grad_x, grad_lam):
+    """The gradient of the slopes is stored at each step."""
+    step_back, finish = _retreat(b, slope, grad, before, carry, grad_x)
+    return lambda step: grad_lam.store(step, step_back(step)), finish
+
+
+# ------------------------------------------------------------------------------------------------------ what is called
+
+# A place is (first, batch, time): where the piece's first row of channels lies in a flat array, and how far it is to
+# the next sequence and to the next step in scan order. Sizes are (rows of the batch, steps, channels).
+
+
+@_compiled
+def _at(place, row, step):
+    return place[0] + row * place[1] + step * place[2], place[2]
+
+
+@_compiled
+def scan(lam, lam_at, x, x_at, states, states_at, carry, carry_at, sizes):
+    """All states of a piece. ``carry``: the state before it; at the end, the state after it."""
+    rows, steps, width = sizes
+    shared = lam_at[2] == 0
+    for row in range(rows):
+        carry_row = _at(carry_at, row, 0)
+        for start in range(0, steps, _BLOCK):
+            lam_row, x_row, states_row = _at(lam_at, row, start), _at(x_at, row, start), _at(states_at, row, start)
+            count = min(_BLOCK, steps - start)
+            _advance(width, count, shared, lam, lam_row, x, x_row, states, states_row, carry, carry_row)
+
+
+@_compiled
+def reduce(lam, lam_at, x, x_at, ends, products, carry_at, sizes, adjoint):
+    """A piece from a zero state to its last state and the product of its slopes; what a scan in chunks does first."""
+    rows, steps, width = sizes
+    shared = lam_at[2] == 0
+    for row in range(rows):
+        carry_row = _at(carry_at, row, 0)
+        for n in range(width):
+            ends[carry_row[0] + n] = 0
+            products[carry_row[0] + n] = 1
+        for start in range(0, steps, _BLOCK):
+            lam_row, x_row, count = _at(lam_at, row, start), _at(x_at, row, start), min(_BLOCK, steps - start)
+            if adjoint:
+                _reduce_adjoint(width, count, shared, lam, lam_row, x, x_row, ends, carry_row, products, carry_row)
+            else:
+                _reduce(width, count, shared, lam, lam_row, x, x_row, ends, carry_row, products, carry_row)
+
+
+@_compiled
+def adjoint(lam, lam_at, h, h_at, h0, h0_at, grad, at, carry, carry_at, grad_x, grad_lam, total, sizes, ends):
+    """All gradients of a piece, from its last step in scan order to its first.
+
+    ``at``: places of grad_x (grad_lam) and grad. ``ends``: the piece's last step is the scan's first, which ``h0``
+    entered. An empty ``grad_lam`` asks for its sum over time, in ``total``.
+    """
+    rows, steps, width = sizes
+    summed = grad_lam.size == 0
+    for row in range(rows):
+        carry_row = _at(carry_at, row, 0)
+        for n in range(width):
+            total[carry_row[0] + n] = 0
+        start = 0
+        while start < steps:
+            before, before_row, count = h, _at(h_at, row, start + 1), min(_BLOCK, steps - start)
+            if ends and start == steps - 1:
+                before, before_row = h0, _at(h0_at, row, 0)
+            elif ends:
+                count = min(count, steps - 1 - start)
+            lam_row, x_row, grad_row = _at(lam_at, row, start), _at(at[0], row, start), _at(at[1], row, start)
+            if summed:
+                _retreat_summed(
+                    width, count, True, lam, lam_row, grad, grad_row, before, before_row, carry, carry_row,
+                    grad_x, x_row, total, carry_row,
+                )  # fmt: skip
+            else:
+                _retreat_each(
+                    width, count, False, lam, lam_row, grad, grad_row, before, before_row, carry, carry_row,
+                    grad_x, x_row, grad_lam, x_row,
+                )  # fmt: skip
+            start += count
