@@ -32,8 +32,8 @@ def book(tmp_path) -> Path:
     """A book of one page with this book's configuration, extension and MathJax, and an rnnlib of one line."""
     if not (ROOT / "node_modules" / "mathjax").is_dir():
         pytest.fail("node_modules/mathjax is missing: run `make book` first")
-    shutil.copytree(ROOT / "book" / "_extensions", tmp_path / "book" / "_extensions")
-    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    for folder in ["_extensions", "_static", "_templates"]:
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
     (tmp_path / "book" / "references.bib").touch()
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "mathjax").symlink_to((ROOT / "node_modules" / "mathjax").resolve())
