@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+import yaml
+from bs4 import BeautifulSoup
 
 from rnnlib.claims import CLAIMS
 
@@ -41,6 +44,21 @@ def test_the_figure_stands_still_for_those_who_want_it(visit, address):
     frames = tab.evaluate(FRAMES)
     assert not any(moves for moves, _ in frames)
     assert sum(shown for _, shown in frames) == 1
+
+
+def test_previous_and_next_follow_the_table_of_contents(site):
+    """Read by the order of _toc.yml: each page leads to the one after it and back, and none is left out."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    order = [toc["root"]]
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        found = sorted(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else [ROOT / chapter["file"]]
+        order += [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
+    assert set(NOTEBOOKS) <= set(order)
+    for before, name, after in zip([None, *order], order, [*order[1:], None], strict=False):
+        page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for place, neighbour in [("a.left-prev", before), ("a.right-next", after)]:
+            links = [os.path.normpath(f"{name}/../{link['href']}") for link in page.select(place)]
+            assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
 
 
 def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
