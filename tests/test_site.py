@@ -59,6 +59,9 @@ FAULTS_OF_WIDTH = """() => {
   }
   for (const element of document.querySelectorAll(".bd-article *")) {
     const box = element.getBoundingClientRect();
+    const hides = scrolls(element) && element.scrollWidth > element.clientWidth + 1 && box.width > 1;
+    if (hides && element.tabIndex < 0 && !element.querySelector("a, button, input"))
+      faults.push("out of a keyboard's reach: " + element.tagName + " " + element.textContent.trim().slice(0, 40));
     if (box.width < 2 || box.right <= innerWidth + 1 || element.closest("mjx-assistive-mml")) continue;
     let ancestor = element.parentElement;
     while (ancestor && !scrolls(ancestor)) ancestor = ancestor.parentElement;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,30 @@ def test_the_reference_names_the_pages_that_call_a_function(visit, address):
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     tab = visit(address).open("book/status.html")
-    links = tab.locator(".wide-table").first.locator("a").evaluate_all("a => a.map(b => b.href)")
+    table = tab.locator(".wide-table").first
+    links = table.locator("a").evaluate_all("a => a.map(b => b.href)")
     assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)
-    seconds = tab.locator(".wide-table").first.locator("tbody td:nth-child(2)").all_inner_texts()
+    seconds = table.locator("tbody td:nth-child(2)").all_inner_texts()
     assert sum(map(int, seconds[:-1])) == pytest.approx(int(seconds[-1]), abs=len(seconds) / 2)
     assert int(seconds[-1]) > 0
     stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "results").glob("*.json")} - {"bench"}
     assert stored == set(tab.locator(".wide-table").nth(1).locator("tbody td:first-child").all_inner_texts())
+
+
+@pytest.mark.parametrize("page", ["book/status.html", "book/teaching.html"])
+def test_time_and_hardware_of_each_notebook_are_measured(site, page):
+    parsed = BeautifulSoup((site / page).read_text(encoding="utf-8"), "html.parser")
+    (table,) = (one for one in parsed.select(".wide-table") if "memory, MiB" in one.get_text())
+    rows = [[cell.get_text(strip=True) for cell in row.select("td")] for row in table.select("tbody tr")]
+    targets = [row.a and os.path.normpath(f"{page}/../{row.a['href']}") for row in table.select("tbody tr")]
+    measured = {target.removesuffix(".html"): row for target, row in zip(targets, rows, strict=True) if target}
+    assert set(NOTEBOOKS) <= set(measured)
+    peaks = [int(measured[name][2]) for name in NOTEBOOKS]
+    assert min(peaks) > 100, "Python with PyTorch takes more than that"
+    assert int(rows[-1][2]) == max(peaks)
+    uses_gpu = {name for name in NOTEBOOKS if measured[name][3] == "used if present"}
+    assert uses_gpu == {name for name in NOTEBOOKS if "cuda.is_available" in (ROOT / f"{name}.py").read_text()}
+    assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
 
 
 def test_each_notebook_can_be_downloaded(site):
