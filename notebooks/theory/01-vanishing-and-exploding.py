@@ -77,7 +77,7 @@ print(
 # Now its size over 200 steps. While states are small the tanh is linear and the spectral radius decides. Larger inputs make states larger and most factors
 # $1 - h^2$ smaller. At radius 2 the states grow by themselves until the tanh saturates; from then on the product grows much more slowly than $2^t$.
 
-# %% mystnb={"figure": {"caption": "Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by about ten decades, fastest in the first steps."}}
+# %% mystnb={"figure": {"caption": "Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by ten to twelve decades, fastest in the first steps."}}
 radii = [0.8, 1.0, 2.0]
 noise = torch.randn(200, 1, dtype=torch.float64)
 fig, ax = plt.subplots(figsize=(5.2, 2.8), layout="constrained")
@@ -89,7 +89,7 @@ for radius, color in zip(radii, style.sequence("lam", len(radii)), strict=True):
             range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None
         )
         if radius == 1:
-            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, after 200 steps {norm[-1]:.2g}")
+            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, after 200 steps {norm[-1]:.3g}")
 for scale, line in [(0.01, "-"), (1, "--")]:
     ax.plot([], [], color="0.5", ls=line, label=f"inputs {scale}")
 ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$")
