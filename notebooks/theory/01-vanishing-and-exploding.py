@@ -89,7 +89,7 @@ for radius, color in zip(radii, style.sequence("lam", len(radii)), strict=True):
             range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None
         )
         if radius == 1:
-            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, after 200 steps {norm[-1]:.3g}")
+            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, last {norm[-1]:.3g}")
 for scale, line in [(0.01, "-"), (1, "--")]:
     ax.plot([], [], color="0.5", ls=line, label=f"inputs {scale}")
 ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$")
