@@ -189,8 +189,8 @@ def cross_sensitivity_of(R, a, b):
 def gated_state_variance(lam, rho):
     r"""Second moment of the state of a gated unit,
 
-    .. math:: h_t = \lambda h_{t-1} + (1 - \lambda) x_t: \qquad \mathrm{E} h^2 = f(\lambda, \lambda), \quad
-              f(a, b) = (1 - a)(1 - b) F(a, b).
+    .. math:: h_t = \lambda h_{t-1} + (1 - \lambda) x_t: \qquad \mathrm{E} h^2 = \tilde F(\lambda, \lambda), \quad
+              \tilde F(a, b) = (1 - a)(1 - b) F(a, b).
 
     Its input scale keeps it between 0 and the variance of the input, which it reaches for constant inputs.
 
@@ -209,9 +209,9 @@ def gated_state_variance(lam, rho):
 def gated_sensitivity(lam, rho):
     r"""Second moment of a gated unit's sensitivity to the bias of its gate, :math:`\lambda = \sigma(b)`,
 
-    .. math:: \mathrm{E} (\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \partial_a \partial_b f
+    .. math:: \mathrm{E} (\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \partial_a \partial_b \tilde F
               \big|_{a = b = \lambda}, \qquad
-              \partial_a \partial_b f = F - 2 (1 - \lambda) F_a + (1 - \lambda)^2 S.
+              \partial_a \partial_b \tilde F = F - 2 (1 - \lambda) F_a + (1 - \lambda)^2 S.
 
     Args:
         lam: the gate, real, in [0, 1).
@@ -229,7 +229,7 @@ def gated_sensitivity(lam, rho):
 
 def gated_sensitivity_as_plotted(lam, rho):
     r"""What the paper's Figure 15 draws in place of :func:`gated_sensitivity`:
-    :math:`(f + 2 f_a + f_{ab}) (\lambda (1 - \lambda))^2`.
+    :math:`(\tilde F + 2 \tilde F_a + \tilde F_{ab}) (\lambda (1 - \lambda))^2`.
 
     Kept to show the size of the slip (erratum 8); use :func:`gated_sensitivity` for anything else.
 
@@ -243,8 +243,8 @@ def gated_sensitivity_as_plotted(lam, rho):
     Source: Zucchet and Orvieto (2024), code of Figure 15.
     """
     F, F_a = _generating_function_and_slope(lam, rho)
-    f, f_a = (1 - lam) ** 2 * F, (1 - lam) ** 2 * F_a - (1 - lam) * F
-    return (lam * (1 - lam)) ** 2 * (f + 2 * f_a) + gated_sensitivity(lam, rho)
+    scaled, slope = (1 - lam) ** 2 * F, (1 - lam) ** 2 * F_a - (1 - lam) * F
+    return (lam * (1 - lam)) ** 2 * (scaled + 2 * slope) + gated_sensitivity(lam, rho)
 
 
 def _generating_function_and_slope(lam, rho):
@@ -414,9 +414,9 @@ def diagonal_hessian(lam, b, c, rho=0.0):
     r"""Hessian with respect to the eigenvalues of a complex diagonal network at the optimum.
 
     The network is :math:`y = \mathrm{Re}[\sum_i c_i h_i]` with :math:`h_i` driven by :math:`b_i x`, and the loss
-    :math:`\frac{1}{2} \mathrm{E}(y - y^*)^2`. With :math:`k_i = b_i c_i`,
+    :math:`\frac{1}{2} \mathrm{E}(y - y^*)^2`. With :math:`w_i = b_i c_i`,
 
-    .. math:: A_{ij} = k_i k_j S(\lambda_i, \lambda_j), \qquad B_{ij} = k_i \bar k_j S(\lambda_i, \bar\lambda_j),
+    .. math:: A_{ij} = w_i w_j S(\lambda_i, \lambda_j), \qquad B_{ij} = w_i \bar w_j S(\lambda_i, \bar\lambda_j),
 
     the block of units i and j over (Re, Im) is
     :math:`\frac{1}{2} \begin{pmatrix} \mathrm{Re}(A+B) & \mathrm{Im}(B-A) \\ -\mathrm{Im}(A+B) & \mathrm{Re}(B-A)
@@ -433,7 +433,7 @@ def diagonal_hessian(lam, b, c, rho=0.0):
 
     Source: Zucchet and Orvieto (2024), section 3.2 and appendix C.2.
     """
-    lam, k = np.asarray(lam), np.asarray(b) * np.asarray(c)
-    A = np.outer(k, k) * cross_sensitivity(lam[:, None], lam[None, :], rho)
-    B = np.outer(k, k.conj()) * cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
+    lam, w = np.asarray(lam), np.asarray(b) * np.asarray(c)
+    A = np.outer(w, w) * cross_sensitivity(lam[:, None], lam[None, :], rho)
+    B = np.outer(w, w.conj()) * cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
     return 0.5 * np.block([[(A + B).real, (B - A).imag], [-(A + B).imag, (B - A).real]])

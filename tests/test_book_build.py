@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,8 +33,8 @@ def book(tmp_path) -> Path:
     """A book of one page with this book's configuration, extension and MathJax, and an rnnlib of one line."""
     if not (ROOT / "node_modules" / "mathjax").is_dir():
         pytest.fail("node_modules/mathjax is missing: run `make book` first")
-    shutil.copytree(ROOT / "book" / "_extensions", tmp_path / "book" / "_extensions")
-    shutil.copytree(ROOT / "book" / "_static", tmp_path / "book" / "_static")
+    for folder in ["_extensions", "_static", "_templates"]:
+        shutil.copytree(ROOT / "book" / folder, tmp_path / "book" / folder)
     (tmp_path / "book" / "references.bib").touch()
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules" / "mathjax").symlink_to((ROOT / "node_modules" / "mathjax").resolve())
@@ -78,7 +79,7 @@ def notebooks(book: Path, **cells: str) -> None:
     (book / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "page", "chapters": chapters}))
 
 
-def test_notebooks_run_side_by_side(book):
+def test_notebooks_run_side_by_side_and_their_memory_is_kept(book):
     meet = (
         "import pathlib, time\n"
         "pathlib.Path('{0}.here').touch()\n"
@@ -86,10 +87,17 @@ def test_notebooks_run_side_by_side(book):
         "while not pathlib.Path('{1}.here').exists() and time.monotonic() - start < 60: time.sleep(0.05)\n"
         "print('{0} met {1}:', pathlib.Path('{1}.here').exists())"
     )
-    notebooks(book, one=meet.format("one", "two"), two=meet.format("two", "one"))
+    large = "x = b'x' * (300 * 2**20)\n"
+    notebooks(book, one=large + meet.format("one", "two"), two=meet.format("two", "one"))
     assert build(book).returncode == 0
     assert "one met two: True" in (book / "_build/html/one.html").read_text()
     assert "two met one: True" in (book / "_build/html/two.html").read_text()
+    (folder,) = (book / "_build" / ".jupyter_cache").iterdir()
+    runs = get_cache(str(folder)).list_cache_records()
+    records = {Path(one.uri).stem: one.data for one in runs}
+    assert len(runs) == len(records) == 3, "each page ran once"
+    assert records["one"]["peak_mib"] - records["two"]["peak_mib"] == pytest.approx(300, abs=30)
+    assert re.match(r"\d+ cores, \d+ GiB of memory, ", records["two"]["machine"])
 
 
 def test_failing_notebook_fails_every_build(book):

@@ -102,6 +102,9 @@ def test_the_regimes_meet(c):
     eps = 1e-6
     scaled = eps**4 * theory.sensitivity(1 - eps, 1 - c * eps)
     np.testing.assert_allclose(scaled, (2 + c) / (2 * (1 + c) ** 2), rtol=1e-3)
+    nearby = np.array([0.98e-5, 1.02e-5])
+    exponent = np.diff(np.log(theory.sensitivity(1 - nearby, 1 - c * 1e-5))) / np.diff(np.log(nearby))
+    np.testing.assert_allclose(exponent, -4 + c * (3 + c) / ((1 + c) * (2 + c)), atol=1e-3)
 
 
 @pytest.mark.parametrize("rho", [-0.9, 0.0, 0.9, 0.999, 1.0])

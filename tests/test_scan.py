@@ -160,12 +160,12 @@ def test_single_precision_error_bound_over_long_memories(backend, dtype):
     x = torch.randn(1, T, 5, dtype=dtype, generator=torch.Generator().manual_seed(0))
     lam = lam.to(dtype)
     exact = linear_scan(*wide(lam, x), backend="sequential")
-    error = (linear_scan(lam, x, backend=backend) - exact).abs().amax((0, 1))
-    memory = (1 / (1 - wide(lam)[0].abs())).clamp(max=T)
-    assert (error <= 4 * 2**-24 * memory * exact.abs().amax((0, 1))).all()
-    if backend == "numba":  # only the last rounding is a single one
-        assert (error <= (2**-24 + 4 * 2**-53 * memory) * exact.abs().amax((0, 1))).all()
-    assert error[-1] > 0  # single precision was really used
+    error = (linear_scan(lam, x, backend=backend) - exact).abs()
+    memory, largest = (1 / (1 - wide(lam)[0].abs())).clamp(max=T), exact.abs().amax((0, 1))
+    assert (error <= 4 * 2**-24 * memory * largest).all()  # the docstring grants chunks 9; they stay below the loop's 4
+    if backend == "numba":  # state by state: only the last rounding is a single one
+        assert (error <= 2**-24 * exact.abs() + 4 * 2**-53 * memory * largest).all()
+    assert error[..., -1].max() > 0  # single precision was really used
 
 
 lam, x, h0 = draw()

@@ -22,7 +22,8 @@ FAULTS_OF_CONTENT = """() => {
   for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
     faults.push("wrong TeX: " + shown(error.getAttribute("data-mjx-error") || error.textContent));
   for (const image of document.images) {
-    if (!(image.alt || "").trim()) faults.push("no alt text: " + image.src);
+    const least = article.contains(image) ? 41 : 1;  // a button's symbol needs a name, a figure has to be described
+    if ((image.alt || "").trim().length < least) faults.push("alt text says too little: " + image.src);
     if (!image.naturalWidth) faults.push("empty image: " + image.src);
   }
   const scripts = [...document.scripts].filter((script) => /mathjax/i.test(script.src));
@@ -43,6 +44,10 @@ FACTS = """() => ({
   meta: Object.fromEntries([...document.querySelectorAll("meta")]
     .map((meta) => [meta.getAttribute("name") || meta.getAttribute("property"), meta.content])),
   files: [location.href, ...performance.getEntriesByType("resource").map((entry) => entry.name)],
+  painted: performance.getEntriesByName("first-contentful-paint").length,
+  blocking: performance.getEntriesByType("resource")
+    .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name),
+  fonts: [...document.fonts].filter((font) => font.display !== "swap").map((font) => font.family.replaceAll('"', "")),
 })"""
 
 FAULTS_OF_WIDTH = """() => {
@@ -55,6 +60,9 @@ FAULTS_OF_WIDTH = """() => {
   }
   for (const element of document.querySelectorAll(".bd-article *")) {
     const box = element.getBoundingClientRect();
+    const hides = scrolls(element) && element.scrollWidth > element.clientWidth + 1 && box.width > 1;
+    if (hides && element.tabIndex < 0 && !element.querySelector("a, button, input"))
+      faults.push("out of a keyboard's reach: " + element.tagName + " " + element.textContent.trim().slice(0, 40));
     if (box.width < 2 || box.right <= innerWidth + 1 || element.closest("mjx-assistive-mml")) continue;
     let ancestor = element.parentElement;
     while (ancestor && !scrolls(ancestor)) ancestor = ancestor.parentElement;
@@ -150,6 +158,25 @@ def test_pages_are_light(survey, site, address):
     assert max(weights.values()) < 3e6
 
 
+# Compressed bytes that may hold up the first paint: 0.75 s at the 1.6 Mbit/s of a poor mobile connection. Bytes and not
+# seconds, because seconds depend on what else the machine does.
+HOLDS_UP = 150_000
+NO_WORDS = re.compile("MJX|Font ?Awesome")  # fonts of formulas and symbols
+
+
+def test_little_holds_up_the_first_paint(survey, site, address):
+    for page, facts in survey[1].items():
+        assert facts["painted"], f"{page}: the browser painted nothing"
+        blocking = [site / re.split("[?#]", url)[0].removeprefix(address) for url in facts["blocking"]]
+        assert any(file.suffix == ".css" for file in blocking), "the browser did not say what holds up the page"
+        heavy = {file.name: weight(file) for file in blocking}
+        assert sum(heavy.values()) <= HOLDS_UP, f"{page} waits for {heavy}"
+        scripts = {name: size for name, size in heavy.items() if name.endswith(".js")}
+        assert sum(scripts.values()) <= 1_000, f"{page} waits for scripts: defer {scripts}"
+        hidden = [family for family in facts["fonts"] if not NO_WORDS.match(family)]
+        assert not hidden, f"{page} hides words until {hidden} has come: font-display must be swap"
+
+
 def test_notebooks_open_in_colab_and_nothing_else_does(survey):
     repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     start = f"https://colab.research.google.com/github/{repository.removeprefix('https://github.com/')}/blob/colab/"
@@ -161,10 +188,12 @@ def test_notebooks_open_in_colab_and_nothing_else_does(survey):
 
 
 def test_pages_say_what_they_are(survey):
+    book = yaml.safe_load((ROOT / "_config.yml").read_text())["title"]
     for page, facts in survey[1].items():
         if page.startswith(("book/", "notebooks/")):
             for name in ["description", "og:title", "og:description"]:
                 assert facts["meta"].get(name, "").strip(), f"{page} lacks {name}"
+            assert facts["meta"]["og:site_name"] == book
     titles = [facts["title"] for facts in survey[1].values()]
     assert len(set(titles)) == len(titles), f"each page needs its own title, got {titles}"
 

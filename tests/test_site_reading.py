@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
+import yaml
+from bs4 import BeautifulSoup
 
 from rnnlib.claims import CLAIMS
 
@@ -43,6 +47,21 @@ def test_the_figure_stands_still_for_those_who_want_it(visit, address):
     assert sum(shown for _, shown in frames) == 1
 
 
+def test_previous_and_next_follow_the_table_of_contents(site):
+    """Read by the order of _toc.yml: each page leads to the one after it and back, and none is left out."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    order = [toc["root"]]
+    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
+        found = sorted(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else [ROOT / chapter["file"]]
+        order += [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
+    assert set(NOTEBOOKS) <= set(order)
+    for before, name, after in zip([None, *order], order, [*order[1:], None], strict=False):
+        page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for place, neighbour in [("a.left-prev", before), ("a.right-next", after)]:
+            links = [os.path.normpath(f"{name}/../{link['href']}") for link in page.select(place)]
+            assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
+
+
 def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
     reader = visit(address)
     for name in NOTEBOOKS:
@@ -65,13 +84,30 @@ def test_the_reference_names_the_pages_that_call_a_function(visit, address):
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     tab = visit(address).open("book/status.html")
-    links = tab.locator(".wide-table").first.locator("a").evaluate_all("a => a.map(b => b.href)")
+    table = tab.locator(".wide-table").first
+    links = table.locator("a").evaluate_all("a => a.map(b => b.href)")
     assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)
-    seconds = tab.locator(".wide-table").first.locator("tbody td:nth-child(2)").all_inner_texts()
+    seconds = table.locator("tbody td:nth-child(2)").all_inner_texts()
     assert sum(map(int, seconds[:-1])) == pytest.approx(int(seconds[-1]), abs=len(seconds) / 2)
     assert int(seconds[-1]) > 0
     stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "results").glob("*.json")} - {"bench"}
     assert stored == set(tab.locator(".wide-table").nth(1).locator("tbody td:first-child").all_inner_texts())
+
+
+@pytest.mark.parametrize("page", ["book/status.html", "book/teaching.html"])
+def test_time_and_hardware_of_each_notebook_are_measured(site, page):
+    parsed = BeautifulSoup((site / page).read_text(encoding="utf-8"), "html.parser")
+    (table,) = (one for one in parsed.select(".wide-table") if "memory, MiB" in one.get_text())
+    rows = [[cell.get_text(strip=True) for cell in row.select("td")] for row in table.select("tbody tr")]
+    targets = [row.a and os.path.normpath(f"{page}/../{row.a['href']}") for row in table.select("tbody tr")]
+    measured = {target.removesuffix(".html"): row for target, row in zip(targets, rows, strict=True) if target}
+    assert set(NOTEBOOKS) <= set(measured)
+    peaks = [int(measured[name][2]) for name in NOTEBOOKS]
+    assert min(peaks) > 100, "Python with PyTorch takes more than that"
+    assert int(rows[-1][2]) == max(peaks)
+    uses_gpu = {name for name in NOTEBOOKS if measured[name][3] == "used if present"}
+    assert uses_gpu == {name for name in NOTEBOOKS if "cuda.is_available" in (ROOT / f"{name}.py").read_text()}
+    assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
 
 
 def test_each_notebook_can_be_downloaded(site):

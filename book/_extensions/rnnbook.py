@@ -1,7 +1,7 @@
 """What this book needs from Sphinx and no published extension gives.
 
 - Outputs of notebooks are cached under a hash of everything that can change them, not of the notebooks alone.
-- Notebooks run side by side, one a core.
+- Notebooks run side by side, one a core; seconds and peak memory of each are kept.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
 - Theorems have numbers, figures do not.
@@ -18,6 +18,7 @@ import os
 import platform
 import re
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -25,7 +26,8 @@ import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from jupyter_cache.executors.utils import single_nb_execution
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from PIL import Image
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
@@ -34,6 +36,7 @@ from sphinx.util.docutils import SphinxDirective
 THUMBNAIL = 560  # pixels across: twice the width of a card, for screens of double density
 CARDS = {"line_color": "#0173b2"}  # how the picture looks that other sites show beside a link to a page
 CACHES_KEPT = 4  # a reader who switches between two scales or branches keeps both
+RECORD = "execution_seconds peak_mib machine"  # what is kept of each run; caches that lack some of it are left behind
 log = logging.getLogger(__name__)
 EMPTY_HEADER = re.compile(r"<th(?: [^>]*)?>\s*(?:&nbsp;)?\s*</th>")
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
@@ -53,7 +56,7 @@ def execution_key(root: Path) -> str:
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
     versions = sorted(f"{d.name}=={d.version}" for d in importlib.metadata.distributions())
-    facts = [os.environ.get("RNNLIB_SCALE", "book"), platform.python_version(), *versions]
+    facts = [RECORD, os.environ.get("RNNLIB_SCALE", "book"), platform.python_version(), *versions]
     digest.update("\n".join(facts).encode())
     return digest.hexdigest()[:16]
 
@@ -76,6 +79,42 @@ def configure(app, config) -> None:
     config.mathjax_path = "../mathjax/tex-chtml.js"  # relative to _static
 
 
+def peak_mib(pid: int) -> float | None:
+    """Largest resident memory of a process until now, in MiB; None where the system does not tell (it is Linux's)."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) / 1024 if found else None
+
+
+def machine(workers: int) -> str:
+    """What the notebooks of this build run on, in words."""
+    memory = ""
+    if hasattr(os, "sysconf"):  # not on Windows
+        memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB of memory, "
+    gpu = "an NVIDIA GPU" if shutil.which("nvidia-smi") else "no NVIDIA GPU"
+    return f"{os.cpu_count()} cores, {memory}{gpu}; at most {workers} pages at a time, one thread each"
+
+
+def execute(path: Path, notebook, timeout: int) -> dict | None:
+    """Run a notebook in place and give its seconds and peak memory; None if it failed."""
+    peaks = []
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        record_timing=False,  # times in the cells would make another notebook of it, which MyST-NB would not find
+        resources={"metadata": {"path": str(path.parent)}},
+        on_cell_executed=lambda **_: peaks.append(peak_mib(client.km.provisioner.pid)),
+    )
+    start = time.monotonic()
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError):
+        return None
+    return {"execution_seconds": time.monotonic() - start, "peak_mib": max(filter(None, peaks), default=None)}
+
+
 def execute_side_by_side(app, env, docnames) -> None:
     """Fill the cache with the outputs of the notebooks about to be read, so that MyST-NB finds them there.
 
@@ -93,25 +132,23 @@ def execute_side_by_side(app, env, docnames) -> None:
                 cache.match_cache_notebook(notebook)
             except KeyError:
                 waiting[path] = notebook
-    if len(waiting) < 2:
+    if not waiting:
         return
 
-    def execute(path: Path):
-        return single_nb_execution(waiting[path], str(path.parent), app.config.nb_execution_timeout, False)
-
-    workers = min(max(2, os.cpu_count() or 1), len(waiting))
+    workers, timeout = max(2, os.cpu_count() or 1), app.config.nb_execution_timeout
     log.info("Executing %d notebooks, %d at a time", len(waiting), workers)
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"  # kernels inherit it: together they have one thread a core
     try:
         with ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(execute, path): path for path in waiting}
+            futures = {pool.submit(execute, path, notebook, timeout): path for path, notebook in waiting.items()}
             for future in as_completed(futures):
-                path, result = futures[future], future.result()
-                log.info("Executed %s in %.0f seconds", path.relative_to(app.srcdir), result.time)
-                if result.err is None:
-                    bundle = CacheBundleIn(result.nb, str(path), data={"execution_seconds": result.time})
-                    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+                path, record = futures[future], future.result()
+                if record is None:
+                    continue
+                log.info("Executed %s in %.0f seconds", path.relative_to(app.srcdir), record["execution_seconds"])
+                bundle = CacheBundleIn(waiting[path], str(path), data=record | {"machine": machine(workers)})
+                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
     finally:
         del os.environ["OMP_NUM_THREADS"]
         if before is not None:

@@ -6,6 +6,7 @@ first picture of that page, with its alt text.
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ from sphinx.errors import ExtensionError
 
 PARTS = ["reset.css", "reveal.css", "reveal.js", "theme/white.css", "plugin/notes.js"]
 PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#(\d+)\)")
+FONT = re.compile(r"url\(data:font/woff;base64,([^)]+)\)")
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -81,6 +83,20 @@ def deck(app, source: Path) -> str:
     return PAGE.format(title=title[1], slides="\n".join(slides))
 
 
+def part_fonts(style: Path) -> None:
+    """Take the fonts out of a style sheet: words are shown before half a megabyte of letters has come."""
+    fonts = []
+
+    def move(match: re.Match) -> str:
+        fonts.append(base64.b64decode(match[1]))
+        return f"url({style.stem}-{len(fonts)}.woff)"
+
+    text = FONT.sub(move, style.read_text(encoding="utf-8"))
+    style.write_text(text.replace("@font-face{", "@font-face{font-display:swap;"), encoding="utf-8")
+    for number, font in enumerate(fonts, start=1):
+        style.with_name(f"{style.stem}-{number}.woff").write_bytes(font)
+
+
 def write_slides(app, exception) -> None:
     sources = sorted((Path(app.srcdir) / "book" / "slides").glob("*.md"))
     if exception or app.builder.name != "html" or not sources:
@@ -91,6 +107,7 @@ def write_slides(app, exception) -> None:
         if not (reveal / part).is_file():
             raise ExtensionError(f"node_modules/reveal.js/dist/{part} is missing: run `make book`, or `npm ci` first")
         shutil.copy2(reveal / part, target / "reveal" / Path(part).name)
+    part_fonts(target / "reveal" / "white.css")
     for source in sources:
         (target / f"{source.stem}.html").write_text(deck(app, source), encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Tables of what ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
 
-Seconds are those that executing a page took; a page taken from the cache shows the seconds of the run that filled it.
+Seconds and memory are those of executing a page; a page taken from the cache shows the run that filled it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import os
 import time
 from pathlib import Path
 
+import nbformat
 from docutils import nodes
+from jupyter_cache import get_cache
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.docutils import SphinxDirective
 
@@ -69,22 +71,37 @@ def table(heads: list[str], rows: list[list[nodes.Node]]) -> nodes.container:
     return nodes.container("", nodes.table("", group), classes=["wide-table"])
 
 
+def record_of(app, name: str) -> dict:
+    """What rnnbook kept of a notebook's run; empty for a page of prose, whose cells run while it is read."""
+    path = Path(app.env.doc2path(name))
+    if path.suffix != ".ipynb":
+        return {}
+    cache = get_cache(app.config.nb_execution_cache_path)
+    return cache.match_cache_notebook(nbformat.read(path, nbformat.NO_CONVERT)).data
+
+
 def fill(app, doctree, docname: str) -> None:
     for place in list(doctree.findall(run_times)):
-        rows, total = [], 0.0
+        rows, total, peaks, machines = [], 0.0, [], set()
         for name in sorted(app.env.found_docs):
-            record = NbMetadataCollector.get_exec_data(app.env, name)
-            if record is None or not name.startswith(tuple(place["folders"])):
+            run = NbMetadataCollector.get_exec_data(app.env, name)
+            if run is None or not name.startswith(tuple(place["folders"])):
                 continue
+            record, source = record_of(app, name), Path(app.env.doc2path(name)).read_text(encoding="utf-8")
             link = nodes.reference("", "", *app.env.titles[name].deepcopy().children, internal=True)
             link["refuri"] = app.builder.get_relative_uri(docname, name)
-            seconds = record["runtime"] or 0.0
+            seconds, peak = run["runtime"] or 0.0, record.get("peak_mib")
             total += seconds
-            day = time.strftime("%Y-%m-%d", time.gmtime(record["mtime"]))
-            rows.append([link, nodes.Text(f"{seconds:.0f}"), nodes.Text(day)])
-        scale = os.environ.get("RNNLIB_SCALE", "book")
-        rows.append([nodes.Text(f"all, at the scale “{scale}”"), nodes.Text(f"{total:.0f}"), nodes.Text("")])
-        place.replace_self(table(["page", "seconds", "ran on"], rows))
+            peaks += [peak] if peak else []
+            machines |= {record["machine"]} if "machine" in record else set()
+            gpu = "used if present" if "cuda.is_available" in source else "not used"
+            day = time.strftime("%Y-%m-%d", time.gmtime(run["mtime"]))
+            rows.append([link, *map(nodes.Text, [f"{seconds:.0f}", f"{peak:.0f}" if peak else "–", gpu, day])])
+        scale, most = os.environ.get("RNNLIB_SCALE", "book"), f"{max(peaks):.0f}" if peaks else "–"
+        all_pages = [f"all, at the scale “{scale}” (memory: the most of one)", f"{total:.0f}", most, "", ""]
+        rows.append(list(map(nodes.Text, all_pages)))
+        where = nodes.paragraph("", f"Notebooks ran on: {'. '.join(sorted(machines))}.", classes=["machine"])
+        place.replace_self([table(["page", "seconds", "memory, MiB", "GPU", "ran on"], rows), where])
 
 
 def setup(app) -> dict:

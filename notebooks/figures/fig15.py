@@ -148,8 +148,8 @@ gru.set_index(["gates", "from T ="])[["units", *columns]].style.format("{:.2f}",
 # as well** add nothing that one could see: 256 small couplings do not change what a unit feels of its own bias.
 #
 # ## Erratum 8: as plotted in the paper
-# The paper draws $(f + 2 f_a + f_{ab}) \, (\lambda (1 - \lambda))^2$ as its prediction of the sensitivity, where
-# $f(a, b) = (1 - a)(1 - b) F(a, b)$; $f_{ab} \, (\lambda (1 - \lambda))^2$ is right. It assumes infinitely many past inputs, and it
+# The paper draws $(\tilde F + 2 \tilde F_a + \tilde F_{ab}) \, (\lambda (1 - \lambda))^2$ as its prediction of the sensitivity, where
+# $\tilde F(a, b) = (1 - a)(1 - b) F(a, b)$; $\tilde F_{ab} \, (\lambda (1 - \lambda))^2$ is right. It assumes infinitely many past inputs, and it
 # smooths the units with a kernel about 7 wide in $T$. Here is that recipe on our units, beside what is right.
 
 # %%

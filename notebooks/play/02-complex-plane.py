@@ -55,7 +55,9 @@ interactive.complex_plane()
 # <details>
 # <summary>Answer</summary>
 #
-# Without $\gamma$ it is nearly round at long memory: the curvatures differ by the factor $|\lambda|^2$. With $\gamma$, the curvature along the angle is
-# $|\lambda|^2 (1 + |\lambda|^2)$ times the one along the modulus, so about twice. Its width is about $1 - |\lambda|$ either way.
+# Without $\gamma$ it is round near $\lambda$, at any memory: the loss is about $\frac12 \mathrm{E}|\mathrm{d}_\lambda h|^2$ times the squared distance. (In
+# radians the curvature is $|\lambda|^2$ times that along the modulus, but a radian is $|\lambda|$ long.) With $\gamma$ the curvature around the circle is, per
+# unit of length, $1 + |\lambda|^2$ times the one along the radius, so about twice: the basin is longer along the radius, by $\sqrt2$. Its width is about
+# $1 - |\lambda|$ either way.
 #
 # </details>

@@ -35,8 +35,8 @@ torch.manual_seed(0);
 # $$\frac{\mathrm{d} L}{\mathrm{d} \vartheta} = \sum_t \frac{\partial L_t}{\partial h_t} \sum_{s \le t}
 # \left( \prod_{r = s+1}^{t} \frac{\partial h_r}{\partial h_{r-1}} \right) \frac{\partial h_s}{\partial \vartheta} .$$
 #
-# In the last factor $h_{s-1}$ is held fixed: it is what $\vartheta$ does at step $s$ itself. The product in brackets has $t - s$ factors. If each shrinks vectors, the past is forgotten and so is its gradient; if each
-# stretches them, the influence of the past and its gradient grow exponentially.
+# In the last factor $h_{s-1}$ is held fixed: it is what $\vartheta$ does at step $s$ itself. The product in brackets has $t - s$ factors, the latest
+# on the left ($r = t$ first). If each shrinks vectors, the past is forgotten and so is its gradient; if each stretches them, the influence of the past and its gradient grow exponentially.
 
 # %% [markdown]
 # ## The product on a real network
@@ -74,10 +74,10 @@ print(
 )
 
 # %% [markdown]
-# Now its size over 200 steps. While states are small the tanh is linear and the spectral radius decides. Larger inputs make states larger and every factor
+# Now its size over 200 steps. While states are small the tanh is linear and the spectral radius decides. Larger inputs make states larger and most factors
 # $1 - h^2$ smaller. At radius 2 the states grow by themselves until the tanh saturates; from then on the product grows much more slowly than $2^t$.
 
-# %% mystnb={"figure": {"caption": "Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by about ten decades, fastest in the first steps."}}
+# %% mystnb={"figure": {"caption": "Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by ten to twelve decades, fastest in the first steps."}}
 radii = [0.8, 1.0, 2.0]
 noise = torch.randn(200, 1, dtype=torch.float64)
 fig, ax = plt.subplots(figsize=(5.2, 2.8), layout="constrained")
@@ -88,6 +88,10 @@ for radius, color in zip(radii, style.sequence("lam", len(radii)), strict=True):
         ax.semilogy(
             range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None
         )
+        if radius == 1:
+            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, last {norm[-1]:.3g}")
+for scale, line in [(0.01, "-"), (1, "--")]:
+    ax.plot([], [], color="0.5", ls=line, label=f"inputs {scale}")
 ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$")
 ax.legend(title="spectral radius", loc="lower left");
 
@@ -104,8 +108,8 @@ ax.legend(title="spectral radius", loc="lower left");
 # %% [markdown]
 # ## Is that the end of the story?
 # With $|\lambda| < 1$ no product explodes: $|\lambda|^{t-s}$ never exceeds 1. After $1/(1 - \lambda)$ steps it is down to about $1/e$; we call
-# this number of steps the *memory length* of a unit. But the gradient is a *sum* of such products, and the longer the memory, the more terms
-# count. We run the recurrence on white noise (independent inputs of mean 0 and variance 1). Forward-mode differentiation, `torch.func.jvp`,
+# this number of steps the *memory length* of a unit. But the gradient is a *sum*, here $\mathrm{d}h_t/\mathrm{d}\lambda = \sum_{s \le t} \lambda^{t-s} h_{s-1}$:
+# the longer the memory, the more terms count, and the larger is each state. We run the recurrence on white noise (independent inputs of mean 0 and variance 1). Forward-mode differentiation, `torch.func.jvp`,
 # carries $\mathrm{d} h_t / \mathrm{d} \lambda$ along with the state.
 
 # %% mystnb={"figure": {"caption": "One linear unit driven by white noise. Left: the Jacobian product, bounded by 1. Right: the sensitivity of the state to the eigenvalue, root mean square over 1,000 input sequences.", "name": "fig-not-the-end"}, "image": {"alt": "Left: powers of lambda fall from 1 to 0, later for lambda nearer to 1. Right: the root mean square of dh_t/dlambda grows with t and levels off, for memory lengths 10, 100 and 1000, at about 16, 500 and 16,000."}}
@@ -168,7 +172,7 @@ for lam in [0.9, 0.99, 0.999]:
 
 # %% [markdown]
 # ### Exercise 2: the largest sensitivity that bounded inputs allow
-# *Derive. Medium.* Let $|x_t| \le 1$ for all $t$, $0 < \lambda < 1$, and let the unit have run for ever. Show that
+# *Derive. Easy.* Let $|x_t| \le 1$ for all $t$, $0 < \lambda < 1$, and let the unit have run for ever. Show that
 # $|\mathrm{d}h_t / \mathrm{d}\lambda| \le 1 / (1 - \lambda)^2$. Which inputs reach the bound? How does it compare with the power 3/2 of
 # the memory length that white noise showed above?
 #
@@ -203,7 +207,7 @@ for lam in [0.9, 0.99]:
 # <summary>Solution 3</summary>
 #
 # Each factor $\mathrm{diag}(1 - h_t^2) \, W$ has norm at most 1, because $0 < 1 - h_t^2 \le 1$ and $W$ keeps lengths. So the product never
-# exceeds 1, at any time, which a spectral radius of 1 alone does not promise: above, that curve went up to 5. It vanishes as soon as states
+# exceeds 1, at any time, which a spectral radius of 1 alone does not promise: above, that curve went up to 4. It vanishes as soon as states
 # are not small: with large inputs exponentially, with small inputs slowly, for the state of an orthogonal network forgets nothing and grows
 # until the tanh bends.
 #
@@ -230,8 +234,9 @@ assert norms[0.01][-1] > 0.5 and norms[1.0][-1] < 1e-3
 #
 # Take $W = \begin{pmatrix} \lambda & c \\ 0 & \lambda \end{pmatrix}$ with $\lambda = .9$. Then
 # $W^t = \begin{pmatrix} \lambda^t & c\, t \lambda^{t-1} \\ 0 & \lambda^t \end{pmatrix}$: the corner grows until $t \approx -1/\ln\lambda
-# \approx 1/(1-\lambda)$, about ten steps, to $c\, t\lambda^{t-1} \approx 3.9\, c$, and any $c$ will do. Eigenvalues decide how a product
-# ends, not what happens on the way; that depends on the eigenvectors, which are nearly parallel here. The factor $t \lambda^{t-1}$ is the
+# \approx 1/(1-\lambda)$, about ten steps, to $c\, t\lambda^{t-1} \approx 3.9\, c$, more than a thousand for $c \ge 260$. Eigenvalues decide
+# how a product ends, not what happens on the way; that depends on the eigenvectors: this matrix has one only, $(1, 0)^\top$, and no
+# eigenbasis. The factor $t \lambda^{t-1}$ is the
 # one that this book is about: [the next page](02-curse-of-memory.ipynb) meets it again as a sensitivity, without any matrix.
 #
 # </details>

@@ -51,7 +51,11 @@ axes[0].legend();
 # $$\mathrm{E}\, h^2 = \sum_i \lambda^{2i} = \frac{1}{1-\lambda^2}, \qquad
 # \mathrm{E}\left(\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right)^2 = \sum_i i^2 \lambda^{2i-2} = \frac{1+\lambda^2}{(1-\lambda^2)^3} .$$
 #
-# With $\varepsilon = 1-\lambda$ the first grows as $\varepsilon^{-1}$ and the second as $\varepsilon^{-3}$: a power law, the third power of the memory length.
+# With $\varepsilon = 1-\lambda$ and $1 - \lambda^2 \simeq 2\varepsilon$ as $\lambda \to 1$,
+#
+# $$\boxed{\; \mathrm{E}\, h^2 \simeq \tfrac12 \, \varepsilon^{-1}, \qquad \mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \tfrac14 \, \varepsilon^{-3} \;}$$
+#
+# The variance of the state grows as the memory length, that of its derivative as the third power: a power law, no exponential.
 # The sums, cut at 20,000 terms, give the same numbers:
 
 # %%
@@ -196,8 +200,8 @@ for lam in [0.9, 0.99, 0.999]:
 #
 # The limit only needs $|\rho| < 1$: the power stays 3, the constant $\frac{1+\rho}{4(1-\rho)}$ falls to $\frac{.1}{7.6} \approx .013$,
 # nineteen times less than for white inputs, because consecutive terms nearly cancel. Changing the signs of $\rho$ and $\lambda$ together
-# leaves $\rho\lambda$ and $\lambda^2$ alone, hence also the formula: the answer to the last question is $\lambda = -.99$, a unit that
-# alternates with its input.
+# leaves $\rho\lambda$ and $\lambda^2$ alone, hence also the formula: $\lambda = -.99$ answers the last question, a unit that alternates with
+# its input. So does, by the limit, a positive $\lambda$ with far more memory, $\varepsilon \approx (.0132 / 4.74 \cdot 10^6)^{1/3} = .0014$.
 #
 # </details>
 
@@ -206,7 +210,11 @@ for lam in [0.9, 0.99, 0.999]:
 for eps in [1e-2, 1e-4, 1e-6]:
     print(f"eps = {eps}: eps^3 E(dh)^2 = {eps**3 * theory.sensitivity(1 - eps, -0.9):.5f}")
 assert abs(eps**3 * theory.sensitivity(1 - eps, -0.9) - 0.1 / 7.6) < 1e-4
-assert np.isclose(theory.sensitivity(-0.99, -0.9), theory.sensitivity(0.99, 0.9))
+target = theory.sensitivity(0.99, 0.9)
+assert np.isclose(theory.sensitivity(-0.99, -0.9), target)
+eps = (0.1 / 7.6 / target) ** (1 / 3)
+print(f"as large as {target:.3g}: at lambda = -.99 and at 1 - {eps:.5f}")
+assert np.isclose(theory.sensitivity(1 - eps, -0.9), target, rtol=1e-2)
 _, simulated = simulate(0.95, -0.9)
 print(f"lambda = .95: simulated {simulated:.2f}, formula {theory.sensitivity(0.95, -0.9):.2f}")
 assert abs(simulated / theory.sensitivity(0.95, -0.9) - 1) < 0.05
@@ -253,7 +261,7 @@ for name, terms, at_one, nine_tenths in [
 # The numerator of the real formula is $2 \cdot 2(1+c)\varepsilon + 2 \cdot 2\varepsilon = 4(2 + c)\varepsilon$, the denominator
 # $8\varepsilon^3 (1+c)^2 \varepsilon^2$. At $c = 0$ the ratio is $\varepsilon^{-4}$, the law for $\rho = 1$. For large $c$ it tends to
 # $\frac{1}{2c}\varepsilon^{-4} = \frac{1}{2(1-\rho)}\varepsilon^{-3}$, the law for $\rho < 1$ with $1 + \rho \approx 2$. The change happens
-# around $c = 1$, where $1 - \rho = 1 - \lambda$.
+# at $c$ of order 1, that is $1 - \rho \sim 1 - \lambda$; the two laws cross at $c = \frac12$.
 #
 # </details>
 

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Normalisation and reparametrisation
 #
-# **You will see** the input scale that cancels half of the curse of memory, the change of variable that cancels the rest, derived as the solution of a
-# differential equation, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** the input scale that takes one of the curse of memory's three powers, the change of variable that takes the other two, derived as the
+# solution of a differential equation, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -61,7 +61,7 @@ for eps in [1e-1, 1e-2, 1e-3]:
 #
 # $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots ,$$
 #
-# even in $\phi$ for any modulus, so that the mixed derivative vanishes. Together (by another way, without $\tanh$, among
+# and for unequal moduli $L = 1 - \gamma\gamma^*\,\mathrm{Re}\,(1 - \nu\nu^* e^{i\phi})^{-1}$ is even in $\phi$ too, so that the mixed derivative vanishes. Together (by another way, without $\tanh$, among
 # [the proofs](../../book/proofs.md#normalisation-and-reparametrisation))
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
@@ -148,6 +148,35 @@ axes[0].set_ylabel("curvature at the optimum")
 axes[0].legend();
 
 # %% [markdown]
+# ## Each remedy alone, and both
+# The powers of the memory length with which the second moments of the state and of its sensitivity to the trained parameter grow, for real $\lambda$
+# (with $\lambda = e^{-e^\omega}$ the trained parameter is $\omega$; $\gamma$ is held constant):
+#
+# | | $\mathrm{E}\,h^2$, $\rho < 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho < 1$ | $\mathrm{E}\,h^2$, $\rho = 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho = 1$ |
+# | --- | --- | --- | --- | --- |
+# | nothing | 1 | 3 | 2 | 4 |
+# | $\gamma$ | 0 | 2 | 1 | 3 |
+# | $\lambda = e^{-e^\omega}$ | 1 | 1 | 2 | 2 |
+# | both | 0 | 0 | 1 | 1 |
+#
+# The scale takes one power from either moment, the change of variable two from the sensitivity alone. Neither is enough by itself, and at $\rho = 1$
+# both together leave one power. From the closed forms, between memories of 10,000 and 100,000 steps:
+
+# %%
+lam = 1 - np.array([1e-4, 1e-5])
+for name, scale, slope in [
+    ("nothing", 1, 1),
+    ("gamma", 1 - lam**2, 1),
+    ("exp(-exp(omega))", 1, lam * np.log(lam)),
+    ("both", 1 - lam**2, lam * np.log(lam)),
+]:
+    powers = []
+    for rho in [0.9, 1.0]:
+        for moment in [theory.state_variance(lam, rho), slope**2 * theory.sensitivity(lam, rho)]:
+            powers.append(np.diff(np.log10(scale * moment)).item())
+    print(f"{name:17}", "  ".join(f"{abs(power):.2f}" for power in powers))
+
+# %% [markdown]
 # Cancelling the curvature for white inputs is not everything: [Figure 2](../figures/fig02.ipynb) shows that correlated inputs raise the plateau and that constant ones
 # remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see [Figure 7](../figures/fig07.ipynb).
 # To try each remedy alone and both together, at any memory and correlation, play with
@@ -212,7 +241,7 @@ for nu in [0.5, 0.9, 0.999]:
 # $2\varepsilon \frac{1-\rho}{1+\rho}$, which the constant of $\frac{1+\rho}{4(1-\rho)}\varepsilon^{-3}$ cancels; times
 # $(\lambda\ln\lambda)^2 \approx \varepsilon^2$ the limit is $\frac12$ for every $\rho < 1$. At $\rho = 1$, $\gamma^2 = \varepsilon^2$ exactly and
 # $\varepsilon^2 \cdot \varepsilon^2 \cdot \varepsilon^{-4} = 1$. So a scale that knows the inputs removes what white-input normalisation
-# leaves in [Figure 2](../figures/fig02.ipynb). A learned $\gamma$, as in the LRU, can find it.
+# leaves in [Figure 2](../figures/fig02.ipynb).
 #
 # </details>
 
@@ -234,8 +263,8 @@ for rho, limit in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 1.0)]:
 # <details>
 # <summary>Solution 4</summary>
 #
-# Without $\gamma$ the curvature in $\nu$ is $(1+\nu^2)/(1-\nu^2)^3$ (Exercise 1's derivation without the scales; it is among
-# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation)). Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
+# Without $\gamma$, along the modulus $L = \frac12\big[\frac{1}{1-\nu^2} + \frac{1}{1-\nu^{*2}}\big] - \frac{1}{1-\nu\nu^*}$. Its second
+# derivative in $\nu$ at $\nu = \nu^*$ is $\frac{1 + 3\nu^2}{(1-\nu^2)^3} - \frac{2\nu^2}{(1-\nu^2)^3} = \frac{1+\nu^2}{(1-\nu^2)^3}$. Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
 # length is back. Curvature 1 asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
 # $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be done, but $\nu$ approaches
 # 1 as a power instead of exponentially: a memory of a million steps sits at $\omega = 1000$ instead of 7.

@@ -40,9 +40,9 @@ T = 300
 # $\mathrm{d}M = V^{-1} \mathrm{d}A \, V$:
 #
 # $$\mathrm{d}k_\tau = \sum_{s=0}^{\tau-1} C A^s \, \mathrm{d}A \, A^{\tau-1-s} B
-# = \sum_{i,j} c_i \, \mathrm{d}M_{ij} \, b_j \, D_{ij}(\tau),$$
+# = \sum_{i,j} c_i \, \mathrm{d}M_{ij} \, b_j \, \Phi_{ij}(\tau),$$
 #
-# $$D_{ij}(\tau) = \sum_{s=0}^{\tau-1} \lambda_i^s \lambda_j^{\tau-1-s}
+# $$\Phi_{ij}(\tau) = \sum_{s=0}^{\tau-1} \lambda_i^s \lambda_j^{\tau-1-s}
 # = \begin{cases} \tau \lambda_i^{\tau-1} & i = j \\
 # \dfrac{\lambda_i^\tau - \lambda_j^\tau}{\lambda_i - \lambda_j} & i \neq j . \end{cases}$$
 #
@@ -64,18 +64,18 @@ tau = np.arange(T)
 
 
 def divided_differences(lam):
-    """D (n, n, T) by its definition as a sum of T products."""
+    """Phi (n, n, T) by its definition as a sum of T products."""
     powers = lam[:, None] ** tau
-    D = np.zeros((len(lam), len(lam), T), dtype=complex)
+    Phi = np.zeros((len(lam), len(lam), T), dtype=complex)
     for t in range(1, T):
-        D[:, :, t] = powers[:, :t] @ powers[:, t - 1 :: -1].T
-    return D
+        Phi[:, :, t] = powers[:, :t] @ powers[:, t - 1 :: -1].T
+    return Phi
 
 
 def by_formula(V, lam, b, c):
     """dk_tau / dA_pq, shape (T, n, n)."""
-    D = divided_differences(lam) * c[:, None, None] * b[None, :, None]
-    return np.einsum("ip,qj,ijt->tpq", np.linalg.inv(V), V, D).real
+    weighted = divided_differences(lam) * c[:, None, None] * b[None, :, None]
+    return np.einsum("ip,qj,ijt->tpq", np.linalg.inv(V), V, weighted).real
 
 
 def response(A):
@@ -102,8 +102,9 @@ diagonal = np.full((4, 4), np.nan)
 for i in range(4):
     diagonal[i, i] = np.sum(np.abs(c[i] * b[i] * tau * lam[i] ** np.maximum(tau - 1, 0)) ** 2)
 dense = (formula**2).sum(0)
+titles = [r"diagonal $\Lambda$: 4 complex parameters", "dense $A$: 16, same outputs"]
 fig, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
-for ax, values, title in zip(axes, [diagonal, dense], [r"$\Lambda$", "$A$"], strict=True):
+for ax, values, title in zip(axes, [diagonal, dense], titles, strict=True):
     image = ax.imshow(values, norm="log", clim=(1e3, 1e7))
     ax.set(title=title, xticks=[], yticks=[])
 for i, j in np.argwhere(np.isnan(diagonal)):
@@ -113,7 +114,7 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 # %% [markdown]
 # ## How far it spreads
 # Which direction of parameter space is the sharpest? Let a student stand at the teacher's parameters and move away by $\mathrm{d}p$. Its
-# response changes by $\mathrm{d}k = J\, \mathrm{d}p$, where the columns of $J$ are the derivatives above, and over $T$ steps of white inputs
+# response changes by $\mathrm{d}k = J\, \mathrm{d}p$, where the columns of $J$ are the derivatives of $k$ with respect to each parameter, and over $T$ steps of white inputs
 # the loss rises to $\frac12 \sum_\tau (1 - \tau/T)\, \mathrm{d}k_\tau^2$: lag $\tau$ occurs in $T - \tau$ of the steps. That is a quadratic
 # form with the matrix $J^\top W J$, $W = \mathrm{diag}(1 - \tau/T)$, and the loss rises fastest along its top eigenvector $v$. The participation ratio
 # $(\sum_p v_p^2)^2 / \sum_p v_p^4$ counts the parameters that $v$ involves. Over the recurrent parameters alone, for systems of growing size:
@@ -145,14 +146,17 @@ for name, color, marker in [("dense", "rnn", "o"), ("diagonal", "crnn", "s")]:
     values = np.array(ratios[name])
     ax.loglog(sizes, np.median(values, axis=1), marker + "-", color=style.COLORS[color], label=name)
     ax.fill_between(sizes, values.min(1), values.max(1), color=style.COLORS[color], alpha=0.2, lw=0)
+    for n, median in zip(sizes, np.median(values, axis=1), strict=True):
+        count = n**2 if name == "dense" else 2 * n
+        print(f"{name:8} n = {n:2}: {median:4.1f} of {count:3} parameters, {median / count:.0%}")
 ax.minorticks_off()
 ax.set(xlabel="units $n$", ylabel="participation ratio", xticks=sizes, xticklabels=sizes)
 ax.legend();
 
 # %% [markdown]
-# A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$. Its sharpest direction involves about a
-# fifth of them. Making the steps along that direction small means making most steps small, and [why that matters to
-# Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
+# A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$ complex eigenvalues. Its sharpest direction
+# involves half of them at $n = 2$ and, from $n = 8$ on, about a fifth. Making the steps along that direction small means making many steps small, and
+# [why that matters to Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
 
 # %% [markdown]
 # ## Exercises
@@ -160,7 +164,7 @@ ax.legend();
 
 # %% [markdown]
 # ### Exercise 1: two eigenvalues meet
-# *Derive. Easy.* Show that the two cases of $D_{ij}(\tau)$ are one: the second tends to the first as $\lambda_j \to \lambda_i$. What does
+# *Derive. Easy.* Show that the two cases of $\Phi_{ij}(\tau)$ are one: the second tends to the first as $\lambda_j \to \lambda_i$. What does
 # this mean for the off-diagonal entries of $\mathrm{d}M$ that join two nearly equal eigenvalues with long memories?
 #
 # <details>
@@ -176,15 +180,15 @@ ax.legend();
 # %% [markdown]
 # ### Exercise 2: nothing is created or destroyed
 # *Derive. Medium.* Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second moments is
-# $\sum_{ij} |c_i b_j|^2 \sum_\tau |D_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis redistributes sensitivity among entries
+# $\sum_{ij} |c_i b_j|^2 \sum_\tau |\Phi_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis redistributes sensitivity among entries
 # and neither creates nor destroys any.
 #
 # <details>
 # <summary>Solution 2</summary>
 #
 # For orthogonal $V$ the map $\mathrm{d}A \mapsto \mathrm{d}M = V^\top \mathrm{d}A V$ is orthogonal too, on matrices with the Frobenius
-# inner product. The gradient of $k_\tau$ with respect to $M$ has the entries $c_i b_j D_{ij}(\tau)$, and an orthogonal map keeps its
-# squared norm, so $\sum_{pq} (\partial k_\tau / \partial A_{pq})^2 = \sum_{ij} |c_i b_j D_{ij}(\tau)|^2$. Sum over $\tau$. For other
+# inner product. The gradient of $k_\tau$ with respect to $M$ has the entries $c_i b_j \Phi_{ij}(\tau)$, and an orthogonal map keeps its
+# squared norm, so $\sum_{pq} (\partial k_\tau / \partial A_{pq})^2 = \sum_{ij} |c_i b_j \Phi_{ij}(\tau)|^2$. Sum over $\tau$. For other
 # matrices the condition number of $V$ sets how much the sum can change.
 #
 # </details>

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # The Hessian at the optimum
 #
-# **You will see** the curvature of a diagonal network's loss in closed form, checked twice, why conjugate eigenvalues couple and others
-# hardly do, and why the rank is $2n + 1$ whatever the parametrisation. **You need** [the curse of memory](02-curse-of-memory.ipynb).
+# **You will see** the curvature of a diagonal network's loss in closed form, checked twice, why eigenvalues couple that are nearly
+# equal or nearly conjugate and others hardly do, and why the rank is $2n + 1$ whatever the parametrisation. **You need** [the curse of memory](02-curse-of-memory.ipynb).
 # **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
@@ -33,13 +33,13 @@ style.use()
 # $$\frac{\partial^2 L}{\partial p \, \partial q} = \mathrm{E}\Big[\frac{\partial y}{\partial p} \frac{\partial y}{\partial q}\Big] .$$
 #
 # The Hessian is the matrix of second moments of sensitivities. For the diagonal network $y = \mathrm{Re} \sum_i c_i h_i$ with $h_i$ driven
-# by $b_i x$, put $k_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. The
+# by $b_i x$, put $w_i = b_i c_i$ and let $s_i$ be the derivative of a unit with weight 1 with respect to its eigenvalue. The
 # state is a power series in $\lambda_i$, without its conjugate, so
-# $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(k_i s_i)$ and
-# $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(k_i s_i)$. Products of real and imaginary parts follow from
+# $\partial y / \partial\, \mathrm{Re} \lambda_i = \mathrm{Re}(w_i s_i)$ and
+# $\partial y / \partial\, \mathrm{Im} \lambda_i = -\mathrm{Im}(w_i s_i)$. Products of real and imaginary parts follow from
 # $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$. With
 #
-# $$A_{ij} = k_i k_j \, S(\lambda_i, \lambda_j), \qquad B_{ij} = k_i \bar k_j \, S(\lambda_i, \bar\lambda_j),$$
+# $$A_{ij} = w_i w_j \, S(\lambda_i, \lambda_j), \qquad B_{ij} = w_i \bar w_j \, S(\lambda_i, \bar\lambda_j),$$
 #
 # the block of units $i$ and $j$ over (Re, Im) is
 #
@@ -119,9 +119,9 @@ axes[1].legend(title=r"$|\lambda|$");
 # happens when angles crowd.
 #
 # ## A conjugate pair shares its curvature
-# A real system has its eigenvalues in conjugate pairs, $\lambda_2 = \bar\lambda_1$ and $k_2 = \bar k_1$. Then $A_{12} = B_{11}$: the pair
+# A real system has its eigenvalues in conjugate pairs, $\lambda_2 = \bar\lambda_1$ and $w_2 = \bar w_1$. Then $A_{12} = B_{11}$: the pair
 # is coupled as strongly as a unit with itself. Moving $\mathrm{Re} \lambda_1$ up and $\mathrm{Re} \lambda_2$ down by the same amount does
-# not change the output at all. One pair, four parameters, rank two:
+# not change the output to first order. One pair, four parameters, rank two:
 
 # %%
 pair = 0.95 * np.exp(0.4j * np.array([1, -1]))
@@ -133,8 +133,8 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 # %% [markdown]
 # ## The rank law
 # **Claim.** The Hessian of a system of order $n$ with one input and one output at the optimum has exactly $2n + 1$ non-zero eigenvalues, if
-# its eigenvalues are distinct and not zero and none of its modes is without weight, in every parametrisation that can move all of eigenvalues,
-# weights and skip. (The complete proof is among [the proofs](../../book/proofs.md#the-rank-law).)
+# its eigenvalues are distinct and not zero, none of its modes is without weight and the window has $T \ge 2n + 1$ steps, in every parametrisation that
+# can move all of eigenvalues, weights and skip. (The complete proof is among [the proofs](../../book/proofs.md#the-rank-law).)
 #
 # **Why.** Outputs depend on the parameters through the impulse response alone. It and its first-order changes are
 #
@@ -142,10 +142,14 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 #
 # $$\mathrm{d}k_\tau = \mathrm{d}D\,[\tau=0] + \sum_i \big(\mathrm{d}w_i \, \lambda_i^\tau + w_i \, \mathrm{d}\lambda_i \, \tau \lambda_i^{\tau-1}\big),$$
 #
-# with the products $w_i$ of input and output weights. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are
-# $2n + 1$ linearly independent sequences, and no others occur. The Hessian is $J^\top W J$ with $W = \mathrm{diag}(1 - \tau/T)$, which is positive
-# definite, so its rank is that of the map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more. A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal
-# one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
+# where $[\tau = 0]$ is 1 at $\tau = 0$ and 0 elsewhere. The directions $[\tau = 0]$, $\lambda_i^\tau$ and $\tau \lambda_i^{\tau-1}$ are
+# $2n + 1$ linearly independent sequences, and no others occur. Over a window of $T$ steps
+# the Hessian is $J^\top W J$ as in [from diagonal to dense](04-from-diagonal-to-dense.ipynb#how-far-it-spreads), with $W = \mathrm{diag}(1 - \tau/T)$, which is
+# positive definite. So its rank is that of the map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more.
+#
+# The LRU stores $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and an input scale $e^{\omega_\gamma}$; diagonal S4 stores a complex $a$ and a step
+# $\Delta = \ln(1 + e^{\omega_\Delta})$, with $\lambda = e^{\Delta a}$ and the input scale $\Delta$ ([Figure 9](../figures/fig09.ipynb)). A dense RNN has
+# $n^2 + 2n + 1$ parameters, a diagonal one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%
 ways = [realizations.as_dense, realizations.as_diagonal, realizations.as_lru, realizations.as_s4]
@@ -228,7 +232,7 @@ for modulus in [0.9, 0.99]:
 # <summary>Solution 3</summary>
 #
 # Only $T$ numbers of the impulse response are seen, so the rank is at most $T$; it is at most $2n + 1 = 9$ anyway; and the $9$
-# sequences restricted to $T \le 9$ lags still span all of them. So the rank is $\min(T, 9)$. A teacher is identified by
+# sequences are independent over 9 lags, so over the first $T \le 9$ lags they span all of $\mathbb{R}^T$. So the rank is $\min(T, 9)$. A teacher is identified by
 # as many outputs as it has degrees of freedom.
 #
 # </details>

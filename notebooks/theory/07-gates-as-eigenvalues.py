@@ -49,17 +49,17 @@ print(f"largest difference {(h - unit(x)).abs().max():.1e}")
 # Take a constant gate, $\lambda = \sigma(b)$. Then $1 - \lambda$ is an input scale, a stronger one than $\gamma = \sqrt{1 - \lambda^2}$; and
 # $b$ is a reparametrisation with $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$, so that equal steps of $b$ make ever smaller
 # steps of $\lambda$ as it nears 1. With $b = \log T$ the gate is $\lambda = T / (1 + T)$, so $T = \lambda / (1 - \lambda)$ is the unit's time
-# constant, one step less than its memory length; Chrono initialisation draws $T$ from a range and sets $b$ by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $f(a, b) = (1-a)(1-b) F(a, b)$,
+# constant, one step less than its memory length; Chrono initialisation draws $T$ from a range and sets $b$ by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $\tilde F(a, b) = (1-a)(1-b) F(a, b)$,
 #
-# $$\mathrm{E}\,h^2 = f(\lambda, \lambda), \qquad
-#   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b f \,\big|_{a = b = \lambda} .$$
+# $$\mathrm{E}\,h^2 = \tilde F(\lambda, \lambda), \qquad
+#   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b \tilde F \,\big|_{a = b = \lambda} .$$
 #
 # The derivative acts on the input scale too: a unit that remembers longer listens less. For white inputs, with
-# $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of $\partial_a \partial_b f = F - 2 \varepsilon F_a + \varepsilon^2 S$ are
-# $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
+# $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of $\partial_a \partial_b \tilde F = F - 2 \varepsilon F_a + \varepsilon^2 S$ are, to
+# leading order, $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
 # $\mathrm{E}\,h^2 \approx \varepsilon / 2$ and $\mathrm{E}(\mathrm{d}_b h)^2 \approx \varepsilon / 4$. Nothing explodes; both shrink.
 
-# %% mystnb={"figure": {"caption": "A gated unit with time constant T = λ / (1 - λ): second moments of its state and of its sensitivity to b, and their ratio; grey: the bare linear unit, white inputs.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
+# %% mystnb={"figure": {"caption": "A gated unit with time constant T = λ / (1 - λ): second moments of its state and of its sensitivity to b, and their ratio; grey: the bare linear unit, white inputs, its derivative taken with respect to λ.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
 T = np.geomspace(0.1, 1e5, 200)
 lam = T / (1 + T)
 rhos = [0, 0.9, 0.99, 0.999, 1]
@@ -99,11 +99,11 @@ for rho in [0, 0.9, 0.99]:
 
 # %% [markdown]
 # ## An LSTM ties less
-# In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c$ is the memory and the forget gate $f$ the eigenvalue. With Chrono
-# initialisation the input gate $i$ starts at $1 - f$, and a unit at the start cannot be told from a GRU's. Its derivative can: the input gate
+# In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue, the input gate $i_t$ the input scale
+# and $n_t$ the candidate. With Chrono initialisation the input gate $i$ starts at $1 - f$, and a unit at the start cannot be told from a GRU's. Its derivative can: the input gate
 # has a bias of its own, which $b_f$ does not move. A minGRU is the scan above: its gate and its candidate see the input alone.
 #
-# | unit | eigenvalue | input scale | follows the eigenvalue's bias | gates see |
+# | unit | eigenvalue | input scale | follows the eigenvalue's parameter | gates see |
 # | --- | --- | --- | --- | --- |
 # | LRU | $e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ | $\gamma$, learned | no | nothing |
 # | GRU | update gate $z_t$ | $1 - z_t$ | yes | input and state |
@@ -137,10 +137,17 @@ for response, line, name in [
     axes[1].plot(response(20 / 21, 120)[1], line, color="black", label=name)
 axes[1].axhline(0, color="0.7", lw=1)
 axes[1].set(xlabel="input, steps ago", ylabel="weight")
-axes[1].legend(fontsize="small");
+axes[1].legend(fontsize="small")
+white = np.r_[1.0, np.zeros(steps - 1)]
+for T in [1, 10, 100]:
+    gru, lstm = (
+        theory.window_moment(response(T / (1 + T), steps)[1], white)
+        for response in [theory.gated_response, theory.lstm_response]
+    )
+    print(f"white inputs, T = {T:3}: sensitivity of the GRU over the LSTM's {gru / lstm:.2f}")
 
 # %% [markdown]
-# For white inputs there is no difference. For correlated ones a GRU's two effects cancel, more remembered against less heard; the LSTM has
+# For white inputs the two agree at long memory (60 % apart at $T = 1$, 1 % at 100). For correlated ones a GRU's two effects cancel, more remembered against less heard; the LSTM has
 # the first alone, and its sensitivity stays of the size of its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
 #
 # ## Gates that move
@@ -213,7 +220,8 @@ print(sequences.source);
 #
 # ## Gates that see the state
 # couple the units: $\partial h_t / \partial h_{t-1}$ gains off-diagonal entries of the size of
-# $(h - n) \, z (1 - z)$ times a recurrent weight. [Figure 14](../figures/fig14.ipynb) measures them, in a GRU and an LSTM at the start of
+# $(h - n) \, z (1 - z)$ times a recurrent weight; a candidate that sees the state adds others, first of all of the size of
+# $(1 - z)(1 - n^2) \, r$ times one, with $r$ the reset gate. [Figure 14](../figures/fig14.ipynb) measures them, in a GRU and an LSTM at the start of
 # training; a minGRU has none.
 
 # %% [markdown]

@@ -35,7 +35,8 @@ def chunked_scan(
     3. *replay*: each chunk again, now from its true carry, L steps.
 
     No power of :math:`\lambda` is ever divided by, carries are in double precision and each state comes from the
-    recurrence itself, so rounding errors are no larger than the loop's. The Triton kernels have the same three stages.
+    recurrence itself, so rounding errors grow as the loop's do (``linear_scan`` has the bound). The Triton kernels have
+    the same three stages.
 
     Args:
         lam: eigenvalues, ``(N,)`` or shaped like ``x``.
