@@ -64,7 +64,6 @@ for (name, _), a, b in zip(student.named_parameters(), gradients, ours, strict=T
 # Going through time costs as much for each student as the minibatch is large. Through $G$, a minibatch is drawn and multiplied once; then
 # a student costs its impulse response and a product with $G$. Time for a loss and its gradient in single precision, here and now:
 
-
 # %%
 def seconds(function, repeats=5):
     function()
@@ -128,9 +127,7 @@ for name in ("direct_dense", "direct_diagonal"):
     pair = direct.merge(experiments.load("fig03a"), on=on, suffixes=[" through time", " through G"])
     pairs[LABELS[pair["student"][0]]] = pair
     milliseconds = wall_seconds(direct.attrs["origin"]) / len(direct) / 10_000 * 1e3
-    print(
-        f"a step of a run: {milliseconds:.0f} ms of wall time on one core, other work beside it\n"
-    )
+    print(f"a step of a run: {milliseconds:.0f} ms on one core, other work beside it\n")
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with final losses on logarithmic axes, ten lines each from through G to through time. Dense RNN: level lines, nine near .04 and one at 1.3. LRU: lines between 2e-5 and 1.4e-3 that cross each other in both directions."}, "figure": {"name": "fig-through-time", "caption": "Final losses of ten runs through G and through time, from the same starts and on the same minibatches; a line joins the two of a seed."}}
 style.use()
@@ -138,19 +135,16 @@ fig, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
 for ax, (label, pair), color in zip(axes, pairs.items(), ["rnn", "lru"], strict=True):
     losses = pair[["loss through G", "loss through time"]].to_numpy().T
     ax.semilogy([0, 1], losses, "o-", ms=4, lw=1, color=style.COLORS[color])
-    ax.set(
-        title=label, xticks=[0, 1], xticklabels=["through $G$", "through time"], xlim=(-0.4, 1.4)
-    )
-axes[0].set_ylabel("final loss")
+    ax.set(title=label, xticks=[0, 1], xticklabels=["through $G$", "through time"])
+    ax.set_xlim(-0.4, 1.4)
+axes[0].set_ylabel("final loss");
+
 # %%
 for label, pair in pairs.items():
     ratio = np.log(pair["loss through time"] / pair["loss through G"])
     mean, low, high = np.exp(interval(ratio))
-    print(
-        f"{label}: through time over through G, mean {mean:.2f} (95 % interval {low:.2f} to {high:.2f}),",
-        end=" ",
-    )
-    print(f"single runs {np.exp(ratio.min()):.2f} to {np.exp(ratio.max()):.2f},", end=" ")
+    print(f"{label}: through time over through G: mean {mean:.2f} ({low:.2f} to {high:.2f}, 95 %)")
+    print(f"  single runs {np.exp(ratio.min()):.2f} to {np.exp(ratio.max()):.2f},", end=" ")
     print(f"{(ratio.abs() < 1e-4).sum()} of {len(ratio)} the same to 1e-4")
 
 # %% [markdown]
@@ -177,15 +171,13 @@ for run in runs:
         members.append(member)
 losses = np.log(train(members, protocol).summary().loss.reshape(len(runs), copies))
 for run, row in zip(runs, losses, strict=True):
-    print(
-        f"seed {run.seed}: {copies} copies end from {np.exp(row.min()):.1e} to {np.exp(row.max()):.1e}"
-    )
+    low, high = np.exp([row.min(), row.max()])
+    print(f"seed {run.seed}: {copies} copies end from {low:.1e} to {high:.1e}")
 within = np.sqrt(2 * losses.var(axis=1, ddof=1).mean())
 ratio = np.log(pairs["LRU"]["loss through time"] / pairs["LRU"]["loss through G"])
+between = np.sqrt((ratio**2).mean())
 print(f"two copies differ by a factor of {np.exp(within):.1f} (one standard deviation)")
-print(
-    f"runs through time and through G of the same seed by {np.exp(np.sqrt((ratio**2).mean())):.1f}"
-)
+print(f"runs through time and through G of the same seed by {np.exp(between):.1f}")
 
 # %% [markdown]
 # They do. Copies that differ by a rounding end as far apart as runs through time and through $G$ of the same seed. At this rate the final loss
