@@ -74,7 +74,7 @@ ticks += ["exp., no\ngamma", "LRU"]
 
 def figure3(divided):
     """Panels A and B; the losses, or their ratio to the zero predictor's."""
-    fig, (left, right) = plt.subplots(
+    _, (left, right) = plt.subplots(
         1, 2, figsize=(8.4, 3.1), width_ratios=[1, 1.4], layout="constrained"
     )
     for student, points in memory.groupby("student"):

@@ -93,14 +93,15 @@ for kind, name in LABELS.items():
         axes[0].loglog(line(frame, kind, layer=block), ls, color=color, marker=".", label=label)
     for group, label, ls in GROUPS[kind]:
         axes[1].loglog(line(frame, kind, group), ls, color=color, label=f"{name}, {label}")
-looks = [("none", style.COLORS["crnn"], "none"), ("layer", "#0173b2", "layer norm.")]
+looks = [("none", style.COLORS["crnn"], "no norm."), ("layer", "#0173b2", "layer norm.")]
 looks += [("batch", "#949494", "batch norm.")]
 for normalization, color, name in looks:
     for group, ls in (("lambda", "-"), ("rest", "--")):
         values = line(frame, "crnn", group, normalization=normalization)
         label = name if ls == "-" else None
         axes[2].loglog(values, ls, color=color, label=label)
-for ax, solid, dashed in [(axes[0], "block 4", "block 1"), (axes[2], r"$\lambda$", r"all but $\lambda$")]:
+keys = [(axes[0], "block 4", "block 1"), (axes[2], r"$\lambda$", r"all but $\lambda$")]
+for ax, solid, dashed in keys:
     ax.plot([], [], "-", color="0.4", label=solid)
     ax.plot([], [], "--", color="0.4", label=dashed)
 axes[0].set(title="A: signals", ylabel="mean square of block output")

@@ -66,7 +66,7 @@ for ax in axes[:, 0]:
 fig.colorbar(values, ax=axes[0], label=r"$|S(\lambda, \lambda_0)|$", extend="both")
 bar = fig.colorbar(ratios, ax=axes[1], label="correct / printed", extend="both")
 bar.set_ticks([0.5, 1, 2], labels=["1/2", "1", "2"])
-bar.minorticks_off()
+bar.minorticks_off();
 
 # %% [markdown]
 # For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region of the size of $1 - |\lambda_0|^2$, and weak

@@ -110,7 +110,7 @@ for kind, (name, groups) in PANELS.items():
         print(f"{name:12} {group:10}", " ".join(f"{v:9.2e}" for v in gradients(live, kind)[group]))
 
 # %% [markdown]
-# ## One unit makes the spread
+# ## One unit can make the spread
 # Along the angles of an LRU much of the mean square of a block can be the square of one entry. For the LRU above and two more draws, block by
 # block: the share of the largest entry and the angle of its unit, between 0 and $2\pi$; then the share of the unit whose angle is nearest to
 # 0 from above, and that angle.
@@ -130,9 +130,9 @@ for draw in range(3):
               f"nearest to 0: share {shares[low]:.0e}, angle {omega[low].exp():.3f}")
 
 # %% [markdown]
-# It is a unit of low frequency, whose angle lies just below $2\pi$: it sums up what is slow in the input, and since the angle is
+# Between a fifth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies less than .4 below $2\pi$: it sums up what is slow in the input, and since the angle is
 # $e^{\omega_\theta}$ its sensitivity is multiplied by the angle itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has
-# the same frequency and a far smaller gradient). How close the nearest of 256 angles happens to lie differs from block to block and from
+# such a frequency too, and a thousandth of the square or less). How close the nearest of 256 angles happens to lie differs from block to block and from
 # draw to draw.
 #
 # ## What the paper claims, and what we measure

@@ -89,7 +89,9 @@ looks = {
 
 
 def panels(cell, predictions):
-    fig, axes = plt.subplots(2, 3, figsize=(9, 5.3), sharex=True, sharey="row", layout="constrained")
+    fig, axes = plt.subplots(
+        2, 3, figsize=(9, 5.3), sharex=True, sharey="row", layout="constrained"
+    )
     for column, (gate, title) in zip(axes.T, gates.items(), strict=True):
         dots = units.query("cell == @cell and gates == @gate")
         bins = frame.query("cell == @cell and gates == @gate")
