@@ -149,7 +149,9 @@ for ax, T in zip(axes, (1, 16, 256), strict=True):
         ax.loglog(off[off > 0], color=color, ls="--")
     ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
 axes[0].set_ylabel("root mean square")
-axes[0].legend(fontsize="small");
+axes[2].plot([], [], color="0.4", label="diagonal")
+axes[2].plot([], [], color="0.4", ls="--", label="off the diagonal")
+axes[2].legend(fontsize="small", loc="lower left");
 # %% [markdown]
 # With $T$ up to 256 the three agree on the diagonal throughout, with $T$ up to 16 until it has decayed to nothing; with $T = 1$ they part
 # after a few dozen steps. The LSTM couples its units as much as the GRU does, with one step of delay: a gate sees the cell
