@@ -177,7 +177,7 @@ for ax, title in zip(axes, ["loss", "loss / zero predictor's"], strict=True):
     ax.set(xscale="log", yscale="log", title=title)
     ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
 axes[0].invert_xaxis()
-axes[0].legend(loc="center");
+axes[0].legend(loc="center", bbox_to_anchor=(0.5, 0.64));
 
 # %% [markdown]
 # The ratio of the complex RNN's loss to the LRU's, and a run of each student at the largest angles, trained here for a fifth of the steps:
