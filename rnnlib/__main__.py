@@ -84,7 +84,7 @@ def _claims(options: argparse.Namespace) -> None:
     from . import claims
 
     frame = claims.evaluate(*options.figures)
-    print(frame[["figure", "claim", "expected", "tolerance", "measured", "verdict"]].to_string(index=False))
+    print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))
 
 
 if __name__ == "__main__":

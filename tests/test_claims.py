@@ -41,7 +41,11 @@ def test_every_claim_but_the_contradicted_holds():
 @pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda claim: claim.statement[:40])
 def test_a_number_outside_the_range_fails(claim):
     assert claim.verdict(claim.expected) == "holds"
-    for wrong in [claim.expected + 1.01 * claim.tolerance, claim.expected - 1.01 * claim.tolerance, math.nan, math.inf]:
+    above, below = claim.expected + 1.01 * claim.tolerance, claim.expected - 1.01 * claim.tolerance
+    if claim.at_least:
+        above, below = math.inf, claim.expected - 1e-6
+        assert claim.verdict(claim.expected + 100) == "holds"
+    for wrong in [above, below, math.nan, math.inf, -math.inf]:
         assert claim.verdict(wrong) == "fails"
 
 
@@ -53,6 +57,19 @@ def test_statements_are_unique_and_say_how():
 def test_table_of_one_figure():
     html = claims.table("fig02").to_html()
     assert html.count("holds") == sum(claim.figure == "fig02" for claim in claims.CLAIMS)
+
+
+def test_table_of_all_figures_begins_with_what_fails(monkeypatch):
+    few = [claim for claim in claims.CLAIMS if claim.figure in ("fig01", "fig08")]
+    monkeypatch.setattr(claims.registry, "CLAIMS", few)
+    html = claims.table().to_html()
+    assert 0 < html.index("fails") < html.index("holds") and html.rindex("fails") < html.index("holds")
+
+
+def test_a_range_is_given_once():
+    for arguments in [{}, {"expected": 1}, {"expected": 1, "tolerance": 1, "at_least": 1}]:
+        with pytest.raises(TypeError, match="either expected and tolerance, or at_least"):
+            claims.registry.claim("fig01", "x", source="x", how="x", **arguments)
 
 
 def test_unknown_figure_is_named():

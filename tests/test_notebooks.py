@@ -107,6 +107,28 @@ def test_markdown_is_plain(notebook):
     assert found == {}
 
 
+def lists_by_accident(source: str) -> list[str]:
+    """Lines within a paragraph that begin with a number and a point: Markdown ends the paragraph and starts a list.
+
+    A list that is meant has a second item, or follows a heading.
+    """
+    found = []
+    for paragraph in re.sub(r"^#.*\n", "", source, flags=re.MULTILINE).split("\n\n"):
+        first, *rest = paragraph.split("\n")
+        items = [line for line in [first, *rest] if re.match(r"\d+\. ", line)]
+        found += items if len(items) == 1 and items[0] in rest else []
+    return found
+
+
+def test_no_sentence_becomes_a_list(notebook):
+    assert [line for source in markdown(notebook) for line in lists_by_accident(source)] == []
+
+
+def test_a_sentence_that_becomes_a_list_is_found():
+    assert lists_by_accident("which raises everything near\n1. Two maxima compete") == ["1. Two maxima compete"]
+    assert lists_by_accident("Steps:\n1. one\n   more\n2. two\n\n1. alone\n\nnear 1.\nTwo") == []
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [

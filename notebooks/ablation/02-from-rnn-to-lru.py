@@ -35,7 +35,9 @@ if scale == "paper":  # recompute everything
 
 # %% [markdown]
 # ## The students
-# Each is linear, with a scalar input $x$ and output $y$, and differs from the one before in one thing:
+# Each is linear, with a scalar input $x$ and output $y$, and comes from the one before by one idea. Step 4 also halves the width, starts on the
+# teacher's ring instead of at $\nu_0 = 0$ and scales the weights differently (errata 13, 16); step 6 stores both $\lambda$ and $\gamma$
+# through $\omega$:
 #
 # 1. **RNN**: $h_t = A h_{t-1} + B x_t$, $y_t = C h_t + D x_t$, 64 units, all of $A$ learned.
 # 2. **Block diagonal**: $A$ is 32 blocks of $2 \times 2$. Each holds one pair of complex eigenvalues, or two real ones.
@@ -116,22 +118,35 @@ table = pd.DataFrame([rows[key] for key in sorted(rows)])
 table.style.hide(axis="index").format({"starts from": "{:g}"})
 
 # %% [markdown]
-# What each change brings, on the same teacher before and after:
+# What each change brings, on the same teacher before and after. "Largest on" counts the teachers on which the change brings more than each
+# of the other four (for the last two, beside the steps from 0 and beside those from the ring):
 
 # %% mystnb={"figure": {"caption": "Factor by which the loss falls from one student to the next, at $\\nu_0 = .99$. Dots: teachers; bars: geometric mean and 95 % interval of ten; below the line the change does harm. Filled: real students start from $\\nu_0 = 0$, as in the paper; hollow: from the teacher's ring.", "name": "fig-ablation-steps"}, "image": {"alt": "One column of dots with a mean and its interval for each of five steps, on a logarithmic scale; two columns where real students are involved. To block diagonal: means above a hundred from 0 and above ten thousand from the ring, all dots above 1. To more neurons, to complex numbers and to gamma normalisation: means within a factor of ten of 1, with single dots far away. To LRU: mean near a tenth."}}
 real = ["rnn", "block", "block_wide"]
-fig, ax = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+falls = {
+    ring: pd.DataFrame(
+        {
+            after: decades[before, ring if before in real else 0.99]
+            - decades[after, ring if after in real else 0.99]
+            for before, after in itertools.pairwise(STEPS)
+        }
+    )
+    for ring in [0.0, 0.99]
+}
+fig, ax = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
 for place, (before, after) in enumerate(itertools.pairwise(STEPS)):
     for ring in [0.0, 0.99] if before in real else [0.99]:
-        starts = [ring if name in real else 0.99 for name in (before, after)]
-        fall = (decades[before, starts[0]] - decades[after, starts[1]]).to_numpy()
+        fall = falls[ring][after].to_numpy()
         mean, low, high = 10 ** np.array(interval(fall))
         x, color = place + 0.3 * (ring - 0.5 if before in real else 0), style.COLORS[after]
         ax.plot(x - 0.1 + 0 * fall, 10**fall, ".", color=color, alpha=0.5)
         look = {"mfc": "white" if ring and before in real else color, "color": color, "capsize": 3}
         ax.errorbar(x, mean, [[mean - low], [high - mean]], fmt="o", **look)
         label = f"{experiments.LABELS[after]}, from {'the ring' if ring else '0'}"
-        print(f"{label:30} {mean:8.2g}  ({low:.2g} to {high:.2g})")
+        rings = [ring] if before in real else falls
+        largest = ", ".join(str((falls[r].idxmax(axis=1) == after).sum()) for r in rings)
+        print(f"{label:30} {mean:8.2g}  ({low:.2g} to {high:.2g})  largest on {largest}")
+assert [(falls[ring].idxmax(axis=1) == "block").sum() for ring in falls] == [7, 9]
 ax.axhline(1, color="0.6", lw=0.8)
 ax.set_yscale("log")
 ticks = ["block\ndiagonal", "more\nneurons", "complex\nnumbers", "gamma\nnorm.", "LRU"]
@@ -139,7 +154,8 @@ ax.set_xticks(range(5), ticks)
 ax.set_ylabel("loss before / loss after");
 
 # %% [markdown]
-# The block-diagonal matrix is the large step, from either ring and on every teacher, as the paper says. What follows it is small: no later
+# The block-diagonal matrix is the large step on average, from either ring, as the paper says, and a gain on every teacher (1.8 to 84,000
+# from 0, in the next table). It is the largest of the five on seven teachers from 0 and on nine from the ring. What follows it is small on average: no later
 # step brings a factor of ten on average, and the last, from "gamma norm." to the LRU, costs one here. The dense RNN is better off from
 # $\nu_0 = 0$ than from the teacher's ring, where it diverges at all but the smallest rates; so a start on the ring, which the
 # captions of the paper announce, would have made the gap larger.
@@ -170,7 +186,9 @@ teachers = pd.DataFrame(rows).set_index("teacher")
 ranks = teachers.rank()
 for count in ["real", "of them positive"]:
     for fall in ["RNN / block", "block / complex"]:
-        print(f"rank correlation of '{count}' and '{fall}': {ranks[count].corr(ranks[fall]):.2f}")
+        others = teachers.drop(0).rank()  # see below
+        print(f"rank correlation of '{count}' and '{fall}': {ranks[count].corr(ranks[fall]):.2f},",
+              f"without teacher 0 {others[count].corr(others[fall]):.2f}")
 teachers.style.format("{:.1e}", subset=["rnn", "block", "crnn"]).format(
     "{:.3g}", subset=["RNN / block", "block / complex"]
 )
@@ -178,7 +196,9 @@ teachers.style.format("{:.1e}", subset=["rnn", "block", "crnn"]).format(
 # %% [markdown]
 # Teacher 0, the one teacher of the paper's protocol in this book, is the exception: six of its eigenvalues are real, four of them positive and
 # within .01 of 1. On it complex numbers bring a factor of a hundred or more; on the nine others they bring little or do harm. The second
-# large drop of [Figure 3](../figures/fig03.ipynb) belongs to that teacher. How many eigenvalues are real does not order the nine others.
+# large drop of [Figure 3](../figures/fig03.ipynb) belongs to that teacher. Among the nine others the number of real eigenvalues orders the
+# step to complex numbers weakly, if at all (rank correlation $-.43$), and not in the direction of the question. Of the four correlations
+# over all ten the clearest is another: the more eigenvalues are positive, the less blocks bring ($-.74$).
 
 # %% [markdown]
 # ## The base rate
@@ -202,9 +222,23 @@ axes[1].set(xlabel="base rate", ylabel="diverged", ylim=(-0.05, 1.05))
 axes[0].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 
 # %% [markdown]
-# The RNN's best rate is thirty times smaller than the others', and from .0032 on it diverges or ends near the zero predictor. The LRU never
-# diverges, and loses the least when its rate is ten times too large: the eigenvalues cannot leave the unit disc. That, more than the loss
-# at the best rate, is what its parametrisation brings in this experiment.
+# By what factor the median grows when the rate is ten times the best one, and how many of the 90 runs of the grid diverge:
+
+# %%
+for student in ["rnn", "block", "crnn", "crnn_gamma", "crnn_exp", "lru"]:
+    start = 0.0 if student in real else 0.99
+    mine = frame[(frame["student"] == student) & (frame["start"] == start)]
+    medians = (mine["loss"] / mine["zero_loss"]).fillna(1.0).groupby(mine["rate"]).median()
+    rate = medians.idxmin()
+    beyond = medians[medians.index > 9 * rate].iloc[0]
+    print(f"{experiments.LABELS[student]:22} best rate {rate:<8g} at ten times as much "
+          f"{beyond / medians[rate]:8.2g} times the loss; {mine['diverged'].sum()} diverge")
+
+# %% [markdown]
+# The RNN's best rate is thirty times smaller than the others', and from .0032 on it diverges or ends near the zero predictor. No LRU diverges
+# here (three of 400 do in [Figure 10](../figures/fig10.ipynb), at rates from .32), and a rate ten times too large costs it a factor of about
+# ten, where it costs complex numbers and blocks six to seven decades. The exponential parametrisation without $\gamma$ is as tolerant, from a worse
+# loss. That, more than the loss at the best rate, is what this parametrisation brings in this experiment.
 
 # %% [markdown]
 # ## Live: the whole ladder on a teacher of your choice
@@ -234,7 +268,7 @@ for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
 # %%
 rows = claims.evaluate("fig03")
 rows = rows[rows["claim"].str.startswith("B")]
-columns = ["claim", "expected", "tolerance", "measured", "verdict"]
+columns = ["claim", "accepted", "measured", "verdict"]
 rows[columns].style.hide(axis="index").format(precision=3)
 
 # %% [markdown]

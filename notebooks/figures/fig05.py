@@ -93,19 +93,25 @@ for kind, name in LABELS.items():
         axes[0].loglog(line(frame, kind, layer=block), ls, color=color, marker=".", label=label)
     for group, label, ls in GROUPS[kind]:
         axes[1].loglog(line(frame, kind, group), ls, color=color, label=f"{name}, {label}")
-looks = [("none", style.COLORS["crnn"], "none"), ("layer", "#0173b2", "layer norm.")]
+looks = [("none", style.COLORS["crnn"], "no norm."), ("layer", "#0173b2", "layer norm.")]
 looks += [("batch", "#949494", "batch norm.")]
 for normalization, color, name in looks:
     for group, ls in (("lambda", "-"), ("rest", "--")):
         values = line(frame, "crnn", group, normalization=normalization)
         label = name if ls == "-" else None
         axes[2].loglog(values, ls, color=color, label=label)
-axes[0].set(title="A", ylabel="mean square of block output")
-axes[1].set(title="B", ylabel="mean squared gradient")
-axes[2].set(title="C: complex RNN", ylabel="mean squared gradient")
+keys = [(axes[0], "block 4", "block 1"), (axes[2], r"$\lambda$", r"all but $\lambda$")]
+for ax, solid, dashed in keys:
+    ax.plot([], [], "-", color="0.4", label=solid)
+    ax.plot([], [], "--", color="0.4", label=dashed)
+axes[0].set(title="A: signals", ylabel="mean square of block output")
+axes[1].set(title="B: gradients", ylabel="mean squared gradient")
+axes[2].set(title="C: gradients, complex RNN", ylabel="mean squared gradient")
+axes[0].set_ylim(top=1e9)
+axes[1].set_ylim(top=1e15)
 for ax in axes:
-    ax.set_xlabel(r"$T_c$")
-    ax.legend(fontsize=6.5)
+    ax.set_xlabel(r"shortest memory $T_c$ at the start")
+    ax.legend(fontsize=7)
 
 # %% [markdown]
 # A: with memory the complex RNN's output grows in every block, five decades in all; those of the LRU and the GRU do not depend on it. B:
@@ -142,7 +148,7 @@ for kind in LABELS:
 pd.DataFrame(ratios, index=["smallest", "largest"]).T.style.format("{:.3f}")
 
 # %% [markdown]
-# It makes no difference: before training, outputs are as unrelated to the one as to the other.
+# It makes no difference before training.
 #
 # **Erratum 20.** What share of the squares in "all but" is the encoder's and the decoder's, and how the rest of the blocks alone behaves:
 
@@ -209,9 +215,9 @@ axes[1].set(xlabel=r"$T_c$", ylabel="mean squared gradient")
 axes[0].legend(fontsize="small");
 
 # %% [markdown]
-# Nothing in this figure needs real text. With all covariances the Gaussian process gives every mean square to within a fraction of a
-# decade. The autocorrelation alone gives the outputs and how everything grows, but most gradients come out too small, by up to a decade and
-# more. What it lacks is the mean that all sequences share, place by place, and the covariances between dimensions. How far the stand-ins are
+# Nothing in panels A and B needs real text. With all covariances the Gaussian process gives every mean square to within a fraction of a
+# decade. The autocorrelation alone gives the outputs and, for whole networks, how gradients grow to within .4 decades; but most gradients
+# come out too small, by up to 1.4 decades, and one of an LRU's blocks forty times too large. What it lacks is the mean that all sequences share, place by place, and the covariances between dimensions. How far the stand-ins are
 # off, in decades, over memories, blocks and groups:
 
 # %%
@@ -257,7 +263,7 @@ claims.table("fig05")
 
 # %% [markdown]
 # ### Exercise 1: correlations do not matter on average
-# *Derive. Medium.* Let the angles of a layer's eigenvalues be uniform on the circle and their modulus $\nu$. Show from
+# *Derive. Hard.* Let the angles of a layer's eigenvalues be uniform on the circle and their modulus $\nu$. Show from
 # $F(\lambda, \bar\lambda)$ that the mean of $\mathrm{E}|h|^2$ over the units is $R(0)/(1 - \nu^2)$, whatever the rest of the autocorrelation. By what
 # factor does it grow between moduli uniform in $[0, .5]$ ($T_c = 1$) and in $[.99, .995]$ ($T_c = 100$)? What do correlations decide, then?
 #

@@ -98,7 +98,7 @@ for row, p in zip(axes, parametrizations, strict=True):
             concave = curvature.where(curvature < 0, np.nan)
             panels[1].semilogy(omega, convex, color=color, lw=1.2)
             panels[1].semilogy(omega, -concave, color=color, lw=0.8, ls=":")
-            panels[1].plot(star, at_optimum, "o", ms=3, color=color)
+            panels[1].plot(star, at_optimum, "o", ms=5, color=color)
     row[0].set_ylabel(f"{p.name}\nloss")
     row[1].set(ylabel="curvature", ylim=(1e-3, 1e5))
     row[3].set(ylim=(1e-3, 1e5))

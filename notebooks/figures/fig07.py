@@ -77,26 +77,46 @@ def landscapes(fig, axes, normalized):
             reached = descent.eigenvalues(angle, *omega.T)
             losses = theory.one_dimensional_loss(reached, star, normalized=normalized)
             column[0].plot(*omega[::10].T, line, color=color, lw=1.2, label=label)
-            column[1].semilogy(np.maximum(losses, 1e-12), line, color=color, lw=0.6)
+            blocks = np.maximum(losses[: len(losses) // 250 * 250], 1e-12).reshape(-1, 250)
+            steps = 250 * np.arange(len(blocks)) + 125
+            reach = blocks.min(1), blocks.max(1)
+            column[1].fill_between(steps, *reach, color=color, alpha=0.35, lw=0)
+            column[1].semilogy(steps, np.median(blocks, 1), line, color=color, lw=1)
         column[0].plot(*descent.raw_parameters(angle, start), "o", color="white", mec="black", ms=5)
         column[0].plot(*descent.raw_parameters(angle, star), "*", color="gold", mec="black", ms=9)
         column[0].set(title=f"{angle} angle", xlabel=r"$\omega_\nu$", ylabel=r"$\omega_\theta$")
         column[0].set(xlim=windows[angle][0], ylim=windows[angle][1])
         column[1].set(xlabel="step", ylabel="loss", ylim=(lowest / 1e4, 2 * highest))
         column[1].set_xticks([0, 25_000, 50_000])
-    axes[0, 2].plot(np.arctanh(nu), theta / (1 - nu**2), "*", mfc="none", mec="0.4", ms=9)
+    axes[0, 2].plot(np.arctanh(nu), theta / (1 - nu**2), "*", mfc="none", mec="0.4", ms=13)
+    axes[0, 2].annotate(
+        "valley climbs\nto 442", (2.55, 111), (2.55, 79), ha="center", va="center", fontsize=8,
+        arrowprops={"arrowstyle": "->"},
+    )  # fmt: skip
     decades = np.arange(np.log10(lowest), np.log10(highest) + 1)
     fig.colorbar(image, ax=axes[0], label="loss", ticks=10.0**decades)
     axes[0, 0].legend(fontsize=7, loc="upper left")
 
 
-# %% mystnb={"figure": {"caption": "The loss without $\\gamma$, as the paper ran it. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: the teacher, its place in the third panel as the paper draws it hollow. Solid: the paper's steps; dashed: Adam. Below: loss against step; where a step jumps across the minimum, the loss fills a band.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades. In the third panel the start lies far above the star, the paths run down in modulus and then up, away from the star, and the loss stays above a tenth of its first value."}}
+# %% mystnb={"figure": {"caption": "The loss without $\\gamma$, as the paper ran it. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: the teacher, its place in the third panel as the paper draws it hollow. Solid: the paper's steps; dashed: Adam. Below: loss against step, the median of each 250 steps and the range between their smallest and largest: where a step jumps across the minimum, the loss fills a band.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades, for sign steps to a band. In the third panel the start lies far above the star, the paths run down in modulus and then up, away from the star, and the loss stays above a tenth of its first value."}}
 fig, axes = plt.subplots(2, 3, figsize=(9, 4.6), height_ratios=[1.5, 1], layout="constrained")
 landscapes(fig, axes, normalized=False);
 
 # %% [markdown]
-# All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks first. With a smaller modulus the
-# gradient of the angle is felt, the angle turns, and the modulus grows back. In the optimal parametrisation the two are tied together:
+# All paths start alike: with a wrong angle the best a student can do is to forget, so the modulus shrinks. With the polar and the exponential
+# angle the angle turns meanwhile, and the modulus grows back:
+
+# %%
+shown = [0, 300, 1_000, 3_000]
+print("modulus, angle at step" + "".join(f"{step:>17,}" for step in shown))
+for i, angle in enumerate(descent.ANGLES[:2]):
+    for j, optimizer in enumerate(descent.OPTIMIZERS):
+        lam = descent.eigenvalues(angle, *path[shown, i, j, 0].T)
+        row = "".join(f"   {abs(z):.3f}, {np.angle(z) / np.pi:.2f} pi" for z in lam)
+        print(f"{angle:12} {optimizer:9}{row}")
+
+# %% [markdown]
+# In the optimal parametrisation the two are tied together:
 # while the modulus shrinks at fixed $\omega_\theta$, the angle $\omega_\theta (1-\nu^2)/(\nu\sqrt{1+\nu^2})$ *grows*. From $\pi/4$ it
 # overshoots, to the far side of the circle, and settles where it equals $\theta^*$ plus a full turn:
 
@@ -166,7 +186,7 @@ claims.table("fig07")
 # <summary>Solution 1</summary>
 #
 # The well is about $1 - \nu^2$ wide in the angle, .02 radians, and $\theta^* = .031$. Starts up to a dozen widths away still arrive, an angle
-# of .27. From 16 widths on the modulus gives way before the angle has turned, and the run ends a full turn away as above; $\pi/4$ is 38
+# of .27. At 16 widths the modulus gives way before the angle has turned, and the run ends far away, as above; $\pi/4$ is 38
 # widths away. A good curvature is a statement about the neighbourhood of the optimum, and in radians that neighbourhood shrinks as the
 # memory grows.
 #

@@ -56,35 +56,36 @@ labels = {
 
 
 def show(axes, H, title, largest):
-    """Hessian, top eigenvectors and spectrum, in three axes one below the other."""
+    """Hessian, top eigenvectors and spectrum, in three axes side by side."""
     matrix, vectors, spectrum = axes
     first = matrix.imshow(H.matrix, cmap="PuOr", norm=SymLogNorm(1, vmin=-largest, vmax=largest))
     second = vectors.imshow(H.eigenvectors[:, :10].T, cmap="PuOr", vmin=-1, vmax=1, aspect="auto")
-    spectrum.semilogy(range(1, 12), H.eigenvalues[:11].clamp(min=1e-9), "o", ms=4, color="0.25")
+    spectrum.semilogy(range(1, 10), H.eigenvalues[:9], "o", ms=4, color="0.25")
     spectrum.set(xlabel="index of the eigenvalue", ylabel="eigenvalue", xticks=range(1, 12, 2))
-    spectrum.set(ylim=(1e-9, 1e8), yticks=[1e-8, 1e-4, 1, 1e4, 1e8])
+    spectrum.set(xlim=(0.5, 11.5), ylim=(1e-2, 1e8), yticks=[1e-2, 1, 1e2, 1e4, 1e6, 1e8])
+    spectrum.text(10.5, 2e-2, "rounding", rotation=90, ha="center", va="bottom", color="0.4")
     starts = [rows.start for rows in H.groups.values()]
     middles = [(rows.start + rows.stop - 1) / 2 for rows in H.groups.values()]
     for ax in (matrix, vectors):
-        ax.set_xticks(middles, [labels[name] for name in H.groups], fontsize=7)
+        ax.set_xticks(middles, [labels[name] for name in H.groups], fontsize=8)
         ax.tick_params(length=0)
         for start in starts[1:]:
             ax.axvline(start - 0.5, color="0.3", lw=0.6)
     for start in starts[1:]:
         matrix.axhline(start - 0.5, color="0.3", lw=0.6)
-    matrix.set_yticks(middles, [labels[name] for name in H.groups], fontsize=7)
+    matrix.set_yticks(middles, [labels[name] for name in H.groups], fontsize=8)
     vectors.set(ylabel="eigenvector", yticks=[0, 9], yticklabels=[1, 10])
     matrix.set_title(title)
     return first, second
 
 
-# %% mystnb={"figure": {"caption": "A: LRU. B: diagonal S4 with $\\Delta = .01$. From above: Hessian at the optimum over all 29 parameters, its ten top eigenvectors (the tenth is arbitrary), its spectrum. Symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two columns. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
-fig, axes = plt.subplots(3, 2, figsize=(8, 8), height_ratios=[3, 1.1, 1.1], layout="constrained")
+# %% mystnb={"figure": {"caption": "A: LRU. B: diagonal S4 with $\\Delta = .01$. From the left: Hessian at the optimum over all 29 parameters, its ten top eigenvectors (the tenth is arbitrary), its spectrum. Symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two rows. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
+fig, axes = plt.subplots(2, 3, figsize=(9, 5.2), width_ratios=[1.2, 1.1, 0.9], layout="constrained")
 largest = max(H.matrix.abs().max() for H in hessians.values())
-for column, (name, H) in zip(axes.T, hessians.items(), strict=True):
-    images = show(column, H, name, largest)
-fig.colorbar(images[0], ax=axes[0], label="entry of the Hessian", shrink=0.8)
-fig.colorbar(images[1], ax=axes[1], label="entry of the eigenvector");
+for row, (name, H) in zip(axes, hessians.items(), strict=True):
+    images = show(row, H, name, largest)
+fig.colorbar(images[0], ax=axes[:, 0], label="entry of the Hessian", shrink=0.6)
+fig.colorbar(images[1], ax=axes[:, 1], label="entry of the eigenvector", shrink=0.6);
 
 # %% [markdown]
 # ## Which group is sharp
@@ -169,12 +170,13 @@ summary = rates.groupby(["student", "parameter"]).agg(
 print(provenance(rates))
 summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
 
-# %% mystnb={"figure": {"caption": "Effective learning rates of every parameter after 10,000 steps, by group; C: LRU, D: S4. Left of each pair: the paper's definition, negative ones left out; right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-09-trained"}, "image": {"alt": "Four strip plots on a logarithmic axis, by parameter group. LRU: all groups near 3e-3 but omega_theta, whose dots spread around 1.5e-4. S4: all groups near 3e-3 but omega_Delta, around 1e-4. Without the first moment the order is the same and the distance two decades or more."}}
-fig, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True, layout="constrained")
+# %% mystnb={"figure": {"caption": "Effective learning rates of every parameter after 10,000 steps, by group; C: LRU, D: S4. Left of each pair: the paper's definition, negative ones left out; right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-09-trained"}, "image": {"alt": "Four strip plots on a logarithmic axis, by parameter group. LRU: all groups near 3e-3 but omega_theta, whose dots spread around 1.5e-4. S4: all groups near 3e-3 but omega_Delta, around 1e-4. Without the first moment the order is the same and the distance a decade and a half or more."}}
+fig, axes = plt.subplots(1, 4, figsize=(9, 3.2), sharey=True, layout="constrained")
 generator = np.random.default_rng(0)
+definitions = {"effective": "paper's definition", "effective_plain": "without first moment"}
 for row, (panel, student) in enumerate([("C: LRU", "lru"), ("D: S4", "s4d")]):
     labels = names[student] | shared
-    for column, kind in enumerate(["effective", "effective_plain"]):
+    for column, (kind, definition) in enumerate(definitions.items()):
         ax = axes[2 * row + column]
         for place, name in enumerate(labels):
             mine = rates[(rates["student"] == student) & (rates["parameter"] == name)][kind]
@@ -184,12 +186,13 @@ for row, (panel, student) in enumerate([("C: LRU", "lru"), ("D: S4", "s4d")]):
             ax.plot([place - 0.35, place + 0.35], 2 * [mine.median()], "k", lw=1.5)
         ax.axhline(1e-3, color="0.4", ls=":")
         ax.set_xticks(range(len(labels)), list(labels.values()))
-        ax.set(yscale="log", title=panel if kind == "effective" else "no first moment")
+        ax.set(yscale="log", xlabel="parameters")
+        ax.set_title(f"{panel}\n{definition}", fontsize=10)
 axes[0].set_ylabel("effective rate");
 
 # %% [markdown]
 # Adam takes its smallest steps where panels A and B have the sharpest curvature: along $\omega_\theta$ in the LRU and along $\omega_\Delta$
-# in S4. Everything else sits near the ceiling of the paper's definition, $\sqrt{10}$ times the base rate.
+# in S4. Everything else sits near $\sqrt{10}$ times the base rate, where past gradients are small beside 1 ([Figure 4](fig04.ipynb)).
 
 # %% [markdown]
 # Live, one seed and a fifth of the steps: the medians of the same students trained here.

@@ -70,7 +70,7 @@ fig.colorbar(image, ax=axes, label="entry / largest entry");
 # angles mean units that do nearly the same, and the loss knows only their sum.
 #
 # ## Erratum 7: correlated or uncorrelated?
-# Text and caption speak of uncorrelated inputs, the code uses $\rho = .99$. The loss of the diagonal does not depend on it. The growth of
+# Text and caption speak of uncorrelated inputs, the code uses $\rho = .99$. That the diagonal is lost hardly depends on it. The growth of
 # the largest eigenvalue does: at $\rho = .99$ it comes from moving the eigenvalues towards 1, where correlated inputs add up, and not from
 # their crowding. Twenty draws:
 
@@ -82,7 +82,7 @@ for rho in [0.99, 0]:
     fractions[rho] = np.array([[diagonal_fraction(H) for H in row] for row in drawn])
     tops[rho] = np.array([[torch.linalg.eigvalsh(H)[-1] for H in row] for row in drawn])
 
-# %% mystnb={"figure": {"caption": "Median and quartiles of 20 draws against the range of angles. Left: share of the squared norm on the diagonal. Right: largest eigenvalue.", "name": "fig-10-draws"}, "image": {"alt": "Left: the diagonal share rises from about 0.4 at pi/100 to 1 at pi, nearly alike for both correlations. Right, logarithmic: with correlation 0.99 the largest eigenvalue falls by four decades from pi/100 to pi; with uncorrelated inputs it is nearly flat."}}
+# %% mystnb={"figure": {"caption": "Median and quartiles of 20 draws against the range of angles, the whole circle on the left. Left: share of the squared norm on the diagonal. Right: largest eigenvalue.", "name": "fig-10-draws"}, "image": {"alt": "Left: the diagonal share falls from 1 at pi to about 0.4 at pi/100, nearly alike for both correlations. Right, logarithmic: with correlation 0.99 the largest eigenvalue rises by four decades from pi to pi/100; with uncorrelated inputs it is nearly flat."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.7), layout="constrained")
 panels = [(axes[0], fractions, "diagonal fraction"), (axes[1], tops, "largest eigenvalue")]
 for ax, values, label in panels:
@@ -91,9 +91,29 @@ for ax, values, label in panels:
         ax.plot(scales / np.pi, middle, marker + "-", ms=4, color=color, label=rf"$\rho = {rho}$")
         ax.fill_between(scales / np.pi, low, high, color=color, alpha=0.2, lw=0)
     ax.set(xscale="log", xlabel=r"$\theta_0 / \pi$", ylabel=label)
+    ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
+    ax.invert_xaxis()
 axes[0].set_ylim(0, 1.02)
 axes[1].set_yscale("log")
 axes[0].legend();
+
+# %% [markdown]
+# The same ten eigenvalues within $\pi/100$, turned by a quarter of the circle: as crowded, but around $i$ instead of 1. Medians of the largest
+# eigenvalue at $\rho = .99$:
+
+# %%
+def turned(theta, turn, seed):
+    lam, b, c = network(theta, seed)
+    return np.linalg.eigvalsh(theory.diagonal_hessian(turn * lam, b, c, 0.99))[-1]
+
+
+draws = {"all around": (np.pi, 1), "near 1": (np.pi / 100, 1), "near i": (np.pi / 100, 1j)}
+medians = {
+    name: np.median([turned(theta, turn, seed) for seed in range(20)])
+    for name, (theta, turn) in draws.items()
+}
+print({name: f"{value:.1e}" for name, value in medians.items()})
+assert medians["near 1"] > 1000 * medians["near i"]
 
 # %% [markdown]
 # ## The closed form against automatic differentiation
@@ -121,7 +141,7 @@ for rho in [0.99, 0.0]:
 # %% [markdown]
 # ## D: trained networks
 # Students of [Figure 3](fig03.ipynb) at $\nu_0 = .99$, teachers with eigenvalues ever more concentrated; the students start with the same range of angles.
-# Best base rate of each, mean and standard error of ten seeds. The teachers' outputs grow as angles concentrate, so the loss is shown
+# Best base rate of each, mean and standard error of ten seeds. The teachers' outputs shrink as angles concentrate (the column "zero_loss" below), so the loss is shown
 # over the zero predictor's too. Table 3 of the paper, printed from the definitions that ran:
 
 # %%
@@ -141,11 +161,12 @@ points = best(frame, ["student", "theta0"])
 points["diverged in the grid"] = points.set_index(["student", "theta0"]).index.map(
     frame.groupby(["student", "theta0"])["diverged"].sum()
 )
+assert points.groupby("theta0")["zero_loss"].first().is_monotonic_increasing
 formats = dict.fromkeys(["theta0", "rate"], "{:g}") | dict.fromkeys(["loss", "error"], "{:.1e}")
 formats["zero_loss"] = "{:.3g}"
 points.style.hide(axis="index").format(formats)
 
-# %% mystnb={"figure": {"caption": "Loss against the largest angle of the teacher's eigenvalues, mean and standard error of ten seeds. Left: the loss. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots against theta0 over pi from 0.01 to 1. The losses of the LRU and of the complex RNN rise with the angle, by three decades and one and a half, and cross between 0.3 and 1. The RNN lies far above both."}}
+# %% mystnb={"figure": {"caption": "Loss against the largest angle of the teacher's eigenvalues, the whole circle on the left, mean and standard error of ten seeds. Left: the loss. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots against theta0 over pi from 1 down to 0.01. The losses of the LRU and of the complex RNN fall as angles crowd, by three decades and one and a half, and cross between 1 and 0.3. The RNN lies far above both."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.8), sharex=True, layout="constrained")
 for student, group in points.groupby("student"):
     for ax, scale in zip(axes, [1, group["zero_loss"]], strict=True):
@@ -153,8 +174,10 @@ for student, group in points.groupby("student"):
         color, label = style.COLORS[student], experiments.LABELS[student]
         ax.errorbar(group["theta0"], loss, error, fmt="o-", ms=4, color=color, label=label)
 for ax, title in zip(axes, ["loss", "loss / zero predictor's"], strict=True):
-    ax.set(xscale="log", yscale="log", xlabel=r"$\theta_0 / \pi$", title=title)
-axes[0].legend();
+    ax.set(xscale="log", yscale="log", title=title)
+    ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
+axes[0].invert_xaxis()
+axes[0].legend(loc="center", bbox_to_anchor=(0.5, 0.64));
 
 # %% [markdown]
 # The ratio of the complex RNN's loss to the LRU's, and a run of each student at the largest angles, trained here for a fifth of the steps:

@@ -50,7 +50,8 @@ print(provenance(frame))
 # ## The figure
 # Adam divides its step by a running root mean square of the gradient, so each parameter has a step size of its own. The paper's effective
 # learning rate is the update that Adam would make next for a gradient of ones. That mixes in the first moment: it can be negative, and
-# then it is left out of the geometric mean here (the paper floors it), and it cannot exceed $\sqrt{10}$ times the rate (erratum 9).
+# then it is left out of the geometric mean here (the paper floors it), and it saturates near $\sqrt{10}$ times the rate where past gradients
+# are small beside 1 (erratum 9).
 # Panel C is what one would call the step size, $\eta_t / (\sqrt{\hat v_t} + \epsilon)$. The axis shows epochs of 100 steps; the
 # paper calls them steps (erratum 20).
 
@@ -65,14 +66,15 @@ def geometric_mean(column):
     return np.exp(np.log(chosen[column]).groupby([chosen["heads"], chosen["epoch"]]).mean())
 
 
-# %% mystnb={"figure": {"caption": "A: loss against the number of heads, mean and standard error of ten seeds at the best base rate; dotted: the zero predictor. B: geometric mean of Adam's effective learning rate over the entries of A and ten seeds, as the paper defines it. C: the same for the step size without the first moment.", "name": "fig-11"}, "image": {"alt": "Three plots. A: the loss falls from 0.27 with one head to 0.03 with 4, 0.012 with 8 and 0.007 with 32, all far below the zero predictor. B: after a few epochs the curves of 1, 2 and 4 heads run together near three millionths; those of 8, 16 and 32 heads lie higher by about a factor of five each; all fall steeply in the last quarter. C: the same order, ten to twenty times higher."}}
+# %% mystnb={"figure": {"caption": "A: loss against the number of heads, mean and standard error of ten seeds at the best base rate; dotted: the zero predictor. B: geometric mean of Adam's effective learning rate over the entries of A and ten seeds, as the paper defines it. C: the same for the step size without the first moment.", "name": "fig-11"}, "image": {"alt": "Three plots. A: the loss falls from 0.27 with one head to 0.03 with 4, 0.012 with 8 and 0.007 with 32, all far below the zero predictor. B: after a few epochs the curves of 1, 2 and 4 heads run together near three millionths; those of 8, 16 and 32 heads lie higher by a factor of five to seven each; all fall steeply in the last quarter. C: the same order, ten to twenty times higher."}}
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), width_ratios=[1, 1, 1.25], layout="constrained")
 axes[0].errorbar(points.index, points["loss"], points["error"], fmt="o-", ms=4, color="0.25")
 axes[0].axhline(points["zero_loss"].iloc[0], color="0.6", ls=":")
 axes[0].set_xscale("log", base=2)
 axes[0].set_xticks(points.index, points.index)
 axes[0].set(yscale="log", xlabel="heads", ylabel="loss", title="A")
-kinds = [("effective", "B", "effective rate"), ("effective_plain", "C", "step size")]
+kinds = [("effective", "B", "effective rate")]
+kinds += [("effective_plain", "C (ours): no first moment", "step size")]
 for ax, (column, title, label) in zip(axes[1:], kinds, strict=True):
     means = geometric_mean(column)
     for heads, color in zip(points.index, style.sequence("lam", len(points)), strict=True):
@@ -82,8 +84,8 @@ axes[2].legend(title="heads", fontsize="small", loc="upper left", bbox_to_anchor
 
 # %% [markdown]
 # A: more heads mean a smaller loss, but on this teacher without a break at blocks of 4 x 4: the largest fall is between 2 and 4 heads.
-# With 32 heads all ten seeds end on the plateau of the blocks of [Figure 3](fig03.ipynb): they are the same runs. B: the effective rates of 8 heads and more are each about
-# five times those of half as many.
+# With 32 heads all ten seeds end on the plateau of the blocks of [Figure 3](fig03.ipynb): they are the same runs. B: the effective rates of 8 heads and more are each five
+# to seven times those of half as many.
 #
 # The numbers of panel A, and those of panel B after half of the steps:
 
@@ -170,8 +172,8 @@ table.style.format(formats).format_index("{:g}")
 # order of the losses from 4 heads on.
 
 # %% [markdown]
-# **Erratum 24.** A page about the paper reads a reversal into the last epochs of panel B. Effective rates fall there because the base rate
-# does: divided by the schedule, they rise to the end.
+# **Erratum 24.** In the last epochs of panel B effective rates fall. That is no reversal: they fall because the base rate
+# does. Divided by the schedule, they rise to the end.
 
 # %% mystnb={"figure": {"caption": "The effective rates of panel B, divided by the schedule.", "name": "fig-11-schedule"}, "image": {"alt": "Effective rate over scheduled rate against epoch, logarithmic, one curve for each number of heads. After a dip in the first ten epochs all curves rise to the end; 16 and 32 heads lie highest, 4 heads lowest."}}
 protocol = experiment.protocol

@@ -8,7 +8,8 @@
 #
 # **You will see** the autocorrelation of token embeddings of Wikipedia, the exponential that fits it, and where that exponential comes
 # from. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb), which says what a unit does with correlated
-# inputs. **Time** half a minute on a CPU: the figure shows stored results on 1,024 sequences, and 64 are measured here.
+# inputs. **Time** half a minute on a CPU: the figure shows stored results on 1,024 windows and on
+# 106 padded articles, and 64 windows are measured here.
 
 # %% tags=["hide-input"]
 import importlib.util, subprocess, sys
@@ -68,19 +69,20 @@ fitted = {
 windows, padded = ("wikipedia", True, False), ("wikipedia", True, True)
 no_positions, gaussian = ("wikipedia", False, False), ("gaussian", False, False)
 
-# %% mystnb={"figure": {"caption": "Autocorrelation of token embeddings and the fitted exponentials. Left: our text, padded as in the paper, our fit and the paper's. Right: the same embeddings in windows without padding, without position embeddings, and a Gaussian process with the paper's autocorrelation. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003 and follows an exponential close to the paper's. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
+# %% mystnb={"figure": {"caption": "Autocorrelation of token embeddings and the fitted exponentials. Left: our text, padded as in the paper, our fit and the paper's. Right: the same embeddings in windows without padding, without position embeddings, and a Gaussian process with the paper's autocorrelation; dashed: their fits. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003 and follows an exponential close to the paper's. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
 fig, axes = plt.subplots(1, 2, figsize=(8.6, 3), sharey=True, layout="constrained")
 lags = np.arange(1, 511)
 axes[0].plot(curves[padded][1:], lw=0.8, color="0.4", label="text, padded")
 axes[0].plot(lags, fitted[padded](lags), color="#d55e00", label="our fit")
 axes[0].plot(lags, text.PAPER(lags), color="#0173b2", ls="--", label="the paper's fit, BERT-base")
-kinds = [(windows, "0.4", "windows"), (no_positions, "#029e73", "without positions")]
+kinds = [(windows, "0.4", "text, no padding"), (no_positions, "#029e73", "text, no positions")]
 kinds += [(gaussian, "#de8f05", "Gaussian process")]
 for way, color, label in kinds:
     axes[1].plot(curves[way][1:], lw=0.8, color=color, label=label)
     axes[1].plot(lags, fitted[way](lags), color=color, lw=1.2, ls="--")
+axes[1].plot([], [], color="0.4", lw=1.2, ls="--", label="their fits")
 axes[0].set(xlabel=r"lag $D$, tokens", ylabel=r"$R(D)$", title="as in the paper")
-axes[1].set(xlabel=r"lag $D$, tokens", title="what makes it")
+axes[1].set(xlabel=r"lag $D$, tokens", title="without padding, without positions")
 for ax in axes:
     ax.set_ylim(-0.006, 0.07)
     ax.legend(fontsize="small")
@@ -134,7 +136,7 @@ claims.table("fig12")
 
 # %% [markdown]
 # ### Exercise 1: when does a unit hear the slow part?
-# *Predict, then run. Medium.* With the paper's fit the slow exponential is a ninth of $R(0)$. What share of $\mathrm{E}h^2$ does it have in a unit with memory
+# *Predict, then run. Easy.* With the paper's fit the slow exponential is a ninth of $R(0)$. What share of $\mathrm{E}h^2$ does it have in a unit with memory
 # length $1/(1-\lambda) = 1$, 10 and 100? From which memory length on is it more than half? ($\mathrm{E}h^2$ is linear in $R$.)
 #
 # <details>

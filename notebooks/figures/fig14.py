@@ -4,10 +4,10 @@
 # ---
 
 # %% [markdown]
-# # Figure 14: a GRU is nearly diagonal when it starts
+# # Figure 14: how diagonal a GRU is when it starts
 #
 # **You will see** the Jacobian of a GRU's state with respect to its first one, step after step: a diagonal of gates, and off-diagonal
-# entries that are zero or small. Then the same for an LSTM and a minGRU. **You need**
+# entries that are zero, or small until the diagonal has decayed. Then the same for an LSTM and a minGRU. **You need**
 # [gates as eigenvalues](../theory/07-gates-as-eigenvalues.ipynb). **Time** half a minute on a CPU: the figure shows stored results
 # of 256 units, and smaller layers are measured here.
 
@@ -36,6 +36,8 @@ if scale == "paper":  # recompute everything
 
 # %% [markdown]
 # ## What is measured
+# A GRU is $h_t = z_t \odot h_{t-1} + (1 - z_t) \odot n_t$ with the candidate $n_t = \tanh(W_n x_t + r_t \odot U_n h_{t-1})$, the update gate
+# $z_t = \sigma(b_z + W_z x_t + U_z h_{t-1})$ and the reset gate $r_t = \sigma(W_r x_t + U_r h_{t-1})$.
 # The diagonal theory of the paper treats a gated unit as one with an eigenvalue of its own, the gate $z_t$. That is exact when
 # $\partial h_t / \partial h_0$ is diagonal: then it is the product of the gates. Gates and candidates that see the state couple the units,
 # through
@@ -98,7 +100,7 @@ axes[0, 0].legend(fontsize="small");
 # %% [markdown]
 # Top: nothing off the diagonal, which is $\lambda^t$. Middle: entries off the diagonal, and small ones. Bottom: without recurrent weights
 # they are exactly zero again, although the gates move with the input. At three times the usual scale the entries off the diagonal
-# are as large as those on it after some fifty steps, and the Jacobian has stopped decaying: such a network is no longer close to a diagonal one.
+# are as large as those on it after some seventy steps, and the Jacobian has stopped decaying: such a network is no longer close to a diagonal one.
 
 # %%
 root = frame.assign(square=frame["rms"] ** 2).groupby([*names, "kind", "t"])["square"].mean() ** 0.5
@@ -110,8 +112,8 @@ table.style.format("{:.1e}").format_index(
 )
 
 # %% [markdown]
-# Root mean squares of the entries. Recurrent weights of the usual scale leave the diagonal where gates that see the input alone put it
-# (compare $\sigma_h = 0$ and 1) and add entries of a hundredth. Next to a diagonal that has decayed to nothing they are not small:
+# Root mean squares of the entries. Recurrent weights of the usual scale leave the diagonal within a half of where gates that see the input
+# alone put it (compare $\sigma_h = 0$ and 1) and add entries of a hundredth. Next to a diagonal that has decayed to nothing they are not small:
 # the row of claims that compares the two at every $t$ fails, at late times.
 #
 # A single off-diagonal entry is small, but each row has 255 of them. Their share of the squared Frobenius norm says how much of the
@@ -127,15 +129,15 @@ share.style.format("{:.0%}").format_index(
 )
 
 # %% [markdown]
-# With $T$ up to 256, the range of [Figure 15](fig15.ipynb), the diagonal holds 99 % of the norm after ten steps and most of it until the
-# end. With short memories it does not: once the units have forgotten, what is left of the first state has come by way of the others. The
+# With $T$ up to 256, the range of [Figure 15](fig15.ipynb), the diagonal holds 99 % of the squared norm after ten steps; at the end it
+# still holds 58 % in the GRU and 49 % in the LSTM. With short memories it does not: once the units have forgotten, what is left of the first state has come by way of the others. The
 # small dots of the figure do not show that.
 #
 # ## Beyond the paper: an LSTM and a minGRU
 # An LSTM's cell has a forget gate that acts as $z$, and four ways in for the state: three gates and the candidate. A minGRU has gates that
 # see the input alone. In the same frame, usual scales:
 
-# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries against t, usual scales, three ranges of T. Of the LSTM: the cell's Jacobian. The minGRU has no off-diagonal entries.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
+# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries against t, usual scales, three ranges of T. Of the LSTM: the cell's Jacobian. The minGRU has no off-diagonal entries.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide until they have decayed. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
 labels = {"gru": "GRU", "lstm": "LSTM", "mingru": "minGRU"}
 for ax, T in zip(axes, (1, 16, 256), strict=True):
@@ -147,9 +149,12 @@ for ax, T in zip(axes, (1, 16, 256), strict=True):
         ax.loglog(off[off > 0], color=color, ls="--")
     ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
 axes[0].set_ylabel("root mean square")
-axes[0].legend(fontsize="small");
+axes[2].plot([], [], color="0.4", label="diagonal")
+axes[2].plot([], [], color="0.4", ls="--", label="off the diagonal")
+axes[2].legend(fontsize="small", loc="lower left");
 # %% [markdown]
-# On the diagonal the three are one. The LSTM couples its units as much as the GRU does, with one step of delay: a gate sees the cell
+# With $T$ up to 256 the three agree on the diagonal throughout, with $T$ up to 16 until it has decayed to nothing; with $T = 1$ they part
+# after a few dozen steps. The LSTM couples its units as much as the GRU does, with one step of delay: a gate sees the cell
 # through the output $h$ of the step before. The minGRU's entries off the diagonal are exactly zero: the price of that, and of training by a
 # parallel scan, is that its gates cannot look at the state.
 #
@@ -216,7 +221,7 @@ claims.table("fig14")
 
 # %% [markdown]
 # ### Exercise 1: the first step
-# *Derive. Medium.* From a zero state, which of the three recurrent matrices of a GRU couple its units in the first step? Estimate the root
+# *Derive. Hard.* From a zero state, which of the three recurrent matrices of a GRU couple its units in the first step? Estimate the root
 # mean square of the off-diagonal entries of $\partial h_1 / \partial h_0$ in terms of gates and candidate, for orthogonal recurrent
 # weights of scale 1. Why are the LSTM's exactly zero there?
 #

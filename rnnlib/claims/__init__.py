@@ -1,7 +1,7 @@
-"""The paper's claims as data: each a statement, a measurement of ours, the range accepted beforehand, a verdict.
+"""The paper's claims as data: each a statement, a measurement of ours, the range accepted, a verdict.
 
-A claim is a function that returns one number. The range was written down before the number was looked at; a number
-outside it shows as "fails", it does not raise.
+A claim is a function that returns one number. A number outside the range shows as "fails", it does not raise. No bound
+is moved to make a row pass; which bounds stood before their numbers were known is on the page of claims.
 """
 
 from . import corrected, deep, gated, landscapes, moments, trained

@@ -11,7 +11,6 @@ import numpy as np
 from .. import experiments
 from ..experiments.analysis import held_out_runs, interval
 from .registry import claim
-from .trained import _capped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,8 @@ def _bars() -> pd.Series:
     "fig03",
     "A, ten teachers: at short memory the RNN is no worse than the LRU",
     source="section 4.1; errata 5, 15",
-    how="decades by which its loss is larger, the larger of ν₀ = .36 and .68, 0 if smaller; at most a factor of two",
+    how="decades by which its loss is larger, mean over teachers, the larger of ν₀ = .36 and .68, 0 if smaller; "
+    "at most a factor of two (both 95 % intervals, on Figure 3's page, include a factor of one)",
     expected=0,
     tolerance=0.3,
 )
@@ -59,48 +59,44 @@ def _():
     "fig03",
     "A, ten teachers: at long memory it is orders of magnitude worse",
     source="section 4.1; errata 5, 15",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
+    at_least=1,
 )
 def _():
-    return _capped(min(_gap(nu0, _RNN, _LRU)[0] for nu0 in (0.98, 0.99)), 2)
+    return min(_gap(nu0, _RNN, _LRU)[0] for nu0 in (0.98, 0.99))
 
 
 @claim(
     "fig03",
     "A, ten teachers: that is more than chance",
     source="section 4.1; erratum 5",
-    how="lower end of the 95 % interval of these decades, the smaller of ν₀ = .98 and .99, capped at 2",
-    expected=1,
-    tolerance=1,
+    how="lower end of the 95 % interval of these decades, the smaller of ν₀ = .98 and .99",
+    at_least=0,
 )
 def _():
-    return _capped(min(_gap(nu0, _RNN, _LRU)[1] for nu0 in (0.98, 0.99)), 2)
+    return min(_gap(nu0, _RNN, _LRU)[1] for nu0 in (0.98, 0.99))
 
 
 @claim(
     "fig03",
     "A, ten teachers: so is an RNN that starts from the teacher's ring",
     source="captions of Figure 3 and Table 1; erratum 13",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
+    at_least=1,
 )
 def _():
-    return _capped(min(_gap(nu0, _RNN_RING, _LRU)[0] for nu0 in (0.98, 0.99)), 2)
+    return min(_gap(nu0, _RNN_RING, _LRU)[0] for nu0 in (0.98, 0.99))
 
 
 @claim(
     "fig03",
-    "B, ten teachers: the one large drop comes with the block-diagonal matrix",
+    "B, ten teachers: a large drop comes with the block-diagonal matrix",
     source="section 4.1; errata 5, 15",
-    how="decades from RNN to block diagonal, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades from RNN to block diagonal",
+    at_least=1,
 )
 def _():
-    return _capped(_bars()["rnn"].item() - _bars()["block"].item(), 2)
+    return _bars()["rnn"].item() - _bars()["block"].item()
 
 
 @claim(
@@ -152,12 +148,11 @@ def _heads() -> pd.Series:
     "fig11",
     "A, ten teachers: the loss breaks down once blocks are 4x4 or smaller",
     source="section 4.2; errata 5, 15",
-    how="decades from the best of 1 to 8 heads to the worse of 16 and 32, capped at 1",
-    expected=1,
-    tolerance=0.7,
+    how="decades from the best of 1 to 8 heads to the worse of 16 and 32",
+    at_least=0.3,
 )
 def _():
-    return _capped(_heads()[[1, 2, 4, 8]].min() - _heads()[[16, 32]].max(), 1)
+    return _heads()[[1, 2, 4, 8]].min() - _heads()[[16, 32]].max()
 
 
 @claim(

@@ -37,12 +37,11 @@ def _growth(kind: str, group: str, layer: int = 0, normalization: str = "none") 
     "fig05",
     "A: the output of the complex RNN grows by many decades with the memory",
     source="section 5.1",
-    how="decades of the mean square of block 4's output from T_c = 1 to 100, capped at 4",
-    expected=4,
-    tolerance=1,
+    how="decades of the mean square of block 4's output from T_c = 1 to 100",
+    at_least=3,
 )
 def _():
-    return min(_growth("crnn", "output", 4), 4)
+    return _growth("crnn", "output", 4)
 
 
 @claim(
@@ -61,36 +60,33 @@ def _():
     "fig05",
     "B: gradients of the complex RNN grow by many decades",
     source="section 5.1",
-    how="decades of the mean square of all but λ from T_c = 1 to 100, capped at 4",
-    expected=4,
-    tolerance=1,
+    how="decades of the mean square of all but λ from T_c = 1 to 100",
+    at_least=3,
 )
 def _():
-    return min(_growth("crnn", "rest"), 4)
+    return _growth("crnn", "rest")
 
 
 @claim(
     "fig05",
     "B: those of its λ grow fastest",
     source="section 5.1",
-    how="decades of λ's growth minus the rest's, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades of λ's growth minus the rest's",
+    at_least=1,
 )
 def _():
-    return min(_growth("crnn", "lambda") - _growth("crnn", "rest"), 2)
+    return _growth("crnn", "lambda") - _growth("crnn", "rest")
 
 
 @claim(
     "fig05",
     "B: of the LRU's gradients those of the angles grow",
     source="section 5.1",
-    how="decades of the mean square for ω_θ from T_c = 1 to 100, capped at 3",
-    expected=3,
-    tolerance=1.5,
+    how="decades of the mean square for ω_θ from T_c = 1 to 100",
+    at_least=1.5,
 )
 def _():
-    return min(_growth("lru", "theta"), 3)
+    return _growth("lru", "theta")
 
 
 @claim(
@@ -119,7 +115,7 @@ def _():
 
 @claim(
     "fig05",
-    "C: layer normalisation contains the complex RNN's gradients as a whole",
+    "C: layer normalisation contains the complex RNN's gradients of all but λ",
     source="section 5.1",
     how="decades of all but λ from T_c = 1 to 100 with it",
     expected=0,
@@ -133,24 +129,22 @@ def _():
     "fig05",
     "C: but λ's still rise",
     source="section 5.1",
-    how="decades of λ with it, capped at 3",
-    expected=3,
-    tolerance=1.5,
+    how="decades of λ with it",
+    at_least=1.5,
 )
 def _():
-    return min(_growth("crnn", "lambda", normalization="layer"), 3)
+    return _growth("crnn", "lambda", normalization="layer")
 
 
 @claim(
     "fig05",
-    "C: batch normalisation does the same, ours: the figure is in the code",
+    "C: with batch normalisation, too, those of λ rise above the others, ours: the figure is in the code",
     source="code of Figure 5",
-    how="decades of λ minus those of all but λ with it, capped at 3",
-    expected=3,
-    tolerance=1.5,
+    how="decades of λ minus those of all but λ with it",
+    at_least=1.5,
 )
 def _():
-    return min(_growth("crnn", "lambda", normalization="batch") - _growth("crnn", "rest", normalization="batch"), 3)
+    return _growth("crnn", "lambda", normalization="batch") - _growth("crnn", "rest", normalization="batch")
 
 
 @claim(
@@ -227,9 +221,10 @@ def _correlation(positions: bool, padding: bool) -> np.ndarray:
 
 @claim(
     "fig12",
-    "The autocorrelation decays by .9970 a token",
+    "The autocorrelation decays by about .997 a token",
     source="appendix E",
-    how="time constant of the fit to our text, padded as the paper's, over the paper's, log10; within a factor of two",
+    how="time constant of the fit to our text, padded as the paper's (106 articles), over the paper's, log10; within a "
+    "factor of two, decays from .994 to .9985 (a fit had been seen when this bound was written)",
     expected=0,
     tolerance=0.3,
 )

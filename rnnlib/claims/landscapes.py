@@ -301,7 +301,7 @@ def _():
 
 @claim(
     "fig08",
-    "As ρ → 1 the peak drifts towards λ = 1 and does not turn back",
+    "As ρ → 1 the peak moves to λ = 1 and does not turn back",
     source="appendix C.2",
     how="number of steps of ρ = 0, .9, .99, .999, 1 in which the angle of the peak grows in size",
     expected=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ class Claim:
         expected: the number the statement implies.
         tolerance: how far from ``expected`` still counts as agreement.
         measure: returns our number.
+        at_least: the statement implies ``expected`` or more: any finite number above it agrees too.
     """
 
     figure: str
@@ -34,20 +36,43 @@ class Claim:
     expected: float
     tolerance: float
     measure: Callable[[], float]
+    at_least: bool = False
+
+    @property
+    def accepted(self) -> str:
+        """The numbers that agree, in words: ``"2 ± 0.5"`` or ``"≥ 1"``."""
+        return f"≥ {self.expected:.4g}" if self.at_least else f"{self.expected:.4g} ± {self.tolerance:g}"
 
     def verdict(self, measured: float) -> str:
-        """``"holds"`` if the number is within tolerance, else ``"fails"`` (NaN fails)."""
-        return "holds" if abs(measured - self.expected) <= self.tolerance else "fails"
+        """``"holds"`` if the number is finite and among those accepted, else ``"fails"``."""
+        above = self.at_least and math.isfinite(measured) and measured > self.expected
+        return "holds" if above or abs(measured - self.expected) <= self.tolerance else "fails"
 
 
 CLAIMS: list[Claim] = []
 
 
-def claim(figure: str, statement: str, *, source: str, how: str, expected: float, tolerance: float):
-    """Decorator: the function that follows measures this claim. Arguments as the attributes of :class:`Claim`."""
+def claim(
+    figure: str,
+    statement: str,
+    *,
+    source: str,
+    how: str,
+    expected: float | None = None,
+    tolerance: float | None = None,
+    at_least: float | None = None,
+):
+    """Decorator: the function that follows measures this claim. Arguments as the attributes of :class:`Claim`.
+
+    Either ``expected`` and ``tolerance``, or ``at_least``, the smallest number that agrees.
+    """
+    one_sided = at_least is not None
+    if one_sided == (expected is not None) or (expected is None) != (tolerance is None):
+        raise TypeError("give a claim either expected and tolerance, or at_least")
+    target, slack = (at_least, 0.0) if one_sided else (expected, tolerance)
 
     def register(measure: Callable[[], float]) -> Callable[[], float]:
-        CLAIMS.append(Claim(figure, statement, source, how, expected, tolerance, measure))
+        CLAIMS.append(Claim(figure, statement, source, how, target, slack, measure, one_sided))
         return measure
 
     return register
@@ -60,8 +85,8 @@ def evaluate(*figures: str) -> pd.DataFrame:
         figures: figure names such as ``"fig01"``; none means all.
 
     Returns:
-        A row a claim, in the order of the figures: figure, claim, expected, tolerance, measured, how,
-        source, verdict.
+        A row a claim, in the order of the figures: figure, claim, accepted (the numbers that agree, in words),
+        measured, how, source, verdict.
 
     Raises:
         ValueError: a name has no claims.
@@ -81,8 +106,7 @@ def evaluate(*figures: str) -> pd.DataFrame:
             {
                 "figure": entry.figure,
                 "claim": entry.statement,
-                "expected": entry.expected,
-                "tolerance": entry.tolerance,
+                "accepted": entry.accepted,
                 "measured": measured,
                 "how": entry.how,
                 "source": entry.source,
@@ -99,13 +123,14 @@ def table(*figures: str) -> Styler:
         figures: as for :func:`evaluate`.
 
     Returns:
-        A pandas Styler: claim, expected number with the accepted range, our number, how, source, verdict.
+        A pandas Styler: claim, the numbers that agree, our number, how, source, verdict; of all figures, the
+        claims that fail first.
     """
     frame = evaluate(*figures)
-    pairs = zip(frame["expected"], frame["tolerance"], strict=True)
-    frame = frame.assign(expected=[f"{target:.4g} ± {slack:g}" for target, slack in pairs]).drop(
-        columns=["tolerance"] + ["figure"] * (len(figures) == 1)
-    )
+    if not figures:
+        frame = frame.sort_values("verdict", kind="stable")  # "fails" before "holds"
+    if len(figures) == 1:
+        frame = frame.drop(columns="figure")
     return frame.style.hide(axis="index").format({"measured": "{:.4g}".format})
 
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 _load = functools.cache(experiments.load)
 
 
-def _capped(decades: float, cap: float) -> float:
-    """Decades beyond ``cap`` count as ``cap``: a claim of at least so many does not fail by being exceeded."""
-    return min(float(decades), cap)
-
-
 @functools.cache
 def _losses() -> pd.Series:
     """Figure 3A: the mean loss at the best rate, by student and memory."""
@@ -57,24 +52,22 @@ def _():
     "fig03",
     "A: at long memory it is orders of magnitude worse",
     source="section 4.1",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
+    at_least=1,
 )
 def _():
-    return _capped(min(_gap(0.98), _gap(0.99)), 2)
+    return min(_gap(0.98), _gap(0.99))
 
 
 @claim(
     "fig03",
-    "B: the one large drop comes with the block-diagonal matrix",
+    "B: a large drop comes with the block-diagonal matrix",
     source="section 4.1",
-    how="decades from RNN to block diagonal, capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades from RNN to block diagonal",
+    at_least=1,
 )
 def _():
-    return _capped(np.log10(_ablation()["rnn"] / _ablation()["block"]), 2)
+    return np.log10(_ablation()["rnn"] / _ablation()["block"])
 
 
 @claim(
@@ -152,42 +145,40 @@ def _medians(experiment: str, column: str) -> pd.Series:
     "fig04",
     "C, D: Adam's effective rates of a dense A are orders of magnitude below those of a diagonal λ",
     source="section 4.2",
-    how="decades between the medians, of positive ones, after 10,000 steps; capped at 2",
-    expected=2,
-    tolerance=1,
+    how="decades between the medians, of positive ones, after 10,000 steps, first of ten seeds; a row for the start on "
+    "the teacher's ring was dropped after the runs: nine of ten diverge",
+    at_least=1,
 )
 def _():
     medians = _medians("fig04cd", "effective")
-    return _capped(np.log10(medians["crnn", 0.99, "lam"] / medians["rnn", 0.0, "A"]), 2)
+    return np.log10(medians["crnn", 0.99, "lam"] / medians["rnn", 0.0, "A"])
 
 
 @claim(
     "fig04",
     "C, D: so they are without the first moment (erratum 9)",
     source="section 4.2",
-    how="the same for rate / (√v + ε); capped at 2",
-    expected=2,
-    tolerance=1,
+    how="the same for rate / (√v + ε)",
+    at_least=1,
 )
 def _():
     medians = _medians("fig04cd", "effective_plain")
-    return _capped(np.log10(medians["crnn", 0.99, "lam"] / medians["rnn", 0.0, "A"]), 2)
+    return np.log10(medians["crnn", 0.99, "lam"] / medians["rnn", 0.0, "A"])
 
 
 def _lowest(student: str, column: str) -> float:
-    """Decades from a group's median up to the lowest of the others, negative if that one is below; at most 3."""
+    """Decades from a group's median up to the lowest of the others, negative if that one is below."""
     medians = _medians("fig09cd", column)[student].droplevel("start").drop("D", errors="ignore")  # one parameter
     group = {"lru": "omega_theta", "s4d": "omega_delta"}[student]
-    return _capped(np.log10(medians.drop(group).min() / medians[group]), 3)
+    return np.log10(medians.drop(group).min() / medians[group])
 
 
 @claim(
     "fig09",
     "C: the effective rates of the LRU are lowest for the raw angles",
     source="appendix C.3",
-    how="decades from their median to the next lowest of a group, negative if they are not lowest; capped at 3",
-    expected=1.5,
-    tolerance=1.5,
+    how="decades from their median to the next lowest of a group, negative if they are not lowest",
+    at_least=0,
 )
 def _():
     return _lowest("lru", "effective")
@@ -197,9 +188,8 @@ def _():
     "fig09",
     "D: those of S4 with a small step are lowest for the raw steps",
     source="appendix C.3",
-    how="decades from their median to the next lowest of a group, negative if they are not lowest; capped at 3",
-    expected=1.5,
-    tolerance=1.5,
+    how="decades from their median to the next lowest of a group, negative if they are not lowest",
+    at_least=0,
 )
 def _():
     return _lowest("s4d", "effective")
@@ -209,14 +199,13 @@ def _():
     "fig10",
     "D: the gap between the complex RNN and the LRU widens as eigenvalues concentrate",
     source="appendix C.2",
-    how="decades of the gap at θ₀ = π/100 minus those at π, capped at 1",
-    expected=1,
-    tolerance=0.7,
+    how="decades of the gap at θ₀ = π/100 minus those at π",
+    at_least=0.3,
 )
 def _():
     losses = np.log10(best(_load("fig10d"), ["student", "theta0"]).set_index(["student", "theta0"])["loss"])
     gap = losses["crnn"] - losses["lru"]
-    return _capped(gap[0.01] - gap[1.0], 1)
+    return gap[0.01] - gap[1.0]
 
 
 @functools.cache
@@ -228,13 +217,12 @@ def _heads() -> pd.DataFrame:
     "fig11",
     "A: the loss breaks down once blocks are 4x4 or smaller",
     source="section 4.2",
-    how="decades from the best of 1 to 8 heads to the worse of 16 and 32, capped at 1",
-    expected=1,
-    tolerance=0.7,
+    how="decades from the best of 1 to 8 heads to the worse of 16 and 32",
+    at_least=0.3,
 )
 def _():
     loss = np.log10(_heads()["loss"])
-    return _capped(loss[[1, 2, 4, 8]].min() - loss[[16, 32]].max(), 1)
+    return loss[[1, 2, 4, 8]].min() - loss[[16, 32]].max()
 
 
 @claim(
