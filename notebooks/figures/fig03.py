@@ -49,9 +49,9 @@ if scale == "paper":  # recompute everything
 # (17, below); ours is stored with the
 # package. And no step unrolls the recurrence: a linear student is its impulse response $k$, and its loss on a minibatch is
 # $\frac12 (k - k^*)^\top G (k - k^*)$ with one matrix $G$ of the inputs that all students share. Losses and gradients are those of
-# back-propagation through time up to rounding, which the tests hold. Where a run ends after 10,000 steps can still hang on a rounding, and
-# the claim below that compares single runs fails for it:
-# [how far a rounding leads](../ablation/01-one-gram-matrix.ipynb#how-far-a-rounding-leads).
+# back-propagation through time up to rounding, which the tests hold. Where an LRU ends after 10,000 steps can still hang on a rounding: of
+# the two claims below that begin with "Check" the one on single runs fails, the one on means over ten seeds holds
+# ([how far a rounding leads](../ablation/01-one-gram-matrix.ipynb#how-far-a-rounding-leads)).
 
 # %%
 results = {name: experiments.load(name) for name in NAMES + CORRECTED}
