@@ -55,8 +55,8 @@ def blanks(student: dict) -> int:
 def student_copy(notebook: dict, relinked: Callable[[str], str]) -> dict:
     """The notebook without outputs and without solutions.
 
-    Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise. Where
-    a derivation is asked, code is left to the student.
+    Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise.
+    Where a derivation is asked, code is left to the student.
 
     Args:
         notebook: as read from its file; it is not changed.
