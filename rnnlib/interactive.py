@@ -280,7 +280,7 @@ def complex_plane() -> alt.HConcatChart:
     moments = [f"({scale} * {moment('nu_lam', 'theta_lam')})" for moment in (_state_variance, _sensitivity)]
     color = alt.Color(
         "shown:Q",
-        title="loss over the teacher's E|h|²",
+        title="loss / E|h|²",
         scale=alt.Scale(type="log", domain=[1e-4, 1], clamp=True, scheme="viridis"),
         legend=alt.Legend(
             orient="bottom", direction="horizontal", gradientLength=165, values=[1e-4, 1e-3, 1e-2, 0.1, 1], format=".0e"
@@ -443,7 +443,7 @@ def _loss_of_path(landscape: str, index: str) -> str:
     runs = list(_LANDSCAPES).index(landscape) * len(_OPTIMIZERS) * len(_RATES)
     row = f"data('paths')[{runs} + {len(_RATES)} * indexof({list(_OPTIMIZERS)}, optimizer) + {index}]"
     loss = _bowl_loss(*(f"{row}.{axis}[step] * {_GRAIN}" for axis in "xy"), str(np.radians(_LANDSCAPES[landscape])))
-    below = f"below {_LOWEST_LOSS:.0e}"  # there the grain of the path shows
+    below = f"below {_LOWEST_LOSS:.0e}".replace("e-0", "e-")  # there the grain of the path shows
     told = f"({loss} < {_LOWEST_LOSS} ? '{below}' : format({loss}, '.2~e'))"
     return f"(step < length({row}.x) ? {told} : 'diverged')"
 

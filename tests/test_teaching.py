@@ -14,7 +14,7 @@ from rnnlib import theory
 ROOT = Path(__file__).resolve().parent.parent
 DECKS = sorted((ROOT / "book" / "slides").glob("*.md"))
 TEACHING = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
-PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#\d+\)")
+PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#([\w-]+)\)")
 CHART = re.compile(r"\]\(play-([\w-]+)\.html\)")
 IF_TIME = " (if time)"
 
@@ -85,9 +85,11 @@ def test_assignments_are_those_of_the_page(deck):
 def test_pages_shown_are_those_of_the_pictures(deck):
     row = re.search(rf"^\| {deck.stem[0]} .*slides/{deck.stem}\.html.*$", TEACHING, re.MULTILINE)[0]
     text = deck.read_text(encoding="utf-8")
-    shown = [*PICTURE.findall(text), *(f"notebooks/play/{name}" for name in CHART.findall(text))]
+    shown = [*(page for page, _ in PICTURE.findall(text)), *(f"notebooks/play/{name}" for name in CHART.findall(text))]
     assert set(re.findall(r"\]\(\.\./(notebooks/[^)]+)\.ipynb\)", row)) == set(shown)
     assert all((ROOT / f"{page}.ipynb").is_file() for page in shown)
+    for page, name in PICTURE.findall(text):
+        assert f'"name": "{name}"' in (ROOT / f"{page}.py").read_text(encoding="utf-8")
 
 
 def test_a_question_stands_before_its_answer(deck):

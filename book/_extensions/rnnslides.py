@@ -1,8 +1,8 @@
 """Slides from ``book/slides/*.md``, with the pictures that the notebooks of this build drew; reveal.js, no network.
 
-A line of ``---`` ends a slide, ``Note:`` begins the speaker's notes. ``![](notebooks/figures/fig01#1)`` is the
-first picture of that page, with its alt text; it gets all the room that the rest of its slide leaves. Beside the decks
-lies each chart to play with, alone and as large as the window: ``play-01-landscape.html``.
+A line of ``---`` ends a slide, ``Note:`` begins the speaker's notes. ``![](notebooks/figures/fig01#fig-01)`` is the
+picture in the figure of that name on that page, with its alt text; it gets all the room that the rest of its slide
+leaves. Beside the decks lies each chart to play with, alone and as large as the window: ``play-01-landscape.html``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from sphinx.errors import ExtensionError
 
 PARTS = ["reset.css", "reveal.css", "reveal.js", "theme/white.css", "plugin/notes.js"]
-PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#(\d+)\)")
+PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#([\w-]+)\)")
 FONT = re.compile(r"url\(data:font/woff;base64,([^)]+)\)")
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -109,7 +109,7 @@ h1 {{ margin: 0 0 0.5rem; font-size: 1.3em; }}
 </body>
 </html>
 """
-NATURAL = 720  # pixels: as wide as the charts of the book are drawn, axes included
+NATURAL = 655  # pixels: as wide as the charts of the book are drawn, axes included
 
 
 def render_math(content: str, options: dict) -> str:
@@ -117,19 +117,20 @@ def render_math(content: str, options: dict) -> str:
     return f"\\[{escaped}\\]" if options.get("display_mode") else f"\\({escaped}\\)"
 
 
-def picture(app, page: str, number: int) -> str:
-    """Markdown of the n-th picture of a page."""
-    images = list(app.env.get_doctree(page).findall(nodes.image)) if page in app.env.found_docs else []
-    if len(images) < number:
-        raise ExtensionError(f"slides: {page} has {len(images)} pictures, so there is no number {number}")
-    image = images[number - 1]
-    _, name = app.env.images[image["candidates"]["*"]]
-    return f"![{image['alt'].replace('[', '(').replace(']', ')')}](../_images/{name})"
+def picture(app, page: str, name: str) -> str:
+    """Markdown of the picture in the figure of this name."""
+    figures = app.env.get_doctree(page).findall(nodes.figure) if page in app.env.found_docs else []
+    named = {found: figure for figure in figures for found in figure["names"]}
+    if name not in named:
+        raise ExtensionError(f"slides: {page} has no figure {name!r}, only {', '.join(named) or 'none'}")
+    image = next(named[name].findall(nodes.image))
+    _, file = app.env.images[image["candidates"]["*"]]
+    return f"![{image['alt'].replace('[', '(').replace(']', ')')}](../_images/{file})"
 
 
 def deck(app, source: Path) -> str:
     """A page of slides."""
-    text = PICTURE.sub(lambda match: picture(app, match[1], int(match[2])), source.read_text(encoding="utf-8"))
+    text = PICTURE.sub(lambda match: picture(app, match[1], match[2]), source.read_text(encoding="utf-8"))
     markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, renderer=render_math)
     slides = []
     for part in re.split(r"^---$", text, flags=re.MULTILINE):
