@@ -81,6 +81,6 @@ interactive.landscape()
 # <summary>Answer</summary>
 #
 # The angle is .031 radians, and $1/.031 = 32$. A unit that remembers longer turns further within its memory than inputs that hardly change:
-# it is out of tune with them, and what it hears is the white part of the input.
+# it is out of tune with them and hears less of them the longer it remembers.
 #
 # </details>
