@@ -57,7 +57,7 @@ def curvature(along: str, k: int, nu: float, theta: float, rho: float, normalize
     }
     optima = {
         "modulus": [nu, np.log(-np.log(nu)), np.arctanh(nu)],
-        "angle": [theta, np.log(theta), theta / stretch],
+        "angle": [theta, np.log(theta) if theta else None, theta / stretch],  # an angle of 0 has no logarithm
     }
 
     def loss(w):
@@ -115,9 +115,9 @@ def test_at_the_angle_0_curves_grow_until_the_inputs_correlation_time(play):
     script = SET % "rows('curvature').flat().filter((d) => !d.last)"
     found = tab.evaluate(script, {"rho": 0.999, "normalized": True, "along": "modulus"})["rows"]
     for k in (1, 2):  # exponential and optimal: flat for white inputs
-        curve = [row["curvature"] for row in found if row["k"] == k]
+        curve = {row["m"]: row["curvature"] for row in found if row["k"] == k}  # several tables hold the same rows
         assert len(curve) == 100
-        assert (np.diff(curve) > 0).all()
+        assert (np.diff([curve[m] for m in sorted(curve)]) > 0).all()
     found = tab.evaluate(script, {"along": "angle", "rho": 0, "turn": 0})
     assert {row["k"] for row in found["rows"]} == {0, 2}
     assert "exponential undefined" in found["readout"]
