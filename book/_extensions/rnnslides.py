@@ -102,10 +102,10 @@ h1 {{ margin: 0 0 0.5rem; font-size: 1.3em; }}
 {chart}
 <p><a href="../{page}.html">Questions and answers</a></p>
 </main>
-<script src="../vega/vega.min.js"></script>
-<script src="../vega/vega-lite.min.js"></script>
-<script src="../vega/vega-embed.min.js"></script>
-<script src="../_static/rnnplay.js"></script>
+<script defer src="../vega/vega.min.js"></script>
+<script defer src="../vega/vega-lite.min.js"></script>
+<script defer src="../vega/vega-embed.min.js"></script>
+<script defer src="../_static/rnnplay.js"></script>
 </body>
 </html>
 """
