@@ -109,7 +109,7 @@ h1 {{ margin: 0 0 0.5rem; font-size: 1.3em; }}
 </body>
 </html>
 """
-NATURAL = 655  # pixels: as wide as the charts of the book are drawn, axes included
+NATURAL = 680  # pixels: as wide as the charts of the book are drawn, axes included
 
 
 def render_math(content: str, options: dict) -> str:
