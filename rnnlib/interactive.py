@@ -283,7 +283,7 @@ def complex_plane() -> alt.HConcatChart:
         title="loss / E|h|²",
         scale=alt.Scale(type="log", domain=[1e-4, 1], clamp=True, scheme="viridis"),
         legend=alt.Legend(
-            orient="bottom", direction="horizontal", gradientLength=165, values=[1e-4, 1e-3, 1e-2, 0.1, 1], format=".0e"
+            orient="bottom", direction="horizontal", gradientLength=158, values=[1e-4, 1e-3, 1e-2, 0.1, 1], format=".0e"
         ),
     )
 
@@ -340,11 +340,11 @@ def complex_plane() -> alt.HConcatChart:
         return alt.layer(*(layer.encode(x=alt.X(x), y=alt.Y(y)) for layer in layers))
 
     marker = marked("x:Q", "y:Q")
-    plane = (disc + marker + handles).properties(width=165, height=165, title="drag λ over the disc")
+    plane = (disc + marker + handles).properties(width=158, height=158, title="drag λ over the disc")
 
     close = heat(_WINDOW, 45, ("nu_lam * cos(theta_lam)", "nu_lam * sin(theta_lam)"))
     close = close.mark_rect().encode(**axes(_WINDOW, "(λ′ − λ)"), **squares)
-    window = (close + marked("zero:Q", "zero:Q")).properties(width=165, height=165, title="loss of a student at λ′")
+    window = (close + marked("zero:Q", "zero:Q")).properties(width=158, height=158, title="loss of a student at λ′")
 
     steps = alt.Chart(alt.sequence(0, 101, 1, as_="t")).transform_calculate(
         response=f"sqrt({scale}) * pow(nu_lam, datum.t) * cos(datum.t * theta_lam)",
@@ -360,7 +360,7 @@ def complex_plane() -> alt.HConcatChart:
         )
         line = line.encode(x=alt.X("t:Q", title="steps since the input, t"), y=y)
         return line.properties(
-            width=165, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
+            width=152, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
         )
 
     traces = alt.vconcat(
