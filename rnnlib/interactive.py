@@ -23,8 +23,9 @@ _WAYS = ("polar", "exponential", "optimal")
 _DASHES = [[2, 2], [1, 0], [7, 3]]  # not by colour alone
 _LOWEST_LOSS = 1e-5  # a logarithmic axis has no zero
 #: Curvature ratio, optimisers, decimal logarithms of the rates, and steps of :func:`descent`.
-_RATIO, _OPTIMIZERS, _STEPS = 100, ("SGD", "sign descent", "Adam"), 150
+_RATIO, _OPTIMIZERS, _STEPS = 1000, ("gradient descent", "sign descent", "Adam"), 400
 _RATES, _FAR = np.linspace(-3, 0, 13), 10
+_GRAIN = 1e-5  # paths are stored as whole multiples of it
 _WINDOW = 0.15  # half the side of the second picture of complex_plane
 _LANDSCAPES = {"dense": 45, "diagonal": 0}  # degrees between the steep direction and the nearest axis
 
@@ -151,7 +152,8 @@ def landscape() -> alt.HConcatChart:
     ``along`` (the modulus or the angle is learned), ``way_shown`` (one parametrisation, or all), ``turn``
     (:math:`\theta^*/\pi`), ``reach`` (how far the raw parameter goes from the optimum). The modulus is
     :math:`\omega`, :math:`e^{-e^{\omega}}` or :math:`\tanh\omega`; the angle is :math:`\omega`,
-    :math:`e^{\omega}` or :math:`\omega (1 - \nu^2) / (\nu\sqrt{1 + \nu^2})` with the modulus held.
+    :math:`e^{\omega}` or :math:`\omega (1 - \nu^2) / (\nu\sqrt{1 + \nu^2})` with the modulus held. Where the angle is
+    learned and :math:`\theta^* = 0`, the exponential parametrisation is left out: no :math:`\omega` has that angle.
 
     Returns:
         Chart: loss against the raw parameter's distance from the optimum, and curvature at the optimum against memory
@@ -165,7 +167,8 @@ def landscape() -> alt.HConcatChart:
     dash = alt.StrokeDash(
         "way:N", title="parametrisation", scale=alt.Scale(domain=list(_WAYS), range=_DASHES), legend=_strokes()
     )
-    shown = "way_shown == 'all' || datum.way == way_shown"
+    undefined = "along == 'angle' && turn == 0"  # of the exponential parametrisation
+    shown = f"(way_shown == 'all' || datum.way == way_shown) && !({undefined} && datum.k == 1)"
     ways = "datum.k == 0 ? 'polar' : datum.k == 1 ? 'exponential' : 'optimal'"
 
     # Left: x is the raw parameter minus its value at the optimum.
@@ -217,7 +220,7 @@ def landscape() -> alt.HConcatChart:
             *_rho_and_normalization(),
             _radio("along", "modulus", ("modulus", "angle"), "learn the"),
             _radio("way_shown", "all", ("all", *_WAYS), "parametrisation"),
-            _slider("turn", 0.01, 0.01, 1, 0.01, "angle of the teacher, θ*/π"),
+            _slider("turn", 0, 0, 1, 0.01, "angle of the teacher, θ*/π"),
             _slider("reach", 1, 0.01, 2, 0.01, "half width of the left picture"),
             alt.param(name="nu_star", expr="1 - pow(10, -memory)"),
             alt.param(name="theta_star", expr="PI * turn"),
@@ -226,7 +229,8 @@ def landscape() -> alt.HConcatChart:
                 name="readout",
                 expr="'|λ*| = ' + format(nu_star, '.4f') + '. Curvature at the optimum along the ' + along + "
                 + " + ".join(
-                    f"'{sign} {way} ' + format({_curvature(str(k), 'nu_star', 'theta_star')}, '.2~e')"
+                    f"'{sign} {way} ' + ({undefined if k == 1 else 'false'} ? 'undefined' : "
+                    f"format({_curvature(str(k), 'nu_star', 'theta_star')}, '.2~e'))"
                     for k, (sign, way) in enumerate(zip(":,,", _WAYS, strict=True))
                 )
                 + " + '.'",
@@ -251,7 +255,9 @@ def complex_plane() -> alt.HConcatChart:
 
     Returns:
         Chart: the disc and a window of fixed size around the eigenvalue, both coloured by the loss of a student that
-        imitates it; :math:`\mathrm{Re}\,\lambda^t` and :math:`\mathrm{Re}\,t\lambda^{t-1}` against t.
+        imitates it, over :math:`\mathrm{E}|h|^2`; :math:`\mathrm{Re}\,\gamma\lambda^t` and
+        :math:`\mathrm{Re}\,\gamma t\lambda^{t-1}` against t, with their second moments. :math:`\gamma` is 1 or, where
+        inputs are scaled, :math:`\sqrt{1 - |\lambda|^2}`; it is held constant in derivatives, as in Figure 2.
 
     Source: Zucchet and Orvieto (2024), sections 2.2 and 2.3; :func:`rnnlib.theory.one_dimensional_loss`.
     """
@@ -270,11 +276,15 @@ def complex_plane() -> alt.HConcatChart:
             "turn": alt.binding_range(min=-1, max=1, step=0.01, name="angle of λ, θ/π"),
         },
     )
+    scale = "(normalized ? 1 - pow(nu_lam, 2) : 1)"  # gamma squared
+    moments = [f"({scale} * {moment('nu_lam', 'theta_lam')})" for moment in (_state_variance, _sensitivity)]
     color = alt.Color(
         "shown:Q",
-        title="loss",
-        scale=alt.Scale(type="log", domain=[1e-3, 10], clamp=True, scheme="viridis"),
-        legend=alt.Legend(orient="bottom", direction="horizontal", gradientLength=165, values=[1e-3, 1e-2, 0.1, 1, 10]),
+        title="loss / E|h|²",
+        scale=alt.Scale(type="log", domain=[1e-4, 1], clamp=True, scheme="viridis"),
+        legend=alt.Legend(
+            orient="bottom", direction="horizontal", gradientLength=158, values=[1e-4, 1e-3, 1e-2, 0.1, 1], format=".0e"
+        ),
     )
 
     def heat(half: float, cells: int, centre: tuple[str, str]) -> alt.Chart:
@@ -291,7 +301,7 @@ def complex_plane() -> alt.HConcatChart:
         low = f"datum.im - {centre[1]}" if centre[1] != "0" else "datum.im"
         left = f"datum.re - {centre[0]}" if centre[0] != "0" else "datum.re"
         chart = chart.transform_calculate(
-            shown="pow(10, floor(2 * log(datum.loss) / LN10) / 2)", x=left, y=low
+            shown=f"pow(10, floor(2 * log(datum.loss / {moments[0]}) / LN10) / 2)", x=left, y=low
         )  # bands
         return chart.transform_calculate(
             x1=f"datum.x - {edge}", x2=f"datum.x + {edge}", y1=f"datum.y - {edge}", y2=f"datum.y + {edge}"
@@ -319,34 +329,43 @@ def complex_plane() -> alt.HConcatChart:
     place = alt.Chart(alt.sequence(0, 1, 1, as_="i")).transform_calculate(
         x="nu_lam * cos(theta_lam)", y="nu_lam * sin(theta_lam)", zero="0"
     )
-    star = {"shape": "circle", "filled": True, "fill": "white", "stroke": "black", "size": 90, "opacity": 1}
-    marker = place.mark_point(**star).encode(x="x:Q", y="y:Q")
-    plane = (disc + marker + handles).properties(width=165, height=165, title="drag λ over the disc")
+    cross = {"shape": "cross", "filled": False, "size": 60, "opacity": 1, "strokeWidth": 1.2}
+
+    def marked(x: str, y: str) -> alt.LayerChart:
+        """An open cross that is seen on every colour and hides no basin."""
+        layers = [
+            place.mark_point(**cross | {"stroke": "black", "strokeWidth": 3}),
+            place.mark_point(**cross, stroke="white"),
+        ]
+        return alt.layer(*(layer.encode(x=alt.X(x), y=alt.Y(y)) for layer in layers))
+
+    marker = marked("x:Q", "y:Q")
+    plane = (disc + marker + handles).properties(width=158, height=158, title="drag λ over the disc")
 
     close = heat(_WINDOW, 45, ("nu_lam * cos(theta_lam)", "nu_lam * sin(theta_lam)"))
     close = close.mark_rect().encode(**axes(_WINDOW, "(λ′ − λ)"), **squares)
-    centre = place.mark_point(**star).encode(x=alt.X("zero:Q"), y=alt.Y("zero:Q"))
-    window = (close + centre).properties(width=165, height=165, title="loss of a student at λ′")
+    window = (close + marked("zero:Q", "zero:Q")).properties(width=158, height=158, title="loss of a student at λ′")
 
     steps = alt.Chart(alt.sequence(0, 101, 1, as_="t")).transform_calculate(
-        response="pow(nu_lam, datum.t) * cos(datum.t * theta_lam)",
-        sensitivity="datum.t == 0 ? 0 : datum.t * pow(nu_lam, datum.t - 1) * cos((datum.t - 1) * theta_lam)",
+        response=f"sqrt({scale}) * pow(nu_lam, datum.t) * cos(datum.t * theta_lam)",
+        sensitivity="datum.t == 0 ? 0 : "
+        f"sqrt({scale}) * datum.t * pow(nu_lam, datum.t - 1) * cos((datum.t - 1) * theta_lam)",
     )
-    moments = _state_variance("nu_lam", "theta_lam"), _sensitivity("nu_lam", "theta_lam")
 
     def over_time(field: str, symbol: str, reach: float, moment: str, value: str) -> alt.Chart:
-        y = alt.Y(f"{field}:Q", title=symbol, scale=alt.Scale(domain=[-reach, reach]))
+        axis = alt.Axis(values=[-reach, 0, reach])
+        y = alt.Y(f"{field}:Q", title=symbol, scale=alt.Scale(domain=[-reach, reach]), axis=axis)
         line = steps.mark_line(
             point={"size": 12, "color": style.COLORS["lru"]}, strokeWidth=1, color=style.COLORS["lru"]
         )
         line = line.encode(x=alt.X("t:Q", title="steps since the input, t"), y=y)
         return line.properties(
-            width=165, height=54, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
+            width=152, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
         )
 
     traces = alt.vconcat(
-        over_time("response", "Re λᵗ", 1, "E|h|²", moments[0]),
-        over_time("sensitivity", "Re tλᵗ⁻¹", 40, "E|dh/dλ|²", moments[1]),
+        over_time("response", "Re γλᵗ", 1, "E|h|²", moments[0]),
+        over_time("sensitivity", "Re γtλᵗ⁻¹", 40, "E|dh/dλ|²", moments[1]),
     )
     return (
         alt.hconcat(plane, window, traces)
@@ -374,7 +393,7 @@ def complex_plane() -> alt.HConcatChart:
 def quadratic_paths() -> dict[tuple[str, str, int], np.ndarray]:
     """What three optimisers do on a bowl whose steep direction is an axis or a diagonal.
 
-    The bowl has curvatures 100 and 1; each run starts with the same loss in both directions.
+    The bowl has curvatures 1,000 and 1; each run starts with the same loss in both directions.
 
     Returns:
         For each landscape (``"dense"``: turned by 45 degrees, ``"diagonal"``), optimiser and index of the rate
@@ -423,8 +442,10 @@ def _loss_of_path(landscape: str, index: str) -> str:
     """The loss at the present step, or that the run has left the picture."""
     runs = list(_LANDSCAPES).index(landscape) * len(_OPTIMIZERS) * len(_RATES)
     row = f"data('paths')[{runs} + {len(_RATES)} * indexof({list(_OPTIMIZERS)}, optimizer) + {index}]"
-    loss = _bowl_loss(f"{row}.x[step]", f"{row}.y[step]", str(np.radians(_LANDSCAPES[landscape])))
-    return f"(step < length({row}.x) ? format({loss}, '.2~e') : 'diverged')"
+    loss = _bowl_loss(*(f"{row}.{axis}[step] * {_GRAIN}" for axis in "xy"), str(np.radians(_LANDSCAPES[landscape])))
+    below = f"below {_LOWEST_LOSS:.0e}".replace("e-0", "e-")  # there the grain of the path shows
+    told = f"({loss} < {_LOWEST_LOSS} ? '{below}' : format({loss}, '.2~e'))"
+    return f"(step < length({row}.x) ? {told} : 'diverged')"
 
 
 def descent() -> alt.HConcatChart:
@@ -442,7 +463,9 @@ def descent() -> alt.HConcatChart:
 
     rows = [
         {"landscape": name, "optimizer": optimizer, "k": k, "x": path.T[0].tolist(), "y": path.T[1].tolist()}
-        for (name, optimizer, k), path in ((key, path.round(4)) for key, path in quadratic_paths().items())
+        for (name, optimizer, k), path in (
+            (key, (path / _GRAIN).round().astype(int)) for key, path in quadratic_paths().items()
+        )
     ]
     index = f"round((rate - {_RATES[0]}) * {(len(_RATES) - 1) / (_RATES[-1] - _RATES[0]):g})"
     color = alt.Color(
@@ -454,6 +477,7 @@ def descent() -> alt.HConcatChart:
         .transform_calculate(t="sequence(length(datum.x))")
         .transform_flatten(["x", "y", "t"])
         .transform_filter("datum.t <= step")
+        .transform_calculate(x=f"datum.x * {_GRAIN}", y=f"datum.y * {_GRAIN}")
         .transform_calculate(phi=f"datum.landscape == 'dense' ? {np.pi / 4} : 0")
         .transform_calculate(loss=_bowl_loss("datum.x", "datum.y", "datum.phi"))
     )
@@ -470,7 +494,7 @@ def descent() -> alt.HConcatChart:
                 x=f"datum.u * {np.cos(phi)} - datum.v * {np.sin(phi)}",
                 y=f"datum.u * {np.sin(phi)} + datum.v * {np.cos(phi)}",
             )
-            .mark_line(strokeWidth=0.8, opacity=0.5, clip=True, color="#888888")
+            .mark_line(strokeWidth=0.8, opacity=0.9, clip=True, color="#888888")
             .encode(
                 x=alt.X("x:Q", title="first parameter", scale=square, axis=alt.Axis(grid=False, tickCount=5)),
                 y=alt.Y("y:Q", title="second parameter", scale=square, axis=alt.Axis(grid=False, tickCount=5)),
@@ -484,7 +508,7 @@ def descent() -> alt.HConcatChart:
             .encode(x="x:Q", y="y:Q", order="t:Q", color=color.legend(None))
         )
         return (contours + line).properties(
-            width=165, height=165, title=name + (": turned by 45°" if degrees else ": along an axis")
+            width=155, height=165, title=name + (": turned by 45°" if degrees else ": along an axis")
         )
 
     losses = (
@@ -493,9 +517,9 @@ def descent() -> alt.HConcatChart:
         .encode(
             x=alt.X("t:Q", title="step", scale=alt.Scale(domain=[0, _STEPS])),
             y=alt.Y("shown:Q", title="loss", scale=alt.Scale(type="log", domain=[_LOWEST_LOSS, 1e3]), axis=_powers()),
-            color=color.legend(orient="top", title="landscape"),
+            color=color.legend(orient="bottom", title=None),
         )
-        .properties(width=165, height=165, title="loss")
+        .properties(width=155, height=165, title="loss")
     )
     bowls = [bowl(name, degrees) for name, degrees in _LANDSCAPES.items()]
     return (

@@ -73,19 +73,22 @@ def test_no_solution_is_left(pair):
 def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
     book, student = pair
     assert [cell.id for cell in student.cells] == [cell.id for cell in book.cells]
-    blanks = 0
+    blanks, derivation = 0, False
     for old, new in zip(book.cells, student.cells, strict=True):
         assert old.cell_type == new.cell_type
         if is_solution(old):
-            assert re.fullmatch(r"# Exercise \d+: your code", new.source)
+            asked = "check your result here, if you like" if derivation else "your code"
+            assert re.fullmatch(rf"# Exercise \d+: {asked}", new.source)
             assert int(re.search(r"\d+", new.source)[0]) == int(re.match(r"# Solution (\d+)\n", old.source)[1])
         elif old.cell_type == "code":
             assert (new.source, new.metadata) == (old.source, old.metadata)
             assert not new.outputs
         else:
             blanks += new.source.count(tool.ANSWER)
-    asked = sum(cell.source.count("<summary>Answer</summary>") for cell in book.cells)  # on pages to play with
-    assert blanks == asked + len(tool.exercises(json.loads(nbformat.writes(book))))
+            derivation = "\n*Derive. " in old.source if old.source.startswith("### Exercise") else derivation
+    questions = sum(cell.source.count("<summary>Answer</summary>") for cell in book.cells)  # on pages to play with
+    assert blanks == questions + len(tool.exercises(json.loads(nbformat.writes(book))))
+    assert blanks == tool.blanks(json.loads(nbformat.writes(student)))
 
 
 def test_outputs_do_not_come_along(tool):
@@ -100,6 +103,9 @@ def test_links_lead_somewhere(made):
         if name == "README.md":
             targets = re.findall(r"\]\(([^)\s]+)\)", content)
             assert set(targets) == set(made) - {"README.md"}
+            counts = dict(re.findall(r"\]\((play/[^)]+)\) \| (\d+) \|", content))
+            assert len(counts) == 3
+            assert "0" not in counts.values()
             continue
         for cell in nbformat.reads(content, as_version=4).cells:
             for target in re.findall(r"\]\(([^)\s]+)\)", cell.source) if cell.cell_type == "markdown" else []:
@@ -166,5 +172,5 @@ def test_copies_carry_the_address(clone):
 def test_copies_run_up_to_their_blanks(name, made, tmp_path, monkeypatch):
     monkeypatch.setenv("RNNLIB_SCALE", "smoke")
     student = nbformat.reads(made[name], as_version=4)
-    assert any(re.match(r"# Exercise \d+: your code", cell.source) for cell in student.cells)
+    assert any(re.match(r"# Exercise \d+: (your code|check)", cell.source) for cell in student.cells)
     nbclient.NotebookClient(student, timeout=120, resources={"metadata": {"path": tmp_path}}).execute()

@@ -117,6 +117,9 @@ def test_each_notebook_can_be_downloaded(site):
         assert (site / "_sources" / f"{name}.ipynb").read_bytes() == (ROOT / f"{name}.ipynb").read_bytes()
 
 
+TICK_LABEL = 9 / 72 * 150  # pixels of a picture: points and dots an inch of rnnlib.mplstyle
+
+
 @pytest.mark.parametrize("deck", DECKS)
 def test_slides_open_from_disk(visit, site, deck):
     reader = visit(site.as_uri() + "/")
@@ -132,6 +135,22 @@ def test_slides_open_from_disk(visit, site, deck):
         for image in shown.locator("img").all():
             assert len(image.get_attribute("alt")) > 40
             assert image.evaluate("i => i.naturalWidth") > 0
+            shrunk = image.evaluate("i => Math.min(i.clientWidth / i.naturalWidth, i.clientHeight / i.naturalHeight)")
+            assert TICK_LABEL * shrunk >= 14, f"slide {number + 1}: the last row cannot read the ticks"
     assert "\\(" not in tab.locator(".slides").inner_text()
     assert tab.locator("mjx-merror").count() == 0
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent"])
+def test_charts_to_play_with_fill_a_projector(visit, site, page):
+    reader = visit(site.as_uri() + "/", viewport={"width": 1280, "height": 720})
+    tab = reader.open(f"slides/play-{page}.html")
+    tab.wait_for_function("document.querySelector('.play').view")
+    box = tab.locator(".play canvas").bounding_box()
+    assert box["width"] > 850
+    assert box["y"] + box["height"] <= 720
+    assert box["x"] + box["width"] <= 1280
+    lowest = tab.locator(".play input").last.bounding_box()
+    assert lowest["y"] + lowest["height"] <= 720, "a control is below the screen"
     reader.must_be_flawless()

@@ -21,6 +21,7 @@ import repository
 FOLDER = "_build/course"
 TAG = "solution"
 EXERCISE = re.compile(r"^### (Exercise \d+): ", re.MULTILINE)
+DERIVE = re.compile(r"^\*Derive\.", re.MULTILINE)
 PROSE = re.compile(r"<details>\s*<summary>(?:Solution \d+|Answer)</summary>.*?</details>", re.DOTALL)
 ANSWER = "*Your answer:*"
 README = """\
@@ -30,7 +31,7 @@ The notebooks of {url} without the solutions of their exercises, made by
 `make course`. Edits here are lost when the copies are made again: hand out a copy of this folder. The first code cell
 of a notebook installs `rnnlib` where it is missing; where it is installed, nothing here needs a network.
 
-| notebook | exercises |
+| notebook | exercises and questions |
 | --- | --- |
 {rows}
 """
@@ -46,25 +47,33 @@ def exercises(notebook: dict) -> list[str]:
     return [name for source in cells for name in EXERCISE.findall(source)]
 
 
+def blanks(student: dict) -> int:
+    """How many answers a copy asks for: one an exercise, one a question on a page to play with."""
+    return sum(text(cell).count(ANSWER) for cell in student["cells"] if cell["cell_type"] == "markdown")
+
+
 def student_copy(notebook: dict, relinked: Callable[[str], str]) -> dict:
     """The notebook without outputs and without solutions.
 
     Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise.
+    Where a derivation is asked, code is left to the student.
 
     Args:
         notebook: as read from its file; it is not changed.
         relinked: from Markdown to the same with links that work where the copy will be read.
     """
-    student, current = copy.deepcopy(notebook), ""
+    student, current, wanted = copy.deepcopy(notebook), "", ""
     for cell in student["cells"]:
         if cell["cell_type"] == "markdown":
-            current = (EXERCISE.findall(text(cell)) or [current])[-1]
+            if found := EXERCISE.findall(text(cell)):
+                current = found[-1]
+                wanted = "check your result here, if you like" if DERIVE.search(text(cell)) else "your code"
             cell["source"] = relinked(PROSE.sub(ANSWER, text(cell)))
             continue
         cell["outputs"], cell["execution_count"] = [], None
         if TAG in cell["metadata"].get("tags", []):
             cell["metadata"] = {}  # neither folded nor described: both told of the solution
-            cell["source"] = f"# {current}: your code"
+            cell["source"] = f"# {current}: {wanted}"
     return student
 
 
@@ -95,7 +104,7 @@ def course(root: Path) -> dict[str, str]:
         short = name.removeprefix("notebooks/")
         files[short] = dumped(student)
         title = re.match(r"# (.*)", text(student["cells"][0]))[1]
-        rows.append(f"| [{title}]({short}) | {len(exercises(student))} |")
+        rows.append(f"| [{title}]({short}) | {blanks(student)} |")
     files["README.md"] = README.format(url=url, rows="\n".join(rows))
     return files
 
@@ -115,7 +124,7 @@ def write(root: Path) -> Path:
 def main() -> None:
     folder = write(repository.ROOT)
     copies = [json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*/*.ipynb")]
-    print(f"{folder}: {len(copies)} notebooks, {sum(len(exercises(one)) for one in copies)} exercises")
+    print(f"{folder}: {len(copies)} notebooks, {sum(map(blanks, copies))} exercises")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
     source = "git+https://github.com/OWNER/REPOSITORY"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 
-# %%
+# %% tags=["hide-input"]
 from rnnlib import interactive
 
 interactive.landscape()
@@ -28,6 +28,10 @@ interactive.landscape()
 # trained parameter from its optimum. Right: the second derivative of the loss at the optimum; the dots are the teacher of the left
 # picture. Both are closed forms: [Figure 1](../figures/fig01.ipynb) has the unscaled landscapes, [Figure 6](../figures/fig06.ipynb)
 # those with $\gamma$.
+#
+# Two things to know about the left picture. On a logarithmic axis every minimum is a spike, also a tame one: compare widths. And the three
+# parametrisations share the axis although their parameters differ: gradient descent takes steps in these units with one rate, so width on
+# this axis is what a rate has to fit.
 #
 # ## Predict, then look
 # 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps (the slider shows its logarithm, 1 to 2): by which factor does
@@ -51,7 +55,7 @@ interactive.landscape()
 #
 # </details>
 #
-# 3. Learn the angle instead. Which remedy is left? (And why might one not want it: [Figure 7](../figures/fig07.ipynb).)
+# 3. Learn the angle instead, and set the teacher's to $.01\,\pi$ (an angle of 0 has no logarithm, so no exponential parametrisation). Which remedy is left? (And why might one not want it: [Figure 7](../figures/fig07.ipynb).)
 #
 # <details>
 # <summary>Answer</summary>
@@ -61,12 +65,22 @@ interactive.landscape()
 #
 # </details>
 #
-# 4. Set $\rho$ to .999, learn the modulus, scale inputs. Do the flat curves stay flat?
+# 4. Set $\rho$ to .999 and the angle back to 0, learn the modulus, scale inputs. Do the flat curves stay flat?
 #
 # <details>
 # <summary>Answer</summary>
 #
 # Until the memory reaches $1/(1 - \rho)$, here 1,000 steps, they grow; inputs that hardly change within the memory are not tamed by a
 # scale made for white ones. See [Figure 2](../figures/fig02.ipynb).
+#
+# </details>
+#
+# 5. Now set the angle to $.01\,\pi$. Why do the curves turn down at a memory of some thirty steps?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# The angle is .031 radians, and $1/.031 = 32$. A unit that remembers longer turns further within its memory than inputs that hardly change:
+# it is out of tune with them and hears less of them the longer it remembers.
 #
 # </details>

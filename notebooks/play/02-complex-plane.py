@@ -17,17 +17,18 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
     source = "git+https://github.com/OWNER/REPOSITORY"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 
-# %%
+# %% tags=["hide-input"]
 from rnnlib import interactive
 
 interactive.complex_plane()
 
 # %% [markdown]
 # Drag $\lambda$ over the disc, or use the sliders. The first picture shows the loss of a student at every place of the disc that imitates
-# $\lambda$; the second shows the same within $\pm .15$ of $\lambda$, a window that does not shrink with the basin. On the right: the impulse
-# response $\mathrm{Re}\,\lambda^t$ and its derivative with respect to $\lambda$, $\mathrm{Re}\,t\lambda^{t-1}$. Above them: the second moments
-# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs. The checkbox $\gamma$ scales inputs by
-# $\sqrt{1 - |\lambda|^2}$, the first of the [remedies](../theory/03-normalisation-and-reparametrisation.ipynb).
+# $\lambda$, as a share of $\mathrm{E}|h|^2$; the second shows the same within $\pm .15$ of $\lambda$, a window that does not shrink with the basin. On the right: the impulse
+# response $\mathrm{Re}\,\gamma\lambda^t$ and its derivative with respect to $\lambda$, $\mathrm{Re}\,\gamma t\lambda^{t-1}$. Above them: the second moments
+# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs. The factor $\gamma$ is 1; the checkbox scales inputs by
+# $\gamma = \sqrt{1 - |\lambda|^2}$, the first of the [remedies](../theory/03-normalisation-and-reparametrisation.ipynb). As in
+# [Figure 2](../figures/fig02.ipynb), the derivative holds $\gamma$ constant.
 #
 # ## Predict, then look
 # 1. Where is the largest value of $t \lambda^{t-1}$ for a real $\lambda$, and how large is it at $\lambda = .99$?
@@ -50,7 +51,7 @@ interactive.complex_plane()
 #
 # </details>
 #
-# 3. In the window, is the basin longer along the radius or around the circle? Compare memory 1 and 2, and tick $\gamma$.
+# 3. In the window, is the basin longer along the radius or around the circle? Compare memory .7 and 1.3 on the slider, and tick $\gamma$.
 #
 # <details>
 # <summary>Answer</summary>

@@ -17,16 +17,16 @@ if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is alre
     source = "git+https://github.com/OWNER/REPOSITORY"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 
-# %%
+# %% tags=["hide-input"]
 from rnnlib import interactive
 
 interactive.descent()
 
 # %% [markdown]
-# The valley has curvatures 100 and 1. *Diagonal*: the steep direction is one of the two parameters, as it is for most directions of a
+# The valley has curvatures 1,000 and 1. *Diagonal*: the steep direction is one of the two parameters, as it is for most directions of a
 # diagonal network near its optimum. *Dense*: every parameter has a share of it ([Figure 4](../figures/fig04.ipynb) shows real
 # Hessians of both kinds). Both runs start with the same loss in the steep and in the flat direction. A path that ends early has left the
-# picture: the run diverged.
+# picture: the run diverged. The loss is 1 at the start.
 #
 # ## Predict, then look
 # 1. Gradient descent: at which rate does it diverge, and does it matter how the valley is turned?
@@ -34,30 +34,40 @@ interactive.descent()
 # <details>
 # <summary>Answer</summary>
 #
-# Above $2/100$, so from $10^{-1.5}$ on. It does not matter: gradient descent commutes with rotations, and the two loss curves lie
+# Above $2/1000$, so from $10^{-2.5}$ on. It does not matter: gradient descent commutes with rotations, and the two loss curves lie
 # on each other.
 #
 # </details>
 #
-# 2. Adam at rate $10^{-1.5}$: which valley is slower, and by how much?
+# 2. Adam at rate $10^{-1.25}$: which valley is slower, and by how much?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. Read the two losses under the
-# controls at 50 and at 100 steps.
+# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. A thousandth of the loss is
+# left after 293 steps there, and for good after 66 along the axis.
 #
 # </details>
 #
-# 3. Sign descent takes steps of fixed length. Where does it end in each valley, and what does the rate change?
+# 3. Give each valley its own best rate. Does the difference go away?
+#
+# <details>
+# <summary>Answer</summary>
+#
+# No. In the turned valley every other rate of the slider takes longer than 293 steps. Along the axis no rate stays below a thousandth sooner
+# than after 66; some cross it earlier, on their way to the other side. At $10^{-2.5}$ and below neither valley gets there in 400 steps.
+#
+# </details>
+#
+# 4. Sign descent takes steps of fixed length. Where does it end in each valley, and what does the rate change?
 #
 # <details>
 # <summary>Answer</summary>
 #
 # Along an axis both parameters walk to the minimum side by side, up to one step length. In the turned valley a step leads along the
-# floor only where the two entries of the gradient differ in sign, in a strip a hundredth as wide as the way that is left; elsewhere both
+# floor only where the two entries of the gradient differ in sign, in a strip that reaches to a thousandth of the way that is left on either side of it; elsewhere both
 # parameters jump across the valley together. Whether steps of fixed length land in the strip is an accident of the rate: at
-# $10^{-1.75}$ a thousandth of the loss is left, at $10^{-1.5}$ half of it, forever. Sign descent is what the code of
+# $10^{-2.25}$ a twentieth of the loss is left, at $10^{-2}$ half of it, forever. Sign descent is what the code of
 # [Figure 7](../figures/fig07.ipynb) runs in place of Adam.
 #
 # </details>
