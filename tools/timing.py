@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -9,6 +10,7 @@ import math
 import os
 import platform
 import re
+import signal
 import statistics
 import subprocess
 import time
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "rnnlib" / "results"
@@ -50,6 +52,22 @@ def take_turns(
             if run:
                 times[name].append(elapsed)
     return times
+
+
+@contextlib.contextmanager
+def limit(seconds: int) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer; on the main thread."""
+
+    def stop(*_):
+        raise TimeoutError(f"not done after {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def spread(times: list[float]) -> dict[str, float]:
