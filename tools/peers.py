@@ -64,12 +64,12 @@ def compiled_scan(lam: Tensor, x: Tensor, grad: Tensor) -> dict[tuple[str, str],
         c, d, u, v = later
         return c * a - d * b, c * b + d * a, c * x - d * y + u, c * y + d * x + v
 
-    def scan(l_re, l_im, x_re, x_im):
-        states = (l_re.expand_as(x_re), l_im.expand_as(x_im), x_re, x_im)
-        return associative_scan(combine, tuple(t.contiguous() for t in states), dim=1, combine_mode="generic")[2:]
+    def scan(*states):
+        return associative_scan(combine, states, dim=1, combine_mode="generic")[2:]
 
     scan = torch.compile(scan, fullgraph=True)
-    parts = [t.detach().contiguous() for pair in (lam, x) for t in (pair.real, pair.imag)]
+    # lam in the shape of x: from one row of it the compiler would write each power as one expression, twice as long a level
+    parts = [t.detach().contiguous() for pair in (lam.expand_as(x), x) for t in (pair.real, pair.imag)]
     leaves = [t.clone().requires_grad_() for t in parts]
     grads = [grad.real.contiguous(), grad.imag.contiguous()]
 
