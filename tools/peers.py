@@ -68,7 +68,7 @@ def compiled_scan(lam: Tensor, x: Tensor, grad: Tensor) -> dict[tuple[str, str],
         return associative_scan(combine, states, dim=1, combine_mode="generic")[2:]
 
     scan = torch.compile(scan, fullgraph=True)
-    # lam in the shape of x: from one row of it the compiler would write each power as one expression, twice as long a level
+    # lam in the shape of x: from one row of it the compiler writes each power as one expression, twice as long a level
     parts = [t.detach().contiguous() for pair in (lam.expand_as(x), x) for t in (pair.real, pair.imag)]
     leaves = [t.clone().requires_grad_() for t in parts]
     grads = [grad.real.contiguous(), grad.imag.contiguous()]
