@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -112,15 +113,11 @@ def first_calls() -> list[dict]:
     return rows
 
 
-def allocation(runs: int, missing: dict) -> list[dict]:
+def allocation(runs: int) -> list[dict]:
     """The same scans and copies where a result's memory comes fresh from the system, page by page as it is written, and
-    where the process gives again what it has had: that is, with glibc's allocator told to keep what is freed."""
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except OSError:
-        missing["reused memory"] = "needs glibc's allocator"
-        return []
-    rows = []
+    where the process gives again what it has had: that is, with glibc's allocator told to keep what is freed. For a
+    process of its own, since what other libraries do to the allocator stays."""
+    mallopt, rows = ctypes.CDLL("libc.so.6").mallopt, []
     for memory in ("fresh", "reused"):
         if memory == "reused":
             for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
@@ -280,7 +277,11 @@ def main() -> None:
     record["first"] = first_calls()
     record["growth"] = growth(min(args.runs, 5))
     record["accuracy"] = accuracy(args.interpret, missing)
-    record["allocation"] = allocation(args.runs, missing)  # last, since it changes the allocator
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        try:
+            record["allocation"] = process.apply(allocation, (args.runs,))
+        except OSError:
+            missing["reused memory"] = "needs glibc's allocator"
     record |= {"missing": missing, "checks": [], "seconds": round(time.monotonic() - start)}
     for name, why in missing.items():
         print(f"not timed: {name}: {why}")
