@@ -40,7 +40,7 @@ class Claim:
 
     @property
     def accepted(self) -> str:
-        """The numbers that agree, in words: ``"2 ± 0.5"`` or ``"≥ 1"``."""
+        """The numbers that agree, as text such as ``"2 ± 0.5"`` or ``"≥ 1"``."""
         return f"≥ {self.expected:.4g}" if self.at_least else f"{self.expected:.4g} ± {self.tolerance:g}"
 
     def verdict(self, measured: float) -> str:
