@@ -33,8 +33,9 @@ from rnnlib.training import Protocol, train
 # Teacher and student are linear, time-invariant and start at zero. Their outputs are convolutions of the input with responses $k^*$ and
 # $k$ of $T$ numbers each, so half the mean squared error over a minibatch of $B$ sequences is
 #
-# $$\frac{1}{2BT} \sum_{b,t} (y_{b,t} - y^*_{b,t})^2 = \frac{1}{2} (k - k^*)^\top G \, (k - k^*), \qquad
-# G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j}.$$
+# $$\frac{1}{2BT} \sum_{b,t} (y_{b,t} - y^*_{b,t})^2 = \frac{1}{2} (k - k^*)^\top G \, (k - k^*),$$
+#
+# $$G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j}.$$
 #
 # Inputs enter through $G$ alone, students through $k$ alone.
 

@@ -42,9 +42,11 @@ if scale == "paper":  # recompute everything
 # $\partial h_t / \partial h_0$ is diagonal: then it is the product of the gates. Gates and candidates that see the state couple the units,
 # through
 #
-# $$\frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(z_t) + \mathrm{diag}\big((h_{t-1} - n_t) \, z_t (1 - z_t)\big) \, U_z
-#   + \mathrm{diag}\big((1 - z_t)(1 - n_t^2)\big) \Big[ \mathrm{diag}(r_t) \, U_n
-#   + \mathrm{diag}\big(U_n h_{t-1} \, r_t (1 - r_t)\big) \, U_r \Big] .$$
+# $$\begin{aligned}
+# \frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(z_t) &+ \mathrm{diag}\big((h_{t-1} - n_t) \, z_t (1 - z_t)\big) \, U_z \\
+#   &+ \mathrm{diag}\big((1 - z_t)(1 - n_t^2)\big) \Big[ \mathrm{diag}(r_t) \, U_n
+#   + \mathrm{diag}\big(U_n h_{t-1} \, r_t (1 - r_t)\big) \, U_r \Big] .
+# \end{aligned}$$
 #
 # How much, at the start of training? Layers of 256 units, biases $b_z = \log T$ with $T$ uniform in a range, input weights of variance
 # $2 \sigma_x / \text{fan-in}$, orthogonal recurrent weights times $\sigma_h$; 512 tokens of Wikipedia articles through the embedding layer

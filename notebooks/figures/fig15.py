@@ -53,8 +53,10 @@ print(provenance(frame))
 # With a constant gate $\lambda = T / (1 + T)$ both are weighted sums of the last 512 inputs, so their second moments follow from the
 # autocorrelation of the inputs, $R$:
 #
-# $$\mathrm{E} \Big( \sum_i w_i x_{t-i} \Big)^2 = \sum_{i,j=0}^{511} w_i w_j R(|i - j|), \qquad
-#   w_i = (1 - \lambda) \lambda^i \ \text{ and } \ (1 - \lambda) \lambda^i \big( (1 - \lambda) i - \lambda \big) .$$
+# $$\mathrm{E} \Big( \sum_i w_i x_{t-i} \Big)^2 = \sum_{i,j=0}^{511} w_i w_j R(|i - j|)$$
+#
+# with the weights $w_i = (1 - \lambda) \lambda^i$ for the state and $(1 - \lambda) \lambda^i \big( (1 - \lambda) i - \lambda \big)$ for its
+# derivative.
 #
 # Three versions of $R$: measured on these sequences; the exponential fitted in [Figure 12](fig12.ipynb) to 1,024 others; and no $R$ at
 # all, but the second moments $\mathrm{E}[x_{t-i} x_{t-j}]$ of these sequences at every pair of places, which does not assume that text is
