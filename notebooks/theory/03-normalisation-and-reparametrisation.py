@@ -152,7 +152,7 @@ axes[0].legend();
 # The powers of the memory length with which the second moments of the state and of its sensitivity to the trained parameter grow, for real $\lambda$
 # (with $\lambda = e^{-e^\omega}$ the trained parameter is $\omega$; $\gamma$ is held constant):
 #
-# | | $\mathrm{E}\,h^2$, $\rho < 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho < 1$ | $\mathrm{E}\,h^2$, $\rho = 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho = 1$ |
+# | remedy | $\mathrm{E}\,h^2$, $\rho < 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho < 1$ | $\mathrm{E}\,h^2$, $\rho = 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho = 1$ |
 # | --- | --- | --- | --- | --- |
 # | nothing | 1 | 3 | 2 | 4 |
 # | $\gamma$ | 0 | 2 | 1 | 3 |
