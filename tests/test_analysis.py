@@ -106,3 +106,5 @@ def test_provenance_says_when_where_and_with_what():
     assert text.endswith("on a processor, 2 cores; processes: 2; torch 2.9; commit 0123456789")
     frame.attrs["origin"] |= {"seconds, all processes": 3600.0}  # most of it before an interruption
     assert "computed 2026-11-23 in 30 minutes" in provenance(frame)
+    frame.attrs["origin"] |= {"processes": "tcp://host:8786"}  # through Dask
+    assert "computed 2026-11-23 in 10 minutes" in provenance(frame)

@@ -20,13 +20,17 @@ from sphinx.errors import ExtensionError
 PARTS = ["reset.css", "reveal.css", "reveal.js", "theme/white.css", "plugin/notes.js"]
 PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#([\w-]+)\)")
 FONT = re.compile(r"url\(data:font/woff;base64,([^)]+)\)")
-PAGE = """<!DOCTYPE html>
+HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="../_static/favicon.svg">
+"""
+PAGE = (
+    HEAD
+    + """\
 <link rel="stylesheet" href="reveal/reset.css">
 <link rel="stylesheet" href="reveal/reveal.css">
 <link rel="stylesheet" href="reveal/white.css">
@@ -77,14 +81,11 @@ MathJax = {{ tex: {{ packages: {{ "[-]": ["noundefined"] }} }}, options: {{ enab
 </body>
 </html>
 """
+)
 
-PLAY = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="../_static/favicon.svg">
+PLAY = (
+    HEAD
+    + """\
 <link rel="stylesheet" href="../_static/rnnbook.css">
 <style>
 :root {{ --pst-color-text-base: #222; --pst-color-border: #ccc; color-scheme: light; }}
@@ -109,6 +110,7 @@ h1 {{ margin: 0 0 0.5rem; font-size: 1.3em; }}
 </body>
 </html>
 """
+)
 NATURAL = 680  # pixels: as wide as the charts of the book are drawn, axes included
 
 

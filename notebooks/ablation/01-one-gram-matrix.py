@@ -150,7 +150,7 @@ for label, pair in pairs.items():
 
 # %% [markdown]
 # Each dense RNN ends within a seventh of the same loss, four of them within a ten-thousandth. LRUs do not: the losses of a pair differ by up
-# to a factor of ten, while on average neither method ends higher. Is training so sensitive that roundings decide?
+# to a factor of eleven, while on average neither method ends higher. Is training so sensitive that roundings decide?
 #
 # ## How far a rounding leads
 # Sixteen copies of each of two LRUs, trained through $G$ on the same minibatches. All parameters of a copy are moved at the start by

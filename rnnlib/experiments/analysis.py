@@ -157,7 +157,9 @@ def wall_seconds(origin: dict[str, Any]) -> float:
     Args:
         origin: the record of a stored result.
     """
-    parts = origin.get("seconds, all parts", origin.get("seconds, all processes", 0.0) / origin["processes"])
+    parts, processes = origin.get("seconds, all parts", 0.0), origin["processes"]
+    if isinstance(processes, int):  # else the address of a Dask scheduler, whose workers nobody counted
+        parts = max(parts, origin.get("seconds, all processes", 0.0) / processes)
     return max(origin["seconds, this command"], parts)
 
 

@@ -2,14 +2,13 @@ r"""The same recurrence as loops that numba compiles for the CPU: one pass over 
 
 A row of channels is contiguous in the layout (batch, time, channel), so a loop over channels inside the loop over time
 reads and writes memory in order, and its turns are independent: vector instructions do several at a time
-(``loops.py``). The states of the current step are kept in double precision whatever the input is. That costs little,
-since memory and not arithmetic is the limit, and every state is then the exact one but for its last rounding.
+(``loops.py``). The states of the current step are kept in double precision whatever the input is, so that every state
+is the exact one but for its last rounding.
 
-Work is cut over the batch first; then over channels, as long as a piece's rows fill pages of their own, for threads
-that write to the same fresh page wait for each other; else over time, in the three stages of ``chunked.py``. Python
-threads run the pieces, since the loops need no interpreter: no more of them than ``torch.get_num_threads()``, from any
-thread of the caller's, and in a forked process as well. The same input and number of threads give the same bits at
-each call.
+Work is cut over the batch first; then over channels, as long as each thread writes pages of its own; else over time, in
+the three stages of ``chunked.py``. Python threads run the pieces, since the loops need no interpreter: no more of them
+than ``torch.get_num_threads()``, from any thread of the caller's, and in a forked process as well. The same input and
+number of threads give the same bits at each call.
 
 The only package that imports numba, an optional dependency. Compiling takes about a second once for each dtype and
 pass; the result is kept on disk where numba finds a folder to write to.

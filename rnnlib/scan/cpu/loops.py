@@ -1,9 +1,9 @@
 r"""The loops that numba compiles: a scan, the reduction of a chunk, and the adjoint.
 
 Channels are taken ``LANES`` at a time, a step of which is a few vector instructions: states, slopes and sums stay in
-registers, in double precision, real and imaginary parts apart. The compiler does not find this form by itself, since it
-cannot know that inputs and outputs do not overlap. So the intrinsics below, Python functions that run when a loop is
-compiled, emit it: once for a vector of channels and once for a single one, real or complex, single or double.
+registers, in double precision, real and imaginary parts apart. A compiler that must allow for inputs and outputs that
+overlap has no right to that form. So the intrinsics below, Python functions that run when a loop is compiled, emit it:
+once for a vector of channels and once for a single one, real or complex, single or double.
 
 One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
 a while, short enough that memory is still read about in order.
@@ -11,6 +11,7 @@ a while, short enough that memory is still read about in order.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import numba
@@ -175,14 +176,17 @@ def _advance(b, slope, x, states, carry):
     return body, lambda: carry.store(_ZERO, h.get())
 
 
-@_loop
-def _reduce(b, slope, x, end, product):
-    """The same without the states; ``product`` is multiplied by the slopes."""
+def _reduction(b, slope, x, end, product, adjoint):
+    r"""The same without the states, or for the adjoint :math:`s \leftarrow \bar\lambda (s + x)`; ``product`` is
+    multiplied by the slopes."""
     h, p = _State(b, end.load(_ZERO)), _State(b, product.load(_ZERO))
 
     def body(step):
-        h.set(_plus(b, _times(b, slope(step), h.get()), x.load(step)))
-        p.set(_times(b, slope(step), p.get()))
+        if adjoint:
+            h.set(_times(b, slope(step), _plus(b, h.get(), x.load(step)), conjugate=True))
+        else:
+            h.set(_plus(b, _times(b, slope(step), h.get()), x.load(step)))
+        p.set(_times(b, slope(step), p.get(), conjugate=adjoint))
 
     def finish():
         end.store(_ZERO, h.get())
@@ -191,20 +195,8 @@ def _reduce(b, slope, x, end, product):
     return body, finish
 
 
-@_loop
-def _reduce_adjoint(b, slope, grad, end, product):
-    r"""The same for the adjoint, :math:`s \leftarrow \bar\lambda (s + g)`."""
-    s, p = _State(b, end.load(_ZERO)), _State(b, product.load(_ZERO))
-
-    def body(step):
-        s.set(_times(b, slope(step), _plus(b, s.get(), grad.load(step)), conjugate=True))
-        p.set(_times(b, slope(step), p.get(), conjugate=True))
-
-    def finish():
-        end.store(_ZERO, s.get())
-        product.store(_ZERO, p.get())
-
-    return body, finish
+_reduce = _loop(functools.partial(_reduction, adjoint=False))
+_reduce_adjoint = _loop(functools.partial(_reduction, adjoint=True))
 
 
 # The adjoint: delta_t = s_{t+1} + g_t is the gradient of x_t, delta_t conj(h_{t-1}) that of lambda_t, and
