@@ -124,7 +124,7 @@ def _():
     "Check: over ten seeds they end neither higher nor lower",
     source="ours",
     how="mean log ratio of the two final losses, in half-widths of its 95 % confidence interval, the larger of RNN and "
-    "LRU at ν₀ = .99; at most one (row added when five of the twenty runs were known; one of them failed the row above)",
+    "LRU at ν₀ = .99; at most one (added when five of the twenty runs were known; one of them failed the row above)",
     expected=0,
     tolerance=1,
 )
