@@ -331,6 +331,24 @@ def test_nothing_to_compile_when_interpreted():
         ahead.compile_ahead("_replay", 80, COMPLEX=False, PER_STEP=False)
 
 
+@pytest.mark.skipif(not INTERPRETED, reason="about the interpreter")
+@pytest.mark.parametrize("strategy", ["walk", "chunks", "look-back"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
+def test_interpreted_sooner_the_kernels_give_the_same_bits(dtype, strategy, small_sizes):
+    from rnnlib.scan.cuda.interpreted import sooner
+
+    small_sizes(2)
+    inputs = draw(dtype, True, (1, 19, 5))
+    expected = kernels(*inputs, False, strategy)
+    before = triton.runtime.interpreter._patch_lang, tl.associative_scan
+    with sooner():
+        assert triton.runtime.interpreter._patch_lang is not before[0]
+        found = kernels(*inputs, False, strategy)
+    assert (triton.runtime.interpreter._patch_lang, tl.associative_scan) == before
+    for results in (found, kernels(*inputs, False, strategy)):
+        assert all(torch.equal(*pair) for pair in zip(results, expected, strict=True))
+
+
 @pytest.mark.skipif(not INTERPRETED, reason="a rehearsal of what a GPU runs in full: python tools/bench_gpu.py")
 def test_the_gpu_script_rehearses(root, tmp_path):
     """Every line of tools/bench_gpu.py but the device's own, at tiny sizes."""

@@ -1,6 +1,6 @@
-"""Time rnnlib on this machine against its peers, in turn; measure memory and rounding; store one JSON a machine.
+"""Time rnnlib on this machine against its peers, in turn; measure memory; store one JSON a machine.
 
-On a CPU: the scan at two shapes, growth with the length from 2^8 to 2^20, whole LRU layers, streaming steps, accuracy.
+On a CPU: the scan at two shapes, growth with the length from 2^8 to 2^20, whole LRU layers, streaming steps.
 A peer that is not installed is named. ``--device cuda`` runs ``bench_gpu.py``.
 """
 
@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 import peers
-import rounding
 import timing
 import torch
 
@@ -218,45 +217,16 @@ def steps() -> list[dict]:
     return rows
 
 
-def accuracy(interpret: int, missing: dict) -> list[dict]:
-    """Rounding on the CPU, and of the Triton kernels through their interpreter up to ``interpret`` steps."""
-
-    def scan(backend):
-        return lambda lam, x: linear_scan(lam, x, backend=backend)
-
-    rows = rounding.accuracy({f"rnnlib {backend}": scan(backend) for backend in ("chunked", "numba")})
-    if not interpret:
-        missing["rounding of rnnlib cuda"] = "not asked for (--interpret STEPS, hours for 2^20) and no device"
-        return rows
-    from rnnlib.scan.cuda import cuda_scan
-
-    def kernels(strategy):
-        return lambda lam, x: cuda_scan(lam, x, torch.zeros_like(x[:, 0]), strategy=strategy)
-
-    lengths = [length for length in rounding.LENGTHS if length <= interpret]
-    scans = {f"rnnlib cuda, {strategy}, interpreted": kernels(strategy) for strategy in ("walk", "chunks")}
-    return rows + rounding.accuracy(scans, lengths, channels=4)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=9, help="counted turns (default 9)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--compiled", action="store_true", help="also PyTorch's associative_scan, compiled (minutes)")
-    parser.add_argument(
-        "--interpret", type=int, default=0, metavar="STEPS", help="also the Triton kernels' rounding, without a device"
-    )
     parser.add_argument("--beside", default="not said", help="what else ran on the machine, for the record")
     parser.add_argument("--to", type=Path, default=timing.RESULTS, help="folder for the JSON")
     args = parser.parse_args()
     if args.runs < 1:
         parser.error("--runs must be at least 1")
-    if args.interpret and args.interpret < min(rounding.LENGTHS):
-        parser.error(f"--interpret must be at least {min(rounding.LENGTHS)}")
-    if args.interpret and args.device == "cuda":
-        parser.error("--interpret is for machines without a GPU; --device cuda measures the kernels themselves")
-    if args.interpret:
-        os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
     if args.device == "cuda":
         import bench_gpu
 
@@ -276,7 +246,6 @@ def main() -> None:
     record["step"] = steps()
     record["first"] = first_calls()
     record["growth"] = growth(min(args.runs, 5))
-    record["accuracy"] = accuracy(args.interpret, missing)
     with multiprocessing.get_context("spawn").Pool(1) as process:
         try:
             record["allocation"] = process.apply(allocation, (args.runs,))

@@ -24,11 +24,11 @@ import time
 import types
 from pathlib import Path
 
-import rounding
 import timing
 import torch
 
 from rnnlib import linear_scan
+from rnnlib.experiments import rounding
 from rnnlib.scan import cuda
 
 SHAPES = [(16, 4096, 256), (64, 1024, 512), (8, 16384, 1024), (1, 131072, 64), (1, 1048576, 16)]
@@ -52,7 +52,7 @@ class Gpu:
 
     device = torch.device("cuda")
     odd_shapes, lengths, repeats = ODD_SHAPES, LENGTHS, 50
-    accuracy_lengths, channels = rounding.LENGTHS, 16
+    accuracy_lengths, channels = rounding.EXPERIMENT.lengths, 16
     kinds, timed_kinds = KINDS, TIMED_KINDS
 
     def __init__(self):
@@ -416,18 +416,19 @@ def growth(place, runs: int, seed: int) -> list[dict]:
     return rows
 
 
-def accuracy(place, strategies: list[str], seed: int) -> list[dict]:
+def accuracy(place, strategies: list[str]) -> list[dict]:
     """Rounding of the kernels; the loops that they are held against run on the CPU."""
-
-    def scan(strategy):
-        def states(lam, x):
-            inputs = [t.to(place.device) for t in (lam, x, torch.zeros_like(x[:, 0]))]
-            return cuda.cuda_scan(*inputs, strategy=strategy)
-
-        return states
-
-    names = {s: "rnnlib cuda" if s == "auto" else f"rnnlib cuda, {s}" for s in strategies}
-    return rounding.accuracy({names[s]: scan(s) for s in strategies}, place.accuracy_lengths, place.channels, seed)
+    what, rows = rounding.EXPERIMENT, []
+    lengths = sorted(place.accuracy_lengths)
+    for dtype in (torch.float32, torch.complex64):
+        reference = rounding.Reference.draw(dtype, lengths[-1], what.moduli, place.channels)
+        for strategy, length in itertools.product(strategies, lengths):
+            x = reference.x[:, :length]
+            inputs = [t.to(place.device) for t in (reference.lam, x, torch.zeros_like(x[:, 0]))]
+            name = "rnnlib cuda" if strategy == "auto" else f"rnnlib cuda, {strategy}"
+            states = cuda.cuda_scan(*inputs, strategy=strategy)
+            rows += [{"implementation": name} | row for row in reference.compare(states)]
+    return rows
 
 
 def report(rows: list[dict]) -> None:
@@ -479,14 +480,14 @@ def main(args: argparse.Namespace) -> None:
         strategies = ["auto", "chunks"] if rehearse else ["auto", "walk", "chunks"]
         record["scan"] += scans(place, strategies, args.runs, copy, seed, record["missing"], peers=not rehearse)
         record["growth"] = growth(place, args.runs, seed)
-        record["accuracy"] = accuracy(place, ["auto", "chunks"], seed)
+        record["accuracy"] = accuracy(place, ["auto", "chunks"])
         keep()
 
     record["checks"] += [*check_values(place, "look-back", seed), check_repeats(place, "look-back", seed)]
     stop_on_failure()
     if not only_check:
         record["scan"] += scans(place, ["look-back"], args.runs, copy, seed, record["missing"], peers=False)
-        record["accuracy"] += accuracy(place, ["look-back"], seed)
+        record["accuracy"] += accuracy(place, ["look-back"])
         keep()
         report(record["scan"])
         for name, why in record["missing"].items():

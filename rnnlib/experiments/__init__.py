@@ -26,6 +26,7 @@ from . import (
     fig13,
     fig14,
     fig15,
+    rounding,
     runner,
     store,
 )
@@ -78,6 +79,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         fig15.EXPERIMENT,
         direct.DENSE,
         direct.DIAGONAL,
+        rounding.EXPERIMENT,
     )
 }
 
