@@ -1,6 +1,7 @@
 """Rounding errors of the scan's backends: how they are measured, and what the stored ones say."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -53,12 +54,16 @@ def test_smoke_scale_runs_every_backend(tmp_path, monkeypatch):
     pytest.importorskip("numba")
     monkeypatch.setenv("RNNLIB_HOME", str(tmp_path))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    before = time.process_time()
     frame = experiments.run("rounding", "smoke", progress=False)
+    here = time.process_time() - before
     assert set(frame["backend"]) == set(rounding.EXPERIMENT.backends)
     assert frame["error"].between(1e-9, 1e-5).all()
     loops = frame.groupby("one_minus_modulus")["loop_error"].nunique()
     assert (loops == 1).all()
     assert frame.groupby("backend")["error"].mean()["numba"] < 0.5 * frame["loop_error"].mean()
+    assert set(frame["ran_on"]) == {"cpu", "interpreter"}
+    assert frame.attrs["origin"]["seconds of processor"] > here + 0.5  # and what the other processes worked
     assert "TRITON_INTERPRET" not in os.environ
 
 

@@ -8,6 +8,7 @@ import threading
 import warnings
 
 import numba
+import numpy as np
 import pytest
 import torch
 from test_scan import DTYPES, draw, wide
@@ -59,6 +60,12 @@ def test_pieces_cover_everything_once(shape, threads):
     assert work == shape[0] * shape[1] * shape[2]
     for cuts, size in [(plan.rows, shape[0]), (plan.tiles, shape[2])]:
         assert [n for cut in cuts for n in range(cut.start, cut.stop)] == list(range(size))
+
+
+def test_wide_rows_are_cut_and_small_work_is_not():
+    width = {plan.tiles[0].stop for plan in [cpu._plan((2, 1024, 8192), 8, 2)]}
+    assert width == {1024}
+    assert len(cpu._plan((4, 64, 64), 8, 2).tiles) == 1
 
 
 def test_cut_along_channels_where_rows_fill_pages_and_over_time_where_not():
@@ -131,6 +138,28 @@ def test_calls_from_many_threads_at_once(small_pieces):
         for found, states in zip(pool.map(work, inputs), expected, strict=True):
             for each in found:
                 torch.testing.assert_close(each, states)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("per_step", [False, True])
+def test_what_fades_becomes_zero(per_step, threads):
+    """And not a denormal, which would stay one and slow every later step: states, products of chunks, the adjoint."""
+    x = torch.zeros(1, 20_000, 20, dtype=torch.float64)
+    x[:, 0] = 1
+    lam, h0 = torch.full(x.shape if per_step else x.shape[2:], 0.9, dtype=x.dtype), torch.zeros_like(x[:, 0])
+    loop = linear_scan(lam, x, backend="sequential")
+    assert 0 < loop[0, -1, 0] < torch.finfo(x.dtype).tiny
+    states = cpu.cpu_scan(lam, x, h0, threads=threads)
+    assert (states[0, 10_000:] == 0).all()
+    torch.testing.assert_close(states, loop, rtol=1e-11, atol=torch.finfo(x.dtype).tiny)
+    _, grad_x, _ = cpu.cpu_adjoint(lam, states, h0, x.flip(1), threads=threads)
+    assert (grad_x[0, :10_000] == 0).all()
+    torch.testing.assert_close(grad_x.flip(1), loop, rtol=1e-11, atol=torch.finfo(x.dtype).tiny)
+    ends, products = np.empty(20), np.empty(20)
+    place, row = (0, 0, 0 if lam.ndim == 1 else 20), (0, 0, 20)
+    loops = (lam.numpy().reshape(-1), place, x.numpy().reshape(-1), row, ends, products, place)
+    cpu.loops.reduce(*loops, (1, 20_000, 20), False)
+    assert (products == 0).all() and (ends == 0).all()
 
 
 def test_an_error_in_one_piece_is_raised_and_ends_the_rest(monkeypatch, small_pieces):

@@ -197,12 +197,17 @@ for shape, rows in scans.groupby("shape"):
     print(f"{shape}: nearest to the roof {best['implementation']}, at {share:.0%} of it")
 
 # %% [markdown]
-# The roof is a bound that no scan measured here reaches. `clone()` itself stays below it; it also asks for new memory, which a copy into a tensor that
-# exists does not.
+# The roof is measured by a copy into a tensor that exists. A scan, and `clone()`, also ask for new memory, and how much of it the process has had
+# before is a matter of chance; the page on performance times both cases apart.
 #
 # ## Compiled loops on a CPU
 # A row of channels is contiguous in memory, so a loop over channels inside the loop over time is one pass, in order. With numba installed
 # (`pip install numba`) that is what a CPU runs: sixteen channels at a time as explicit vectors, whose states stay in registers, in double precision.
+# Then memory is what takes the time, and two things help it. A processor that reads along fetches ahead by itself, but only to the end of a page, so
+# the loops ask for each row eight steps before they need it. And a system gives new memory page by page as it is first written, so results lie in large
+# pages where it has them. A third is about arithmetic: what fades would end as the smallest number there is, with which processors compute many times
+# more slowly, so states and products below $2.2 \cdot 10^{-308}$ become zero.
+#
 # Threads share the batch first; then the channels, as long as the rows of each piece fill pages of memory of their own; else time is cut, in the three
 # stages above. Against the loop:
 

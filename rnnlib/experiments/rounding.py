@@ -98,7 +98,7 @@ def _ratio(own: Tensor, reference: Tensor) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding(Measurement):
-    """Errors of states against double precision, by dtype, backend, length and modulus.
+    """Errors of states against double precision, by backend, what it ran on, dtype, length and modulus.
 
     The Triton kernels run on the device or, without one, through Triton's interpreter, some channels in each of several
     processes. It rounds each product and each sum, of which a device rounds some together.
@@ -132,8 +132,9 @@ class Rounding(Measurement):
         dtype, backend, length = self._cases()[part]
         reference = _reference(getattr(torch, dtype), max(self.lengths), self.moduli, self.channels)
         rows = reference.compare(_states(backend, reference.lam, reference.x[:, :length], device))
-        columns = ["backend", *rows[0]]
-        return {"runs": (columns, [(backend, *(_rounded(value) for value in row.values())) for row in rows])}
+        ran = "cpu" if not backend.startswith(_KERNELS) else "interpreter" if device == "cpu" else "device"
+        columns = ["backend", "ran_on", *rows[0]]
+        return {"runs": (columns, [(backend, ran, *(_rounded(value) for value in row.values())) for row in rows])}
 
 
 _reference = functools.lru_cache(maxsize=1)(Reference.draw)  # the parts of a dtype follow each other

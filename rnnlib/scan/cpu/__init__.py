@@ -5,6 +5,9 @@ reads and writes memory in order, and its turns are independent: vector instruct
 (``loops.py``). The states of the current step are kept in double precision whatever the input is, so that every state
 is the exact one but for its last rounding.
 
+What bounds a scan is memory. Each row is asked for some steps before it is needed, for reading or writing, and results
+lie in memory that the system gives in large pages where it does so on demand, as Linux does.
+
 Work is cut over the batch first; then over channels, as long as each thread writes pages of its own; else over time, in
 the three stages of ``chunked.py``. Python threads run the pieces, since the loops need no interpreter: no more of them
 than ``torch.get_num_threads()``, from any thread of the caller's, and in a forked process as well. The same input and
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 _INLINE = 2**15  # elements up to which a second thread costs more than it saves
 _CHUNK = 2**10  # fewest steps in a chunk
 _PAGE = 4096  # bytes
+_ROW = 2**13  # bytes of a piece's row: a few blocks of rows, read ahead, fit into a core's cache
 
 
 def cpu_scan(
@@ -61,7 +65,7 @@ def cpu_scan(
 
     Source: Zucchet and Orvieto (2024), section 2.2, assumption (a).
     """
-    states = torch.empty_like(x, memory_format=torch.contiguous_format)
+    states = _empty(x)
     if states.numel() == 0:
         return states
     lam, x, out = _flat(lam.expand(x.shape)), _flat(x), _flat(states)
@@ -99,8 +103,8 @@ def cpu_adjoint(
         Gradients with respect to ``lam``, ``x`` and ``h0``, each shaped like its tensor.
     """
     shared = lam.ndim == 1
-    grad_x = torch.empty_like(grad, memory_format=torch.contiguous_format)
-    grad_lam = grad.new_empty(0 if shared else grad.shape)
+    grad_x = _empty(grad)
+    grad_lam = _empty(grad[:0] if shared else grad)
     if grad_x.numel() == 0:
         return torch.zeros_like(lam) if shared else grad_lam, grad_x, torch.zeros_like(h0)
     lam, h, grad, out = _flat(lam.expand(h.shape)), _flat(h), _flat(grad), _flat(grad_x)
@@ -122,6 +126,11 @@ def cpu_adjoint(
     if shared:  # summed in double precision and in a fixed order
         grad_lam = torch.from_numpy(totals.sum((0, 1))).to(grad_x.dtype)
     return grad_lam, grad_x, torch.from_numpy(carries[-1]).to(grad_x.dtype)
+
+
+def _empty(like: Tensor) -> Tensor:
+    """Memory by way of numpy, which asks the system for large pages: the first write to each page takes its time."""
+    return torch.from_numpy(np.empty(like.shape, torch.empty(0, dtype=like.dtype).numpy().dtype))
 
 
 class _Flat(NamedTuple):
@@ -183,6 +192,7 @@ def _plan(shape: tuple[int, int, int], itemsize: int, threads: int) -> _Plan:
     chunks = -(-parts // tiles)
     if chunks > time // _CHUNK:  # too short for that
         tiles, chunks = max(1, min(parts, channels // loops.LANES)), 1
+    tiles = max(tiles, -(-channels * itemsize // _ROW))
     length = -(-time // chunks)
     return _Plan(*shape, _cut(batch, groups), _cut(channels, tiles, loops.LANES), -(-time // length), length, threads)
 

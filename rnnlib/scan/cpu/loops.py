@@ -6,7 +6,8 @@ overlap has no right to that form. So the intrinsics below, Python functions tha
 once for a vector of channels and once for a single one, real or complex, single or double.
 
 One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
-a while, short enough that memory is still read about in order.
+a while, short enough that memory is still read about in order. Meanwhile the same lanes of the next block are fetched:
+a processor's own guess of what comes next ends at a page, and a block has several.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import functools
 from typing import TYPE_CHECKING
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 LANES = 16
 _BLOCK = 8  # steps
+_LINE = 64  # bytes that come from memory at once
 _ROUND_ONCE = ("contract",)  # allows a product and a sum to be rounded once instead of twice, no other change
 
 
@@ -55,13 +58,25 @@ class _Rows:
 
     def _pointer(self, step):
         b = self.builder
-        place = b.add(self.first, b.mul(step, self.step))
+        place = self.first if step is None else b.add(self.first, b.mul(step, self.step))
         start = b.bitcast(self.data, self.number.as_pointer())
         first = b.gep(start, [b.mul(place, place.type(self.parts))])
         return b.bitcast(first, ir.VectorType(self.number, self.lanes * self.parts).as_pointer())
 
-    def load(self, step) -> list:
+    def _prefetch(self, step, write: bool) -> None:
+        """Ask for the row a block after ``step``; a step that does not exist does no harm."""
+        b, text, flag = self.builder, ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [text, flag, flag, flag])
+        ask = b.module.declare_intrinsic("llvm.prefetch", [text], kind)
+        row = b.bitcast(self._pointer(b.add(step, step.type(_BLOCK))), text)
+        for line in range(0, self.lanes * self.parts * self.bytes, _LINE):
+            b.call(ask, [b.gep(row, [ir.IntType(64)(line)]), flag(int(write)), flag(3), flag(1)])
+
+    def load(self, step=None) -> list:
+        """The row at a step; without one, the first."""
         b = self.builder
+        if step is not None:
+            self._prefetch(step, write=False)
         values = b.load(self._pointer(step), align=self.bytes)
         if self.parts == 2:  # real and imaginary parts are neighbours in memory
             orders = [[2 * lane + part for lane in range(self.lanes)] for part in range(2)]
@@ -70,8 +85,10 @@ class _Rows:
             row = [values]
         return [b.fpext(v, _wide(self.lanes)) for v in row] if self.bytes == 4 else row
 
-    def store(self, step, row: list) -> None:
+    def store(self, row: list, step=None) -> None:
         b = self.builder
+        if step is not None:
+            self._prefetch(step, write=True)
         if self.bytes == 4:
             row = [b.fptrunc(v, ir.VectorType(self.number, self.lanes)) for v in row]
         order = [lane + part * self.lanes for lane in range(self.lanes) for part in range(self.parts)]
@@ -104,6 +121,24 @@ def _times(b: ir.IRBuilder, u: list, v: list, conjugate: bool = False) -> list:
     return [real, second(product(u[0], v[1]), product(u[1], v[0]), flags=_ROUND_ONCE)]
 
 
+def _without_denormals(b: ir.IRBuilder, row: list) -> list:
+    """Zero in place of denormals, with which a processor computes many times more slowly. What fades would else end as
+    the smallest of them and, rounded up to it at each step, stay."""
+    bound = float(np.finfo(np.float64).tiny)
+
+    def everywhere(number: float, like) -> ir.Constant:
+        return ir.Constant(like.type, [number] * like.type.count)
+
+    return [
+        b.select(
+            b.and_(b.fcmp_ordered("<", v, everywhere(bound, v)), b.fcmp_ordered(">", v, everywhere(-bound, v))),
+            everywhere(0.0, v),
+            v,
+        )
+        for v in row
+    ]
+
+
 class _State:
     """A row that changes from step to step: in registers, once the compiler has seen that nothing else points to it."""
 
@@ -117,9 +152,6 @@ class _State:
     def set(self, row: list) -> None:
         for slot, value in zip(self.slots, row, strict=True):
             self.builder.store(value, slot)
-
-
-_ZERO = ir.Constant(ir.IntType(64), 0)
 
 
 def _loop(make_body: Callable) -> Callable:
@@ -141,7 +173,7 @@ def _loop(make_body: Callable) -> Callable:
 
             def emit(lanes, channel, same):
                 lam, *others = [_Rows(context, builder, *place, channel, lanes) for place in places]
-                row = lam.load(_ZERO) if same else None
+                row = lam.load() if same else None
                 body, finish = make_body(builder, (lambda step: row) if same else lam.load, *others)
                 with cgutils.for_range(builder, steps) as loop:
                     body(loop.index)
@@ -167,19 +199,19 @@ def _loop(make_body: Callable) -> Callable:
 @_loop
 def _advance(b, slope, x, states, carry):
     """h <- lam h + x, stored at each step; ``carry`` is h before these steps and, at the end, after them."""
-    h = _State(b, carry.load(_ZERO))
+    h = _State(b, carry.load())
 
     def body(step):
         h.set(_plus(b, _times(b, slope(step), h.get()), x.load(step)))
-        states.store(step, h.get())
+        states.store(h.get(), step)
 
-    return body, lambda: carry.store(_ZERO, h.get())
+    return body, lambda: carry.store(_without_denormals(b, h.get()))
 
 
 def _reduction(b, slope, x, end, product, adjoint):
     r"""The same without the states, or for the adjoint :math:`s \leftarrow \bar\lambda (s + x)`; ``product`` is
     multiplied by the slopes."""
-    h, p = _State(b, end.load(_ZERO)), _State(b, product.load(_ZERO))
+    h, p = _State(b, end.load()), _State(b, product.load())
 
     def body(step):
         if adjoint:
@@ -189,8 +221,8 @@ def _reduction(b, slope, x, end, product, adjoint):
         p.set(_times(b, slope(step), p.get(), conjugate=adjoint))
 
     def finish():
-        end.store(_ZERO, h.get())
-        product.store(_ZERO, p.get())
+        end.store(_without_denormals(b, h.get()))
+        product.store(_without_denormals(b, p.get()))
 
     return body, finish
 
@@ -205,26 +237,26 @@ _reduce_adjoint = _loop(functools.partial(_reduction, adjoint=True))
 
 def _retreat(b, slope, grad, before, carry, grad_x):
     """One step back; what it returns is the gradient of the slope."""
-    s = _State(b, carry.load(_ZERO))
+    s = _State(b, carry.load())
 
     def step_back(step):
         delta = _plus(b, s.get(), grad.load(step))
-        grad_x.store(step, delta)
+        grad_x.store(delta, step)
         s.set(_times(b, slope(step), delta, conjugate=True))
         return _times(b, before.load(step), delta, conjugate=True)
 
-    return step_back, lambda: carry.store(_ZERO, s.get())
+    return step_back, lambda: carry.store(_without_denormals(b, s.get()))
 
 
 @_loop
 def _retreat_summed(b, slope, grad, before, carry, grad_x, total):
     """The gradient of the slopes is added to ``total``."""
     step_back, finish = _retreat(b, slope, grad, before, carry, grad_x)
-    q = _State(b, total.load(_ZERO))
+    q = _State(b, total.load())
 
     def end():
         finish()
-        total.store(_ZERO, q.get())
+        total.store(q.get())
 
     return lambda step: q.set(_plus(b, q.get(), step_back(step))), end
 
@@ -233,7 +265,7 @@ def _retreat_summed(b, slope, grad, before, carry, grad_x, total):
 def _retreat_each(b, slope, grad, before, carry, grad_x, grad_lam):
     """The gradient of the slopes is stored at each step."""
     step_back, finish = _retreat(b, slope, grad, before, carry, grad_x)
-    return lambda step: grad_lam.store(step, step_back(step)), finish
+    return lambda step: grad_lam.store(step_back(step), step), finish
 
 
 # ------------------------------------------------------------------------------------------------------ what is called
