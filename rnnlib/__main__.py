@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,9 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         {"list": _list, "run": _run, "show": _show, "claims": _claims}[options.command](options)
+        sys.stdout.flush()
     except (experiments.ResultError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # ``| head`` has seen enough; the interpreter must not try to write the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

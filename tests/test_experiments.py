@@ -448,6 +448,16 @@ def test_the_time_that_the_documentation_states_is_the_recorded_one(root):
 # Command line ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    """``python -m rnnlib show fig11 | head -1``: more than a pipe holds."""
+    command = [sys.executable, "-m", "rnnlib", "show", "fig11"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "{\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
 def test_command_line(tmp_path, capsys):
     assert main(["list"]) == 0
     printed = capsys.readouterr().out

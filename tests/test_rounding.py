@@ -1,5 +1,6 @@
 """Rounding errors of the scan's backends: how they are measured, and what the stored ones say."""
 
+import importlib.util
 import os
 import time
 
@@ -65,6 +66,14 @@ def test_smoke_scale_runs_every_backend(tmp_path, monkeypatch):
     assert set(frame["ran_on"]) == {"cpu", "interpreter"}
     assert frame.attrs["origin"]["seconds of processor"] > here + 0.5  # and what the other processes worked
     assert "TRITON_INTERPRET" not in os.environ
+
+
+def test_without_triton_an_error_says_so(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "triton" else find(name, *a))
+    smoke = rounding.EXPERIMENT.at("smoke")
+    with pytest.raises(ValueError, match="rounding of 'cuda walk' needs triton.*Linux"):
+        smoke.measure(smoke.parts()[2], "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -147,8 +147,8 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 # the Hessian is $J^\top W J$ as in [from diagonal to dense](04-from-diagonal-to-dense.ipynb#how-far-it-spreads), with $W = \mathrm{diag}(1 - \tau/T)$, which is
 # positive definite. So its rank is that of the map $J$ from parameters to $\mathrm{d}k$, and $J$ reaches all of them and no more.
 #
-# The LRU stores $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and an input scale $e^{\omega_\gamma}$; diagonal S4 stores a complex $a$ and a step
-# $\Delta = \ln(1 + e^{\omega_\Delta})$, with $\lambda = e^{\Delta a}$ and the input scale $\Delta$ ([Figure 9](../figures/fig09.ipynb)). A dense RNN has
+# The LRU stores $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and an input scale $e^{\omega_\gamma}$; diagonal S4 stores a complex $A$ and a step
+# $\Delta = \ln(1 + e^{\omega_\Delta})$, with $\lambda = e^{\Delta A}$ and the input scale $\Delta$ ([Figure 9](../figures/fig09.ipynb)). A dense RNN has
 # $n^2 + 2n + 1$ parameters, a diagonal one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import importlib.util
 import multiprocessing
 import os
 from dataclasses import dataclass
@@ -143,6 +144,8 @@ _reference = functools.lru_cache(maxsize=1)(Reference.draw)  # the parts of a dt
 def _states(backend: str, lam: Tensor, x: Tensor, device: str) -> Tensor:
     if not backend.startswith(_KERNELS):
         return linear_scan(lam, x, backend=backend)
+    if importlib.util.find_spec("triton") is None:
+        raise ValueError(f"the rounding of {backend!r} needs triton, which is made for Linux: run the others by name")
     strategy = backend.removeprefix(_KERNELS)
     if device != "cpu":
         from ..scan.cuda import cuda_scan

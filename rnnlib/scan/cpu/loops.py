@@ -65,10 +65,10 @@ class _Rows:
 
     def _prefetch(self, step, write: bool) -> None:
         """Ask for the row a block after ``step``; a step that does not exist does no harm."""
-        b, text, flag = self.builder, ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [text, flag, flag, flag])
-        ask = b.module.declare_intrinsic("llvm.prefetch", [text], kind)
-        row = b.bitcast(self._pointer(b.add(step, step.type(_BLOCK))), text)
+        b, byte, flag = self.builder, ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        ask = b.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        row = b.bitcast(self._pointer(b.add(step, step.type(_BLOCK))), byte)
         for line in range(0, self.lanes * self.parts * self.bytes, _LINE):
             b.call(ask, [b.gep(row, [ir.IntType(64)(line)]), flag(int(write)), flag(3), flag(1)])
 
