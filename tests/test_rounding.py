@@ -72,7 +72,7 @@ def test_without_triton_an_error_says_so(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "triton" else find(name, *a))
     smoke = rounding.EXPERIMENT.at("smoke")
-    with pytest.raises(ValueError, match="rounding of 'cuda walk' needs triton.*Linux"):
+    with pytest.raises(ValueError, match=r"rounding of 'cuda walk' needs triton.*Linux"):
         smoke.measure(smoke.parts()[2], "cpu")
 
 
