@@ -53,8 +53,8 @@ def linear_scan(
     the longer the memory, the more roundings it adds up. Chunks (``"chunked"``, ``"cuda"``) start from zero, where
     states can be twice as large, and round their carries once: 9 in place of 4 bounds them, and measured errors are no
     larger than the loop's as root mean squares. With ``"numba"`` the states are kept in double precision from step to
-    step: the bound there is :math:`u\,|h_t|`, for the last rounding, plus the loop's with :math:`u = 2^{-53}`. Errors
-    of the inputs themselves come on top.
+    step, and what fades below :math:`2.2 \cdot 10^{-308}` becomes zero: the bound there is :math:`u\,|h_t|`, for the
+    last rounding, plus the loop's with :math:`u = 2^{-53}`. Errors of the inputs themselves come on top.
 
     Args:
         lam: eigenvalues, one per channel ``(N,)`` or one per step ``(B, T, N)``. Any modulus is computed; states grow

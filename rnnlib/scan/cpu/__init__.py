@@ -129,7 +129,10 @@ def cpu_adjoint(
 
 
 def _empty(like: Tensor) -> Tensor:
-    """Memory by way of numpy, which asks the system for large pages: the first write to each page takes its time."""
+    """Memory by way of numpy, which asks the system for large pages: the first write to each page takes its time.
+
+    Such a tensor cannot be resized in place.
+    """
     return torch.from_numpy(np.empty(like.shape, torch.empty(0, dtype=like.dtype).numpy().dtype))
 
 
