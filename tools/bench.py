@@ -112,25 +112,40 @@ def first_calls() -> list[dict]:
     return rows
 
 
-def allocation(runs: int) -> list[dict]:
-    """The same scans and copies where a result's memory comes fresh from the system, page by page as it is written, and
-    where the process gives again what it has had: that is, with glibc's allocator told to keep what is freed. For a
-    process of its own, since what other libraries do to the allocator stays."""
-    mallopt, rows = ctypes.CDLL("libc.so.6").mallopt, []
-    for memory in ("fresh", "reused"):
-        if memory == "reused":
-            for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
-                mallopt(threshold, 2**31 - 1)
-        for shape in SHAPES:
-            lam, x, grad = example(shape)
-            works = {("clone", "forward"): lambda x=x: x.clone()} | ours("numba", lam, x, grad)
-            times = timing.take_turns(works, runs)
-            clone = statistics.median(times["clone", "forward"])
-            for (name, direction), values in times.items():
-                facts = {"shape": list(shape), "memory": memory, "implementation": name, "pass": direction}
-                rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
-                ratio = rows[-1]["times_clone"]
-                print(f"{shape!s:18} {memory:6} memory {name:16} {direction:18} {ratio:7.2f} x clone()")
+def keep_freed() -> bool:
+    """Tell glibc's allocator to give again what this process has had, from now on; False where there is another one."""
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:
+        return False
+    return all(mallopt(threshold, 2**31 - 1) for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
+
+
+def memory(runs: int) -> dict[str, list[dict]]:
+    """What depends on how a process gets its memory; for a process of its own, since nothing else must have run in it.
+
+    The same scans and copies where a result's memory comes fresh from the system, page by page as it is written, and
+    where the process gives again what it has had; then growth with the length, its times with memory of that kind.
+    """
+    peaks = {length: peak_bytes(length) for length in LENGTHS}
+    rows = allocation("fresh", runs)
+    if keep_freed():
+        rows += allocation("reused", runs)
+    return {"allocation": rows, "growth": growth(peaks, min(runs, 5))}
+
+
+def allocation(kind: str, runs: int) -> list[dict]:
+    """A row a shape, implementation and pass."""
+    rows = []
+    for shape in SHAPES:
+        lam, x, grad = example(shape)
+        works = {("clone", "forward"): lambda x=x: x.clone()} | ours("numba", lam, x, grad)
+        times = timing.take_turns(works, runs)
+        clone = statistics.median(times["clone", "forward"])
+        for (name, direction), values in times.items():
+            facts = {"shape": list(shape), "memory": kind, "implementation": name, "pass": direction}
+            rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
+            print(f"{shape!s:18} {kind:6} memory {name:16} {direction:18} {rows[-1]['times_clone']:7.2f} x clone()")
     return rows
 
 
@@ -152,26 +167,30 @@ def memory_of(work) -> int | None:
     return max(0, peak - before)
 
 
-def growth(runs: int) -> list[dict]:
+def growing(length: int) -> tuple[dict, int]:
+    """Scans of one sequence of 64 channels, and the bytes of its input."""
+    lam, x, grad = example((1, length, 64))
+    works = ours("numba", lam, x, grad) | ours("chunked", lam, x, grad)
+    if length <= 2**14:  # a Python loop needs no more
+        works |= ours("sequential", lam, x, grad)
+    return works, x.nbytes
+
+
+def peak_bytes(length: int) -> dict:
+    works, _ = growing(length)
+    for work in works.values():
+        work()  # compiles, and what else the first call takes
+    return {name: memory_of(work) for name, work in works.items()}
+
+
+def growth(peaks: dict[int, dict], runs: int) -> list[dict]:
+    """Time and memory against the length."""
     rows = []
-    for length in LENGTHS:
-        lam, x, grad = example((1, length, 64))
-        works = ours("numba", lam, x, grad) | ours("chunked", lam, x, grad)
-        if length <= 2**14:  # a Python loop needs no more
-            works |= ours("sequential", lam, x, grad)
-        times = timing.take_turns(works, runs, budget=1.0)
-        for (name, direction), values in times.items():
-            peak = memory_of(works[name, direction])
-            rows.append(
-                {
-                    "length": length,
-                    "implementation": name,
-                    "pass": direction,
-                    **timing.spread(values),
-                    "peak_bytes": peak,
-                    "input_bytes": x.nbytes,
-                }
-            )
+    for length, bytes_of in peaks.items():
+        works, input_bytes = growing(length)
+        for (name, direction), values in timing.take_turns(works, runs, budget=1.0).items():
+            facts = {"length": length, "implementation": name, "pass": direction, **timing.spread(values)}
+            rows.append(facts | {"peak_bytes": bytes_of[name, direction], "input_bytes": input_bytes})
     return rows
 
 
@@ -245,12 +264,10 @@ def main() -> None:
     record["layer"] = layers(args.runs)
     record["step"] = steps()
     record["first"] = first_calls()
-    record["growth"] = growth(min(args.runs, 5))
     with multiprocessing.get_context("spawn").Pool(1) as process:
-        try:
-            record["allocation"] = process.apply(allocation, (args.runs,))
-        except OSError:
-            missing["reused memory"] = "needs glibc's allocator"
+        record |= process.apply(memory, (args.runs,))
+    if not any(row["memory"] == "reused" for row in record["allocation"]):
+        missing["reused memory"] = "needs glibc's allocator"
     record |= {"missing": missing, "checks": [], "seconds": round(time.monotonic() - start)}
     for name, why in missing.items():
         print(f"not timed: {name}: {why}")
