@@ -203,10 +203,9 @@ for shape, rows in scans.groupby("shape"):
 # ## Compiled loops on a CPU
 # A row of channels is contiguous in memory, so a loop over channels inside the loop over time is one pass, in order. With numba installed
 # (`pip install numba`) that is what a CPU runs: sixteen channels at a time as explicit vectors, whose states stay in registers, in double precision.
-# Then memory is what takes the time, and two things help it. A processor that reads along fetches ahead by itself, but only to the end of a page, so
-# the loops ask for each row eight steps before they need it. And a system gives new memory page by page as it is first written, so results lie in large
-# pages where it has them. A third is about arithmetic: what fades would end as the smallest number there is, with which processors compute many times
-# more slowly, so states and products below $2.2 \cdot 10^{-308}$ become zero.
+# Then memory is what takes the time. A processor that reads along fetches ahead by itself, but only to the end of a page, so the loops ask for each row
+# eight steps before they need it. And one trap lies in the arithmetic: what fades would end as the smallest number there is, with which processors
+# compute many times more slowly, so states and products below $2.2 \cdot 10^{-308}$ become zero.
 #
 # Threads share the batch first; then the channels, as long as the rows of each piece fill pages of memory of their own; else time is cut, in the three
 # stages above. Against the loop:

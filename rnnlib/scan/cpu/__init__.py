@@ -5,8 +5,7 @@ reads and writes memory in order, and its turns are independent: vector instruct
 (``loops.py``). The states of the current step are kept in double precision whatever the input is, so that every state
 is the exact one but for its last rounding.
 
-What bounds a scan is memory. Each row is asked for some steps before it is needed, for reading or writing, and results
-lie in memory that the system gives in large pages where it does so on demand, as Linux does.
+What bounds a scan is memory, so each row is asked for some steps before it is needed, for reading or writing.
 
 Work is cut over the batch first; then over channels, as long as each thread writes pages of its own; else over time, in
 the three stages of ``chunked.py``. Python threads run the pieces, since the loops need no interpreter: no more of them
@@ -65,7 +64,7 @@ def cpu_scan(
 
     Source: Zucchet and Orvieto (2024), section 2.2, assumption (a).
     """
-    states = _empty(x)
+    states = torch.empty_like(x, memory_format=torch.contiguous_format)
     if states.numel() == 0:
         return states
     lam, x, out = _flat(lam.expand(x.shape)), _flat(x), _flat(states)
@@ -103,8 +102,8 @@ def cpu_adjoint(
         Gradients with respect to ``lam``, ``x`` and ``h0``, each shaped like its tensor.
     """
     shared = lam.ndim == 1
-    grad_x = _empty(grad)
-    grad_lam = _empty(grad[:0] if shared else grad)
+    grad_x = torch.empty_like(grad, memory_format=torch.contiguous_format)
+    grad_lam = grad.new_empty(0 if shared else grad.shape)
     if grad_x.numel() == 0:
         return torch.zeros_like(lam) if shared else grad_lam, grad_x, torch.zeros_like(h0)
     lam, h, grad, out = _flat(lam.expand(h.shape)), _flat(h), _flat(grad), _flat(grad_x)
@@ -126,14 +125,6 @@ def cpu_adjoint(
     if shared:  # summed in double precision and in a fixed order
         grad_lam = torch.from_numpy(totals.sum((0, 1))).to(grad_x.dtype)
     return grad_lam, grad_x, torch.from_numpy(carries[-1]).to(grad_x.dtype)
-
-
-def _empty(like: Tensor) -> Tensor:
-    """Memory by way of numpy, which asks the system for large pages: the first write to each page takes its time.
-
-    Such a tensor cannot be resized in place.
-    """
-    return torch.from_numpy(np.empty(like.shape, torch.empty(0, dtype=like.dtype).numpy().dtype))
 
 
 class _Flat(NamedTuple):
