@@ -318,7 +318,8 @@ def complex_plane() -> alt.HConcatChart:
     disc = heat(1.0, 60, ("0", "0")).mark_rect().encode(**axes(1.0, "λ"), **squares)
     handles = (
         alt.Chart(alt.sequence(0, 20 * 100, 1, as_="i"))
-        .transform_calculate(m="0.1 + 0.1 * floor(datum.i / 100)", turn="(datum.i % 100) / 50 - 0.98")
+        # Whole numbers divided once: a sum of tenths shows as 0.30000000000000004, and wraps the row of its slider.
+        .transform_calculate(m="(1 + floor(datum.i / 100)) / 10", turn="(datum.i % 100 - 49) / 50")
         .transform_calculate(
             x="(1 - pow(10, -datum.m)) * cos(PI * datum.turn)", y="(1 - pow(10, -datum.m)) * sin(PI * datum.turn)"
         )

@@ -29,6 +29,17 @@ SET = """async (values) => {
 }"""
 
 
+INK = """() => {
+  const colors = new Set();
+  const walk = (mark) => (mark.items || []).forEach((item) => {
+    if (mark.marktype === "text") colors.add(item.fill);
+    (item.items || []).forEach(walk);
+  });
+  walk(document.querySelector(".play").view.scenegraph().root);
+  return [...colors];
+}"""
+
+
 @pytest.fixture
 def play(visit, address):
     def open_(page: str):
@@ -170,16 +181,47 @@ def test_complex_plane_shows_the_closed_forms(play, at):
     reader.must_be_flawless()
 
 
-def test_an_eigenvalue_can_be_dragged_and_its_sliders_follow(play):
-    reader, tab = play("02-complex-plane")
-    box = tab.locator(".play canvas").bounding_box()
-    tab.mouse.move(box["x"] + 200, box["y"] + 60)
+DISC = """() => {
+  const view = document.querySelector(".play").view, [left, top] = view.origin(), padding = view.padding();
+  const marks = view.scenegraph().root.items[0].items;
+  const { x, y, width } = marks.find((mark) => mark.name === "concat_0_group").items[0];
+  return [left + padding.left + x + width / 2, top + padding.top + y + width / 2, width / 2];
+}"""
+
+NEAR = """([re, im]) => {
+  const view = document.querySelector(".play").view;
+  const nu = 1 - 10 ** -view.signal("lam_m"), theta = Math.PI * view.signal("lam_turn");
+  return Math.hypot(nu * Math.cos(theta) - re, nu * Math.sin(theta) - im) < 0.1;
+}"""
+
+
+@pytest.mark.parametrize("page", ["notebooks/play/02-complex-plane.html", "slides/play-02-complex-plane.html"])
+def test_an_eigenvalue_can_be_dragged_and_sliders_and_numbers_follow(visit, address, page):
+    reader = visit(address, viewport={"width": 1280, "height": 1000})  # so that nothing has to scroll
+    tab = reader.open(page)
+    tab.wait_for_function("document.querySelector('.play').view")
+    box, (x, y, radius) = tab.locator(".play canvas").bounding_box(), tab.evaluate(DISC)
+
+    def move(goal: complex) -> None:
+        tab.mouse.move(box["x"] + x + radius * goal.real, box["y"] + y - radius * goal.imag, steps=5)
+
+    move(0.6 + 0.5j)
     tab.mouse.down()
-    tab.mouse.move(box["x"] + 100, box["y"] + 70, steps=5)
+    for goal in [-0.45 + 0.4j, 0.1 - 0.9j]:
+        move(goal)
+        tab.wait_for_function(NEAR, arg=[goal.real, goal.imag])
+        tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
+        m, turn = (float(tab.locator(f"input[name=lam_{name}]").input_value()) for name in ["m", "turn"])
+        nu = 1 - 10**-m
+        assert abs(nu * np.exp(1j * np.pi * turn) - goal) < 0.12, "the sliders are not where the pointer is"
+        shown = numbers(tab.locator(".play-readout").inner_text())
+        assert shown[:2] == pytest.approx([nu, turn], abs=0.006)
+        assert shown[2] == pytest.approx(1 / (1 - nu**2), rel=1e-3)
+        assert tab.locator(".play canvas").bounding_box() == box, "the picture moves away under the pointer"
     tab.mouse.up()
-    tab.wait_for_function("document.querySelector('.play').view.signal('lam_turn') > 0.5")
-    turn = float(tab.locator("input[name=lam_turn]").input_value())
-    assert turn == pytest.approx(tab.evaluate("document.querySelector('.play').view.signal('lam_turn')"))
+    move(0.6 + 0.5j)
+    tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
+    assert float(tab.locator("input[name=lam_turn]").input_value()) == turn, "let go, it stays"
     reader.must_be_flawless()
 
 
@@ -214,6 +256,8 @@ def test_keyboard_and_theme(play):
     tab.evaluate("document.documentElement.dataset.theme = 'dark'")
     tab.wait_for_function("document.querySelector('.play').view !== window.light")
     assert tab.evaluate(pixels) != light
+    words = "getComputedStyle(document.documentElement).getPropertyValue('--pst-color-text-base').trim()"
+    assert tab.evaluate(INK) == [tab.evaluate(words)], "words of the chart have the colour of words on the page"
     assert float(tab.get_by_label("memory of the teacher").input_value()) == pytest.approx(1.6)
     assert "0.9749" in tab.locator(".play-readout").inner_text()
     reader.must_be_flawless()
