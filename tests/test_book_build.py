@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -137,6 +139,10 @@ def test_missing_mathjax_is_named(book):
 
 
 def test_a_known_address_brings_a_sitemap_and_cards(book):
+    (book / "more").mkdir()
+    (book / "more" / "second.md").write_text("# Another page\n\nWith another description.\n")
+    toc = {"format": "jb-book", "root": "page", "chapters": [{"file": "more/second"}]}
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc))
     assert build(book).returncode == 0
     out = book / "_build" / "html"
     assert not (out / "sitemap.xml").exists(), "without an address there is nothing to name"
@@ -147,6 +153,16 @@ def test_a_known_address_brings_a_sitemap_and_cards(book):
     )
     shutil.rmtree(book / "_build")
     assert build(book).returncode == 0
-    assert "<loc>https://ann.github.io/reed/page.html</loc>" in (out / "sitemap.xml").read_text()
-    card = re.search(r'property="og:image" content="https://ann.github.io/reed/([^"]+)"', page(book))
-    assert (out / card[1]).stat().st_size > 5_000
+    home = "https://ann.github.io/reed/"
+    addresses = {home + "page.html": "page.html", home + "more/second.html": "more/second.html"}
+    sitemap = ElementTree.parse(out / "sitemap.xml")
+    assert sorted(loc.text for loc in sitemap.findall("{*}url/{*}loc")) == sorted(addresses)
+    cards = set()
+    for address, file in addresses.items():
+        parsed = BeautifulSoup((out / file).read_text(), "html.parser")
+        said = {meta.get("property"): meta["content"] for meta in parsed.select("meta[content]")}
+        assert said["og:url"] == address
+        assert said["og:image"].startswith(home)
+        cards.add((out / said["og:image"].removeprefix(home)).read_bytes())
+    assert len(cards) == 2, "each page has its own card"
+    assert min(map(len, cards)) > 5_000
