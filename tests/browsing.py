@@ -42,13 +42,20 @@ def pages(site) -> list[str]:
 
 @pytest.fixture(scope="module")
 def address(site):
+    """Where the site is served: in a folder of its host, as on GitHub Pages, so that links from the root are broken."""
+    folder = "/folder/"
+
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def translate_path(self, path):
+            inside = path.startswith(folder)
+            return super().translate_path(path.removeprefix(folder)) if inside else str(site / "not in the folder")
+
         def log_message(self, *args):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
+    yield f"http://127.0.0.1:{server.server_port}{folder}"
     server.shutdown()
     server.server_close()
 

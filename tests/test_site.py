@@ -193,6 +193,10 @@ def test_pages_say_what_they_are(survey):
             for name in ["description", "og:title", "og:description"]:
                 assert facts["meta"].get(name, "").strip(), f"{page} lacks {name}"
             assert facts["meta"]["og:site_name"] == book
+            assert facts["title"] == f"{facts['meta']['og:title']} — {book}"
+            assert facts["meta"]["og:description"] == facts["meta"]["description"]
+    said = [facts["meta"]["description"] for facts in survey[1].values() if "description" in facts["meta"]]
+    assert len(set(said)) == len(said), "two pages describe themselves alike"
     titles = [facts["title"] for facts in survey[1].values()]
     assert len(set(titles)) == len(titles), f"each page needs its own title, got {titles}"
 
@@ -234,6 +238,10 @@ def test_dark_mode_switch(visit, address):
         tab.locator(".theme-switch-button:visible").first.click()
     assert {colors.split(",")[0] for colors in seen} == {"light", "dark"}
     assert len(seen) == 2, "the text must change its colour with the theme"
+    while tab.evaluate("document.documentElement.dataset.theme") != "dark":
+        tab.locator(".theme-switch-button:visible").first.click()
+    tab = reader.open("book/running.html")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark", "the choice holds for the next page"
     reader.must_be_flawless()
 
 
@@ -259,6 +267,7 @@ def test_site_works_from_disk(visit, site):
         reader.look_for(FAULTS_OF_CONTENT)
         assert tab.locator("mjx-container").count() > 0
         assert tab.evaluate("[...document.fonts].some(f => f.family.startsWith('MJX') && f.status == 'loaded')")
+    reader.open("notebooks/play/02-complex-plane.html").wait_for_function("document.querySelector('.play').view")
     tab = reader.open("search.html?q=curse")
     tab.wait_for_selector("#search-results li a")
     reader.must_be_flawless()

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
@@ -25,11 +25,15 @@ def anchors(path: Path) -> frozenset[str]:
     return frozenset(name for tag in tags for name in (tag.get("id"), tag.get("name")) if name)
 
 
-def broken(page: Path, link: str) -> str | None:
-    """Why a link of a page leads nowhere, or None. Links to other hosts are not followed."""
-    parts = urlsplit(link)
+LINKS = {"a": "href", "form": "action", "img": "src", "script": "src", "iframe": "src", "link": "href"}
+
+
+def broken(page: Path, element: Tag) -> str | None:
+    """Why a link of a page leads nowhere, or None. Other hosts are only named: nothing may load from them."""
+    parts = urlsplit(element[LINKS[element.name]])
     if parts.scheme or parts.netloc:
-        return None
+        only_named = element.name == "a" or "canonical" in element.get("rel", []) or parts.scheme == "data"
+        return None if only_named else "asks another host"
     target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
     if not target.is_relative_to(SITE.resolve()):
         return "leaves the site"
@@ -49,10 +53,10 @@ def test_every_link_and_anchor_resolves():
     for page in sorted(SITE.resolve().rglob("*.html")):
         if "_static" in page.parts:
             continue
-        for tag, attribute in [("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")]:
+        for tag, attribute in LINKS.items():
             for element in parse(page).find_all(tag, attrs={attribute: True}):
                 checked += 1
-                reason = broken(page, element[attribute])
+                reason = broken(page, element)
                 if reason:
                     faults.append(f"{page.relative_to(SITE.resolve())}: {element[attribute]} ({reason})")
     assert not faults, "\n".join(faults)
