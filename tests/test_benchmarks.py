@@ -34,8 +34,6 @@ def test_rows_agree_with_themselves(record):
     assert (scans["bytes"] >= numbers * scans["shape"].map(math.prod) * 4).all()
     growth = benchmarks.table(record, "growth")
     assert growth["length"].min() <= 2**8 and growth["length"].max() >= 2**20
-    accuracy = benchmarks.table(record, "accuracy")
-    assert accuracy["one_minus_modulus"].min() <= 1e-6 and accuracy["length"].max() >= 2**20
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["machine"])
@@ -49,17 +47,20 @@ def test_numbers_are_plausible(record):
     scans = benchmarks.table(record, "scan")
     assert scans["of_copy"].between(1e-5, 1.2).all()  # nothing beats a copy by more than the copy's own spread
     assert scans["implementation"].nunique() >= 3 and scans["ours"].any() and not scans["ours"].all()
-    accuracy = benchmarks.table(record, "accuracy")
-    assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
-    assert (accuracy["ratio"] * accuracy["loop_error"] / accuracy["error"] - 1).abs().max() < 1e-6
-    worse = accuracy[
-        accuracy["ratio"] > 1 + 3 * accuracy["ratio_error"] + 1e-9
-    ]  # no backend rounds worse than the loop
-    assert worse.empty, worse.to_string()
     memory = benchmarks.table(record, "allocation")
     if record["device"] == "cpu" and "reused memory" not in record["missing"]:
         assert set(memory["memory"]) == {"fresh", "reused"} and (memory["median_s"] > 0).all()
     assert all(check["passed"] for check in record["checks"])
+
+
+@pytest.mark.parametrize("record", benchmarks.records("cuda"), ids=lambda record: record["machine"])
+def test_the_kernels_round_no_worse_than_the_loop_on_a_device(record):
+    """Without one, ``test_rounding.py`` holds what their interpreter gave."""
+    accuracy = benchmarks.table(record, "accuracy")
+    assert accuracy["one_minus_modulus"].min() <= 1e-6 and accuracy["length"].max() >= 2**20
+    assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
+    worse = accuracy[accuracy["ratio"] > 1 + 3 * accuracy["ratio_error"] + 1e-9]
+    assert worse.empty, worse.to_string()
 
 
 def test_unknown_sections_are_named():

@@ -30,7 +30,7 @@ LAYER = {"batch": 8, "length": 2048, "input_size": 64, "hidden_size": 256, "outp
 BUDGET = 8.0  # seconds a slow peer may take for its counted turns
 COMPILED, COMPILING = "torch associative_scan, compiled", 120  # seconds that compiling it once may take
 CPU = torch.device("cpu")
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+KEEP_FREED = {-1: -1, -4: 0}  # for glibc's mallopt: M_TRIM_THRESHOLD, never; M_MMAP_MAX, none
 
 
 def example(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -118,7 +118,7 @@ def keep_freed() -> bool:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except OSError:
         return False
-    return all(mallopt(threshold, 2**31 - 1) for threshold in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD))
+    return all(mallopt(parameter, value) for parameter, value in KEEP_FREED.items())
 
 
 def memory(runs: int) -> dict[str, list[dict]]:
