@@ -331,7 +331,7 @@ def test_nothing_to_compile_when_interpreted():
         ahead.compile_ahead("_replay", 80, COMPLEX=False, PER_STEP=False)
 
 
-@pytest.mark.skipif(not INTERPRETED, reason="about the interpreter")
+@pytest.mark.skipif(not INTERPRETED, reason="tests Triton's interpreter: needs TRITON_INTERPRET=1, not a GPU")
 @pytest.mark.parametrize("strategy", ["walk", "chunks", "look-back"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
 def test_interpreted_sooner_the_kernels_give_the_same_bits(dtype, strategy, small_sizes):
@@ -347,6 +347,35 @@ def test_interpreted_sooner_the_kernels_give_the_same_bits(dtype, strategy, smal
     assert (triton.runtime.interpreter._patch_lang, tl.associative_scan) == before
     for results in (found, kernels(*inputs, False, strategy)):
         assert all(torch.equal(*pair) for pair in zip(results, expected, strict=True))
+
+
+@triton.jit
+def _reduce_both_ways(x, kept, dropped):
+    at = tl.arange(0, 4)[:, None] * 8 + tl.arange(0, 8)[None, :]
+    block = tl.load(x + at)
+    columns = tl.arange(0, 8)
+    tl.store(kept + columns[None, :], tl.reduce(block, 0, _sum_and_product, keep_dims=True))
+    tl.store(dropped + columns, tl.reduce(block, 0, _sum_and_product))
+
+
+@triton.jit
+def _sum_and_product(a, b):
+    return a + b + a * b
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="tests Triton's interpreter: needs TRITON_INTERPRET=1, not a GPU")
+def test_interpreted_sooner_reductions_are_the_interpreter_s():
+    from rnnlib.scan.cuda.interpreted import sooner
+
+    def reduced():
+        results = [torch.full((8,), torch.nan) for _ in range(2)]
+        _reduce_both_ways[(1,)](torch.linspace(-1, 1, 32), *results)
+        return torch.cat(results)
+
+    expected = reduced()
+    with sooner():
+        assert torch.equal(reduced(), expected)
+    assert expected.isfinite().all()
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="a rehearsal of what a GPU runs in full: python tools/bench_gpu.py")

@@ -1,4 +1,4 @@
-"""Triton's interpreter, sooner: the same kernels, the same numbers, 4 to 6 times as fast.
+"""Triton's interpreter, sooner: the same kernels, the same numbers, in less time.
 
 The interpreter composes the maps of strips element by element, and prepares the language again for each call of a
 function by a kernel. In the context below it composes all columns at once and prepares the language once. Needs
@@ -15,6 +15,8 @@ from triton.runtime import interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_BY_ELEMENT = interpreter.ReduceOps.generic_reduce
 
 
 @contextlib.contextmanager
@@ -52,6 +54,7 @@ def _scan(self, values):
     for k in range(len(rows[0])):
         row = tuple(self.to_tensor(data[k], value.dtype) for data, value in zip(rows, values, strict=True))
         so_far = self.combine_fn.fn(*so_far, *row) if k else row
+        so_far = so_far if isinstance(so_far, tuple) else (so_far,)
         for result, value in zip(results, so_far, strict=True):
             result[k] = value.handle.data
     return [
@@ -61,9 +64,10 @@ def _scan(self, values):
 
 
 def _reduce(self, values):
-    """The last row of the scan; of blocks alone, along an axis that is kept."""
-    if self.axis is None or not self.keep_dims:
-        raise NotImplementedError("only reductions along an axis that is kept are interpreted sooner")
+    """The last row of the scan; a reduction of all axes, which no kernel here has, stays the interpreter's own."""
+    if self.axis is None:
+        return _BY_ELEMENT(self, values)
+    last = [-1] if self.keep_dims else -1
     return [
-        self.to_tensor(np.take(result.handle.data, [-1], self.axis), result.dtype) for result in _scan(self, values)
+        self.to_tensor(np.take(result.handle.data, last, self.axis), result.dtype) for result in _scan(self, values)
     ]
