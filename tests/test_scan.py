@@ -1,11 +1,16 @@
 """linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cpu, test_scan_cuda"""
 
+import contextlib
+import errno
 import warnings
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
 from rnnlib import linear_scan
 from rnnlib.scan import backends
@@ -212,11 +217,94 @@ def test_a_gpu_without_working_triton_falls_back_with_one_warning(monkeypatch):
 
     cuda = pytest.importorskip("rnnlib.scan.cuda", reason="needs triton, which exists for Linux only")
     monkeypatch.setattr(cuda, "cuda_scan", broken)
-    backends.default_backend.cache_clear()
+    monkeypatch.setattr(backends, "_verdicts", {})
     gpu = torch.device("cuda", 0)
     with pytest.warns(RuntimeWarning, match="Triton kernels do not work on cuda:0.*chunked"):
         assert backends.default_backend(gpu) == "chunked"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert backends.default_backend(gpu) == "chunked"
-    backends.default_backend.cache_clear()
+
+
+@pytest.fixture
+def no_verdicts(monkeypatch):
+    """As if nothing had been scanned yet in this process."""
+    monkeypatch.setattr(backends, "_verdicts", {})
+
+
+CPU = torch.device("cpu")
+
+
+@contextlib.contextmanager
+def default_dtype(dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    {
+        "bfloat16": lambda: default_dtype(torch.bfloat16),
+        "float64": lambda: default_dtype(torch.float64),
+        "meta": lambda: torch.device("meta"),
+        "fake": FakeTensorMode,
+        "inference": torch.inference_mode,
+        "no grad": torch.no_grad,
+        "flops": lambda: FlopCounterMode(display=False),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_what_the_first_scan_meets_does_not_decide_for_the_process(surroundings, no_verdicts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with surroundings[1]():
+            lam, x = (torch.ones(shape, device="cpu", dtype=torch.float32) for shape in [(2,), (1, 3, 2)])
+            assert linear_scan(lam, x).shape == x.shape
+        assert backends.default_backend(CPU) == "numba"
+
+
+def test_a_first_scan_in_a_graph_or_in_vmap_does_not_decide_either(no_verdicts):
+    lam, x, h0 = draw()
+    make_fx(lambda *inputs: linear_scan(*inputs), tracing_mode="symbolic")(lam, x, h0)
+    torch.func.vmap(torch.func.grad(loss))(lam[None], x[None], h0[None])
+    assert backends.default_backend(CPU) == "numba"
+
+
+def test_a_full_disk_is_tried_again_after_a_minute(monkeypatch, no_verdicts):
+    cpu = pytest.importorskip("rnnlib.scan.cpu")
+    works, now = cpu.cpu_scan, [1000.0]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(backends.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(cpu, "cpu_scan", full)
+    with pytest.warns(RuntimeWarning, match="Numba kernels do not work on cpu.*No space left.*chunked"):
+        assert backends.default_backend(CPU) == "chunked"
+    monkeypatch.setattr(cpu, "cpu_scan", works)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert backends.default_backend(CPU) == "chunked"
+        now[0] += 61
+        assert backends.default_backend(CPU) == "numba"
+
+
+@pytest.mark.parametrize("broken", ["raises", "wrong"])
+def test_where_only_the_adjoint_fails_both_passes_fall_back(broken, monkeypatch, no_verdicts):
+    cpu = pytest.importorskip("rnnlib.scan.cpu")
+
+    def adjoint(lam, h, h0, grad, reverse=False):
+        if broken == "raises":
+            raise RuntimeError("no adjoint")
+        return lam, grad, h0
+
+    monkeypatch.setattr(cpu, "cpu_adjoint", adjoint)
+    inputs = [t.requires_grad_() for t in draw()]
+    with pytest.warns(RuntimeWarning, match="Numba kernels do not work on cpu"):
+        states = linear_scan(*inputs)
+    grad = torch.randn_like(states)
+    expected = torch.autograd.grad(sequential_scan(*inputs), inputs, grad)
+    torch.testing.assert_close(torch.autograd.grad(states, inputs, grad), expected)

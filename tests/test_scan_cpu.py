@@ -4,6 +4,9 @@ import concurrent.futures
 import importlib.util
 import itertools
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -192,6 +195,39 @@ def test_a_forked_process_scans_as_well(small_pieces):
             child.kill()
 
 
+SCAN_AND_GRADIENTS = """
+import resource, torch
+from rnnlib import linear_scan
+if {full}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # every write fails, as on a full disk
+lam, x = torch.tensor([0.5], requires_grad=True), torch.tensor([[[1.0], [2.0], [3.0]]])
+h = linear_scan(lam, x, backend={backend!r})
+h.sum().backward()
+print(h.flatten().tolist(), lam.grad.tolist())
+"""
+
+
+@pytest.mark.parametrize("backend", ["numba", "auto"])
+def test_no_cache_of_compiled_code_stops_a_scan(backend, tmp_path):
+    """Full disk, then a good cache, then each file of it cut, emptied, or overwritten with something else."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def scan(full=False):
+        code = SCAN_AND_GRADIENTS.format(full=full, backend=backend)
+        command = [sys.executable, "-W", "error", "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert (done.stdout, done.stderr) == ("[1.0, 2.5, 4.25] [4.0]\n", "")
+
+    scan(full=True)
+    scan()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    for damage in (lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no pickle" * 10):
+        for path in files:
+            path.write_bytes(damage(path.read_bytes()))
+        scan()
+
+
 def test_without_a_folder_for_its_cache_numba_still_compiles(monkeypatch):
     njit = numba.njit
 
@@ -201,30 +237,31 @@ def test_without_a_folder_for_its_cache_numba_still_compiles(monkeypatch):
         return njit(*args, **options)
 
     monkeypatch.setattr(numba, "njit", no_folder)
-    assert cpu.loops._compiled(lambda a: a + 1)(1) == 2
+    assert cpu.loops._Compiled(lambda a: a + 1)(1) == 2
 
 
-def test_without_numba_auto_takes_chunks_and_its_name_says_what_to_install(monkeypatch):
+@pytest.fixture
+def no_verdicts(monkeypatch):
+    monkeypatch.setattr(backends, "_verdicts", {})
+
+
+def test_without_numba_auto_takes_chunks_and_its_name_says_what_to_install(monkeypatch, no_verdicts):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "numba" else find(name, *a))
-    backends.default_backend.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert backends.default_backend(torch.device("cpu")) == "chunked"
-    backends.default_backend.cache_clear()
     with pytest.raises(ValueError, match=r"pip install numba \(rnnlib's extra 'fast'\)"):
         linear_scan(*draw(), backend="numba")
 
 
-def test_numba_that_does_not_work_falls_back_with_one_warning(monkeypatch):
+def test_numba_that_does_not_work_falls_back_with_one_warning(monkeypatch, no_verdicts):
     def broken(*_):
         raise RuntimeError("no LLVM")
 
     monkeypatch.setattr(cpu, "cpu_scan", broken)
-    backends.default_backend.cache_clear()
     with pytest.warns(RuntimeWarning, match="Numba kernels do not work on cpu.*no LLVM.*chunked"):
         assert backends.default_backend(torch.device("cpu")) == "chunked"
-    backends.default_backend.cache_clear()
 
 
 def test_numba_with_tensors_elsewhere_says_what_to_do():

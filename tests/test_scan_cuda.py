@@ -443,3 +443,14 @@ def test_offsets_beyond_32_bits():
     states = cuda.cuda_scan(lam, x, x[:, 0])
     assert (states[:, 0] == 1.5).all()
     assert (states[:, 40:] == 2).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_axes_of_size_one_may_have_any_stride(dtype, order):
+    """``contiguous()`` leaves the stride of such an axis as it is."""
+    back = [order.index(axis) for axis in range(3)]
+    for shape in [(1, 5, 1), (3, 4, 1), (1, 1, 1), (1, 3, 2), (2, 1, 3)]:
+        lam, x, h0, grad = draw(dtype, False, shape)
+        x, grad = (t.permute(order).contiguous().permute(back) for t in (x, grad))
+        assert_close(kernels(lam, x, h0, grad, False), reference(lam, x, h0, grad, False), dtype)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from . import backends
-from .differentiation import LinearScan, scan_operator
-from .sequential import sequential_scan
+from .differentiation import scan
 
 if TYPE_CHECKING:
     from jaxtyping import Inexact
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "linear_scan"]
 
-BACKENDS = ("auto", "sequential", "chunked", "numba", "cuda")
+BACKENDS = backends.NAMES
 _DTYPES = (torch.float32, torch.float64, torch.complex64, torch.complex128)
 
 
@@ -76,18 +75,15 @@ def linear_scan(
 
     Source: Zucchet and Orvieto (2024), section 2.2, assumption (a); h_0 = 0 there.
     """
-    _check({"lam": lam, "x": x} | ({} if h0 is None else {"h0": h0}), backend)
+    if not torch.jit.is_tracing():  # a trace would keep the comparisons of shapes as constants, and warn of each
+        _check({"lam": lam, "x": x} | ({} if h0 is None else {"h0": h0}))
+    backends.check_usable(backend, x.device)
     if h0 is None:
         h0 = x.new_zeros(x.shape[0], x.shape[2])
-    backends.check_usable(backend, x.device)
-    if backend == "sequential":
-        return sequential_scan(lam, x, h0, reverse)
-    if torch.compiler.is_compiling():
-        return scan_operator(lam, x, h0, reverse, backend)
-    return LinearScan.apply(lam, x, h0, reverse, backend)
+    return scan(lam, x, h0, reverse, backend)
 
 
-def _check(tensors: dict[str, Tensor], backend: str) -> None:
+def _check(tensors: dict[str, Tensor]) -> None:
     for name, value in tensors.items():
         if not isinstance(value, torch.Tensor):
             raise TypeError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
@@ -97,11 +93,12 @@ def _check(tensors: dict[str, Tensor], backend: str) -> None:
     batch, time, channels = x.shape
     if time == 0:
         raise ValueError("x has no time steps (T = 0): pass at least one")
-    if tuple(lam.shape) not in {(channels,), tuple(x.shape)}:
+    # compared one by one: looking a shape up in a set would make torch.compile build a graph for every length
+    if lam.shape != (channels,) and lam.shape != x.shape:
         raise ValueError(
             f"lam must have shape (channel,) = ({channels},) or that of x, {tuple(x.shape)}; got {tuple(lam.shape)}"
         )
-    if "h0" in tensors and tuple(tensors["h0"].shape) != (batch, channels):
+    if "h0" in tensors and tensors["h0"].shape != (batch, channels):
         got = tuple(tensors["h0"].shape)
         raise ValueError(f"h0 must have shape (batch, channel) = ({batch}, {channels}); got {got}")
     for name, value in tensors.items():
@@ -112,5 +109,3 @@ def _check(tensors: dict[str, Tensor], backend: str) -> None:
             raise TypeError(f"{name} has dtype {value.dtype} but x has {x.dtype}: convert one with .to(dtype)")
         if value.device != x.device:
             raise ValueError(f"{name} is on {value.device} but x is on {x.device}: move one with .to(device)")
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown backend {backend!r}; choose one of {', '.join(BACKENDS)}")

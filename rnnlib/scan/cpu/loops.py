@@ -30,12 +30,33 @@ _LINE = 64  # bytes that come from memory at once
 _ROUND_ONCE = ("contract",)  # allows a product and a sum to be rounded once instead of twice, no other change
 
 
-def _compiled(function: Callable) -> Callable:
-    """Compile on first use, once for each dtype, into code that runs without the interpreter's lock."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba finds no folder to write to
-        return numba.njit(nogil=True)(function)
+class _Compiled:
+    """A function that numba compiles on first use, once for each dtype, into code that runs without the lock.
+
+    Compiled code is kept on disk, but no scan depends on it: a cache that has no folder, is full or holds garbage makes
+    calls raise before anything ran, and the function is then compiled for this process alone.
+    """
+
+    def __init__(self, function: Callable):
+        self.function = function
+        try:
+            self.compiled = numba.njit(cache=True, nogil=True)(function)
+        except RuntimeError:  # numba finds no folder to write to
+            self._compile_without_cache()
+
+    def _compile_without_cache(self) -> None:
+        self.compiled, self.cached = numba.njit(nogil=True)(self.function), False
+
+    cached = True
+
+    def __call__(self, *arguments):
+        try:
+            return self.compiled(*arguments)
+        except Exception:
+            if not self.cached:
+                raise
+        self._compile_without_cache()
+        return self.compiled(*arguments)
 
 
 # ------------------------------------------------------------------------------------------ what intrinsics are made of
@@ -274,12 +295,12 @@ def _retreat_each(b, slope, grad, before, carry, grad_x, grad_lam):
 # the next sequence and to the next step in scan order. Sizes are (rows of the batch, steps, channels).
 
 
-@_compiled
+@numba.njit(nogil=True)
 def _at(place, row, step):
     return place[0] + row * place[1] + step * place[2], place[2]
 
 
-@_compiled
+@_Compiled
 def scan(lam, lam_at, x, x_at, states, states_at, carry, carry_at, sizes):
     """All states of a piece. ``carry``: the state before it; at the end, the state after it."""
     rows, steps, width = sizes
@@ -292,7 +313,7 @@ def scan(lam, lam_at, x, x_at, states, states_at, carry, carry_at, sizes):
             _advance(width, count, shared, lam, lam_row, x, x_row, states, states_row, carry, carry_row)
 
 
-@_compiled
+@_Compiled
 def reduce(lam, lam_at, x, x_at, ends, products, carry_at, sizes, adjoint):
     """A piece from a zero state to its last state and the product of its slopes; what a scan in chunks does first."""
     rows, steps, width = sizes
@@ -310,7 +331,7 @@ def reduce(lam, lam_at, x, x_at, ends, products, carry_at, sizes, adjoint):
                 _reduce(width, count, shared, lam, lam_row, x, x_row, ends, carry_row, products, carry_row)
 
 
-@_compiled
+@_Compiled
 def adjoint(lam, lam_at, h, h_at, h0, h0_at, grad, at, carry, carry_at, grad_x, grad_lam, total, sizes, ends):
     """All gradients of a piece, from its last step in scan order to its first.
 

@@ -251,5 +251,11 @@ def _plain(t: Tensor) -> Tensor:
 
 def _words(*tensors: Tensor) -> list[Tensor]:
     """What kernels take: complex64 as int64, complex128 as pairs of float64 (``elements.py``)."""
-    views = {torch.complex64: torch.int64, torch.complex128: torch.float64}
-    return [t.view(views[t.dtype]) if t.is_complex() else t for t in tensors]
+
+    def words(t: Tensor) -> Tensor:
+        if t.dtype == torch.complex64:
+            return t.view(torch.int64)
+        # not view(float64), which minds the stride of a last axis of size 1: contiguous() may leave any there
+        return torch.view_as_real(t) if t.is_complex() else t
+
+    return [words(t) for t in tensors]
