@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from .layers.checks import check_sequences, check_sizes
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -57,6 +59,7 @@ class GatedResidual(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T N"]:
         """Outputs ``(batch, time, width)`` for inputs of the same shape."""
+        check_sequences(x, self.layer.input_size)
         u = nn.functional.gelu(self.layer(self.before(x)), approximate="tanh")  # the authors' library approximates
         u = self.after(u)
         return x + self.value(u) * torch.sigmoid(self.gate(u))
@@ -90,6 +93,7 @@ class DeepRNN(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        check_sizes(input_size=input_size, output_size=output_size)
         widths = {layer.output_size for layer in layers}
         if len(widths) != 1:
             raise ValueError(f"layers must be at least one, all of one width, got widths {sorted(widths)}")
@@ -108,7 +112,12 @@ class DeepRNN(nn.Module):
 
         Returns:
             A tensor ``(batch, time, width)`` a block.
+
+        Raises:
+            TypeError: x is no tensor.
+            ValueError: x has another rank or number of features, or no time steps.
         """
+        check_sequences(x, self.encoder.in_features)
         outputs, h = [], self.encoder(x)
         for block in self.blocks:
             h = block(h)
@@ -133,12 +142,12 @@ def embedding_loss(y: Float[Tensor, "B T N"], x: Float[Tensor, "B T N"], offset:
         The mean over batch, the times that have a partner, and dimensions.
 
     Raises:
-        ValueError: shapes differ, or no time has a partner.
+        ValueError: shapes differ, or are not of three axes, or no time has a partner.
     """
-    if y.shape != x.shape or abs(offset) >= x.shape[1]:
+    if y.shape != x.shape or x.ndim != 3 or abs(offset) >= x.shape[1]:
         raise ValueError(
-            f"y and x must have one shape and more than |offset| = {abs(offset)} steps, got {tuple(y.shape)} and "
-            f"{tuple(x.shape)}"
+            f"y and x must have one shape (batch, time, dimension) and more than |offset| = {abs(offset)} steps, got "
+            f"{tuple(y.shape)} and {tuple(x.shape)}"
         )
     steps = x.shape[1] - abs(offset)
     predicted, target = (y[:, :steps], x[:, offset:]) if offset >= 0 else (y[:, -offset:], x[:, :steps])
@@ -153,10 +162,10 @@ def lecun_linear(input_size: int, output_size: int, generator: torch.Generator |
         output_size: size of its outputs.
         generator: source of randomness.
     """
-    linear = nn.Linear(input_size, output_size, device="meta").to_empty(device=torch.get_default_device())
-    with torch.no_grad():
-        linear.weight.normal_(0, 1 / math.sqrt(input_size), generator=generator)
-        linear.bias.zero_()
+    # on the meta device, because the module's own initialisation would draw from the global generator
+    linear = nn.Linear(input_size, output_size, device="meta")
+    weight = torch.empty(output_size, input_size).normal_(0, 1 / math.sqrt(input_size), generator=generator)
+    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(output_size))
     return linear
 
 

@@ -1,5 +1,7 @@
 """The gated layers against independent implementations: a plain torch.nn.GRU, and their equations in NumPy."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -131,7 +133,10 @@ def test_what_does_not_fit_is_named():
         ({"candidate": "linear", "gates": "all"}, "gates must be"),
         ({"min_time": 5, "max_time": 2}, "0 < min_time <= max_time"),
         ({"min_time": 1, "minus_one": True}, "min_time must exceed 1"),
-        ({"input_scale": -1}, "must not be negative"),
+        ({"min_time": 1, "max_time": math.inf}, "times must be finite"),
+        ({"input_scale": -1}, "input_scale must not be negative"),
+        ({"input_scale": math.nan}, "input_scale must not be negative and must be finite, got nan"),
+        ({"recurrent_scale": math.inf}, "recurrent_scale must not be negative and must be finite, got inf"),
     ]:
         with pytest.raises(ValueError, match=message):
             ChronoGRU(3, 4, **options)

@@ -167,3 +167,15 @@ def test_bad_shapes_are_named():
         LRU(2, 4, 1)(torch.randn(5, 2))
     with pytest.raises(ValueError, match="x must have 2 features"):
         LRU(2, 4, 1)(torch.randn(5, 7, 3))
+    with pytest.raises(TypeError, match=r"parametrization must be .*Parametrization, such as OPTIMAL.*, got 'optimal'"):
+        LRU(2, 4, 1, parametrization="optimal")
+    for step in (0, -1, 1e-300, math.inf, math.nan):
+        with pytest.raises(ValueError, match=f"step must be positive, from 1e-30 to 1e30 time steps, got {step}"):
+            S4D(2, 4, 1, step=step)
+
+
+@pytest.mark.parametrize("step", [1e-30, 1e30])
+def test_the_extreme_steps_of_s4_are_finite(step):
+    layer, plain = (S4D(2, 4, 1, step=value, generator=generator()) for value in (step, 1.0))
+    assert layer.step_size().tolist() == pytest.approx([step] * 4, rel=1e-4)
+    torch.testing.assert_close(layer.eigenvalues(), plain.eigenvalues(), rtol=1e-4, atol=1e-4)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, ChronoGRU, experiments
 from rnnlib.experiments.propagation import Propagation, inputs, propagate
@@ -104,6 +105,22 @@ def test_misuse_is_named():
         GatedResidual(ChronoGRU(3, 4))
     with pytest.raises(ValueError, match=r"more than \|offset\| = 5 steps"):
         embedding_loss(torch.zeros(1, 5, 2), torch.zeros(1, 5, 2), 5)
+    with pytest.raises(ValueError, match=r"one shape \(batch, time, dimension\)"):
+        embedding_loss(torch.zeros(5, 7), torch.zeros(5, 7))
+    with pytest.raises(ValueError, match="output_size must be at least 1, got 0"):
+        DeepRNN(3, [ChronoGRU(4, 4)], 0)
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+def test_inputs_of_other_shapes_are_named(normalization):
+    net = network(normalization)
+    for module, size in [(net, 3), (net.blocks[0], WIDTH)]:
+        with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\), got .*x.unsqueeze\(0\)"):
+            module(torch.zeros(20, size, dtype=torch.float64))
+        with pytest.raises(ValueError, match=rf"x must have {size} features on its last axis, got shape \(4, 20, 1\)"):
+            module(torch.zeros(4, 20, 1, dtype=torch.float64))
+        with pytest.raises(TypeError, match="got a PackedSequence"):
+            module(pack_sequence([torch.zeros(20, size, dtype=torch.float64)]))
 
 
 # What Figures 5 and 13 measure ----------------------------------------------------------------------------------------

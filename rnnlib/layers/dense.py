@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .checks import check_sequences, check_sizes, check_state, check_step
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -45,14 +47,7 @@ class DenseRNN(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        for name, size in [
-            ("input_size", input_size),
-            ("hidden_size", hidden_size),
-            ("output_size", output_size),
-            ("heads", heads),
-        ]:
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, output_size=output_size, heads=heads)
         if hidden_size % heads:
             raise ValueError(f"heads must divide hidden_size, got {heads} heads for {hidden_size} units")
         self.input_size, self.hidden_size, self.output_size, self.heads = input_size, hidden_size, output_size, heads
@@ -76,11 +71,10 @@ class DenseRNN(nn.Module):
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            ValueError: x has another rank or number of features.
+            TypeError: x is no tensor.
+            ValueError: x has another rank or number of features, or no time steps.
         """
-        if x.ndim != 3:
-            raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
-        self._check_features(x)
+        check_sequences(x, self.input_size)
         # one fused operation a step: measured, half the time of a product and a sum, forward and backward
         drives = (x @ self.B.mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
         turn, state, states = self.A.mT, torch.zeros_like(drives[0]), []
@@ -105,8 +99,13 @@ class DenseRNN(nn.Module):
 
         Returns:
             The output ``(batch, output_size)`` and the new state.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
-        self._check_features(x)
+        check_step(x, self.input_size)
+        check_state(state, x, self.hidden_size)
         state = self._turn(state) + x @ self.B.mT
         return state @ self.C.mT + x @ self.D.mT, state
 
@@ -118,7 +117,11 @@ class DenseRNN(nn.Module):
 
         Returns:
             Real tensor ``(length, output_size, input_size)``.
+
+        Raises:
+            ValueError: the length is below 1.
         """
+        check_sizes(length=length)
         state, responses = self.B.mT, []
         for _ in range(length):
             responses.append((state @ self.C.mT).mT)
@@ -130,10 +133,6 @@ class DenseRNN(nn.Module):
         """A h for each row h."""
         split = state.view(len(state), self.heads, -1)
         return torch.einsum("hij,bhj->bhi", self.A, split).reshape(state.shape)
-
-    def _check_features(self, x: Tensor) -> None:
-        if x.shape[-1] != self.input_size:
-            raise ValueError(f"x must have {self.input_size} features on its last axis, got shape {tuple(x.shape)}")
 
     def extra_repr(self) -> str:
         sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}, output_size={self.output_size}"

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..parametrization import input_scale, ring
 from ..scan import linear_scan
+from .checks import check_sequences, check_sizes, check_state, check_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +45,7 @@ class DiagonalLayer(nn.Module):
         backend: str = "auto",
     ):
         super().__init__()
-        for name, size in [("input_size", input_size), ("hidden_size", hidden_size), ("output_size", output_size)]:
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
         self.backend = backend
 
@@ -67,16 +66,16 @@ class DiagonalLayer(nn.Module):
         return None
 
     def _drive(self, x: Float[Tensor, "*B in"]) -> Complex[Tensor, "*B N"]:
-        if x.shape[-1] != self.input_size:
-            raise ValueError(f"x must have {self.input_size} features on its last axis, got shape {tuple(x.shape)}")
         gamma = self.input_scale()
         B = self.B if gamma is None else self.B * gamma[:, None, None]
         return torch.view_as_complex(torch.einsum("...i,nip->...np", x, B).contiguous())
 
     def _read(self, h: Complex[Tensor, "*B N"], x: Float[Tensor, "*B in"]) -> Float[Tensor, "*B out"]:
-        # Re(C h) = Re C Re h - Im C Im h, as one real product
-        C = self.C * self.C.new_tensor([1.0, -1.0])
-        return torch.einsum("...np,onp->...o", torch.view_as_real(h), C) + x @ self.D.T
+        return torch.einsum("...np,onp->...o", torch.view_as_real(h), self._conjugate_readout()) + x @ self.D.T
+
+    def _conjugate_readout(self) -> Float[Tensor, "out N 2"]:
+        """Re C and -Im C side by side: Re(C h) = Re C Re h - Im C Im h is one real product."""
+        return torch.stack([self.C[..., 0], -self.C[..., 1]], dim=-1)
 
     def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
         """Outputs for whole sequences, from a zero state.
@@ -88,13 +87,13 @@ class DiagonalLayer(nn.Module):
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            ValueError: x has another rank or number of features.
+            TypeError: x is no tensor.
+            ValueError: x has another rank or number of features, or no time steps.
         """
+        check_sequences(x, self.input_size)
         return self._read(self._states(x, None), x)
 
     def _states(self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"] | None) -> Complex[Tensor, "B T N"]:
-        if x.ndim != 3:
-            raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
         return linear_scan(self.eigenvalues(), self._drive(x), state, backend=self.backend)
 
     def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:
@@ -114,8 +113,11 @@ class DiagonalLayer(nn.Module):
             Outputs ``(batch, time, output_size)`` and the state after the last of them.
 
         Raises:
+            TypeError: x or the state is no tensor.
             ValueError: x or the state has another shape.
         """
+        check_sequences(x, self.input_size)
+        check_state(state, x, self.hidden_size)
         h = self._states(x, state)
         return self._read(h, x), h[:, -1].clone()  # a view would keep all states in memory
 
@@ -130,7 +132,13 @@ class DiagonalLayer(nn.Module):
 
         Returns:
             The output ``(batch, output_size)`` and the new state.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
+        check_step(x, self.input_size)
+        check_state(state, x, self.hidden_size)
         state = self.eigenvalues() * state + self._drive(x)
         return self._read(state, x), state
 
@@ -142,18 +150,21 @@ class DiagonalLayer(nn.Module):
         """:meth:`step` for inference, with everything that does not depend on the input computed once.
 
         Returns:
-            A function ``(x, state) -> (y, state)`` as :meth:`step`, without gradients. It holds the parameters of this
-            moment: take a new one after they change.
+            A function ``(x, state) -> (y, state)`` as :meth:`step`, with its errors, without gradients. It holds the
+            parameters of this moment: take a new one after they change.
         """
         with torch.no_grad():
             lam, gamma = self.eigenvalues(), self.input_scale()
             B = self.B if gamma is None else self.B * gamma[:, None, None]
             B = B.transpose(0, 1).flatten(1).contiguous()  # (in, 2 N), real and imaginary parts side by side
-            C = (self.C * self.C.new_tensor([1.0, -1.0])).flatten(1).T.contiguous()
+            C = self._conjugate_readout().flatten(1).T.contiguous()
             D = self.D.T.contiguous()
+        input_size, hidden_size = self.input_size, self.hidden_size
 
         @torch.no_grad()
         def advance(x, state):
+            check_step(x, input_size)
+            check_state(state, x, hidden_size)
             drive = torch.view_as_complex((x @ B).unflatten(-1, (-1, 2)))
             state = torch.addcmul(drive, lam, state)
             return torch.addmm(x @ D, torch.view_as_real(state).flatten(1), C), state
@@ -168,7 +179,11 @@ class DiagonalLayer(nn.Module):
 
         Returns:
             Real tensor ``(length, output_size, input_size)``.
+
+        Raises:
+            ValueError: the length is below 1.
         """
+        check_sizes(length=length)
         impulses = self.D.new_zeros(self.input_size, length, self.input_size)
         impulses[:, 0] = torch.eye(self.input_size, dtype=impulses.dtype, device=impulses.device)
         return self(impulses).permute(1, 2, 0)

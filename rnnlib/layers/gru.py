@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..scan import linear_scan
+from .checks import check_sequences, check_sizes, check_state, check_step
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -76,28 +77,29 @@ class ChronoGRU(nn.Module):
         self.hidden_size = self.output_size = hidden_size
         self.candidate, self.gates, self.backend = candidate, gates, backend
         bias = chrono_bias(hidden_size, min_time, max_time, minus_one=minus_one, generator=generator)
-        he, square = math.sqrt(2 * input_scale / input_size), (hidden_size, hidden_size)
+        he = math.sqrt(2 * input_scale / input_size)
 
         def normal(std: float) -> Tensor:
             return std * torch.randn(hidden_size, input_size, generator=generator)
 
-        def orthogonal() -> Tensor:
-            return nn.init.orthogonal_(torch.empty(square), recurrent_scale, generator=generator)
+        def recurrent() -> Tensor:
+            return orthogonal(hidden_size, recurrent_scale, generator)
 
         if candidate == "tanh":
-            # made without storage first: the module's own initialisation would draw from the global generator
-            gru = nn.GRU(input_size, hidden_size, batch_first=True, device="meta")
-            self.gru = gru.to_empty(device=torch.get_default_device())
-            with torch.no_grad():  # rows of the stacked weights: reset, update, candidate
-                self.gru.weight_ih_l0.copy_(torch.cat([normal(he) for _ in range(3)]))
-                self.gru.weight_hh_l0.copy_(torch.cat([orthogonal() for _ in range(3)]))
-                self.gru.bias_ih_l0.zero_()[hidden_size : 2 * hidden_size] = bias
-                self.gru.bias_hh_l0.zero_()
+            # on the meta device, because the module's own initialisation would draw from the global generator
+            self.gru = nn.GRU(input_size, hidden_size, batch_first=True, device="meta")
+            # rows of the stacked weights: reset, update, candidate
+            self.gru.weight_ih_l0 = nn.Parameter(torch.cat([normal(he) for _ in range(3)]))
+            self.gru.weight_hh_l0 = nn.Parameter(torch.cat([recurrent() for _ in range(3)]))
+            rest = torch.zeros_like(bias)
+            self.gru.bias_ih_l0 = nn.Parameter(torch.cat([rest, bias, rest]))
+            self.gru.bias_hh_l0 = nn.Parameter(rest.repeat(3))
+            self.gru.flatten_parameters()
         else:
             self.bias = nn.Parameter(bias)
             self.weight_n = nn.Parameter(normal(1 / math.sqrt(input_size)))
             self.weight_z = None if gates == "constant" else nn.Parameter(normal(he))
-            self.recurrent_z = nn.Parameter(orthogonal()) if gates == "state" else None
+            self.recurrent_z = nn.Parameter(recurrent()) if gates == "state" else None
 
     @property
     def gate_bias(self) -> tuple[str, slice]:
@@ -117,9 +119,12 @@ class ChronoGRU(nn.Module):
             States ``(batch, time, hidden_size)``.
 
         Raises:
-            ValueError: x has another rank or number of features.
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
         check_sequences(x, self.input_size)
+        if state is not None:
+            check_state(state, x, self.hidden_size)
         if self.candidate == "tanh":
             return self.gru(x, None if state is None else state[None].contiguous())[0]
         if self.gates != "state":
@@ -152,8 +157,13 @@ class ChronoGRU(nn.Module):
 
         Returns:
             The new state, as output and as state.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
-        check_features(x, self.input_size)
+        check_step(x, self.input_size)
+        check_state(state, x, self.hidden_size)
         z = self._gate(x, state)
         state = z * state + (1 - z) * self._candidate(x, state)
         return state, state
@@ -168,7 +178,13 @@ class ChronoGRU(nn.Module):
         Returns:
             The new state :math:`h'`; :math:`\partial h' / \partial h`, ``(batch, N, N)``, of which gates that ignore
             the state leave the diagonal z, ``(batch, N)``; and :math:`\partial h'_i / \partial b_i`, ``(batch, N)``.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
+        check_step(x, self.input_size)
+        check_state(state, x, self.hidden_size)
         z, n = self._gate(x, state), self._candidate(x, state)
         along_gate = (state - n) * z * (1 - z)
         after = z * state + (1 - z) * n
@@ -191,9 +207,15 @@ class ChronoGRU(nn.Module):
 
         Returns:
             Gates z ``(batch, time, hidden_size)``, in (0, 1).
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
+        check_sequences(x, self.input_size)
+        if state is not None:
+            check_state(state, x, self.hidden_size)
         if self.gates != "state":
-            check_sequences(x, self.input_size)
             return self._gate(x, None)
         first = self.initial_state(len(x)) if state is None else state
         before = torch.cat([first[:, None], self(x, state)[:, :-1]], dim=1)
@@ -243,7 +265,7 @@ def chrono_bias(
     Args:
         size: number of units.
         min_time: smallest time constant, in steps, positive.
-        max_time: largest.
+        max_time: largest, finite in the default dtype.
         minus_one: :math:`\log(T - 1)` instead; ``min_time`` must then exceed 1.
         generator: source of randomness.
 
@@ -255,21 +277,23 @@ def chrono_bias(
 
     Source: Tallec and Ollivier (2018), section 2, who draw T - 1 from [1, T_max - 1].
     """
-    if not 0 < min_time <= max_time:
-        raise ValueError(f"times must satisfy 0 < min_time <= max_time, got {min_time} and {max_time}")
+    limits = torch.finfo(torch.get_default_dtype())
+    if not 0 < min_time <= max_time <= limits.max:
+        raise ValueError(f"times must be finite and satisfy 0 < min_time <= max_time, got {min_time} and {max_time}")
     if minus_one and min_time <= 1:
         raise ValueError(
             f"with minus_one the bias is log(T - 1), so min_time must exceed 1, got {min_time}: 2 starts the bias at 0"
         )
     times = min_time + (max_time - min_time) * torch.rand(size, generator=generator)
-    return torch.log(times - 1 if minus_one else times)
+    # rounding and a draw of 0 may leave nothing of a time constant close to the least one allowed
+    return torch.log((times - 1).clamp(min=limits.eps) if minus_one else times.clamp(min=limits.tiny))
 
 
-def check_sizes(**sizes: int) -> None:
-    """Refuse sizes below 1, by name."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
+def orthogonal(size: int, scale: float, generator: torch.Generator | None) -> Float[Tensor, "N N"]:
+    """A random orthogonal matrix times ``scale``, drawn in float32 where the default dtype has less precision."""
+    dtype = torch.get_default_dtype()
+    matrix = torch.empty(size, size, dtype=torch.promote_types(dtype, torch.float32))
+    return nn.init.orthogonal_(matrix, scale, generator=generator).to(dtype)
 
 
 def check_options(candidate: str, gates: str, input_scale: float, recurrent_scale: float) -> None:
@@ -283,18 +307,6 @@ def check_options(candidate: str, gates: str, input_scale: float, recurrent_scal
             f"gates={gates!r} needs candidate='linear', since the tanh candidate reads the state; or set "
             "recurrent_scale=0 (and input_scale=0) for gates that start so"
         )
-    if input_scale < 0 or recurrent_scale < 0:
-        raise ValueError(f"scales must not be negative, got input {input_scale}, recurrent {recurrent_scale}")
-
-
-def check_sequences(x: Tensor, features: int) -> None:
-    """Refuse inputs that are not (batch, time, features)."""
-    if x.ndim != 3:
-        raise ValueError(f"x must have shape (batch, time, input_size), got {tuple(x.shape)}")
-    check_features(x, features)
-
-
-def check_features(x: Tensor, features: int) -> None:
-    """Refuse inputs whose last axis has another size."""
-    if x.shape[-1] != features:
-        raise ValueError(f"x must have {features} features on its last axis, got shape {tuple(x.shape)}")
+    for name, scale in [("input_scale", input_scale), ("recurrent_scale", recurrent_scale)]:
+        if not 0 <= scale < math.inf:
+            raise ValueError(f"{name} must not be negative and must be finite, got {scale}")

@@ -37,6 +37,10 @@ class LRU(DiagonalLayer):
         generator: source of randomness of the initial parameters.
         backend: passed to :func:`rnnlib.linear_scan`.
 
+    Raises:
+        TypeError: the parametrisation is none, or the default dtype is neither float32 nor float64.
+        ValueError: a size is not positive, or the ring is out of range.
+
     Source: Orvieto et al. (2023); Zucchet and Orvieto (2024), section 3.1 and appendix D.
     """
 
@@ -55,9 +59,14 @@ class LRU(DiagonalLayer):
         backend: str = "auto",
     ):
         super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
+        if not isinstance(parametrization, Parametrization):
+            raise TypeError(
+                "parametrization must be a rnnlib.parametrization.Parametrization, such as OPTIMAL of that module, "
+                f"got {parametrization!r}"
+            )
         lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         self.parametrization = parametrization
-        omega_nu, omega_theta = parametrization.parameters(lam)
+        omega_nu, omega_theta = parametrization._raw(lam)  # a ring needs no check, and a meta tensor allows none
         self.omega_nu, self.omega_theta = nn.Parameter(omega_nu), nn.Parameter(omega_theta)
         self.omega_gamma = nn.Parameter(torch.log(input_scale(lam))) if normalize else None
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from .gru import check_features, check_options, check_sequences, check_sizes, chrono_bias
+from .checks import check_sequences, check_sizes, check_state, check_step
+from .gru import check_options, chrono_bias, orthogonal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -74,25 +75,24 @@ class ChronoLSTM(nn.Module):
         def normal(std: float, blocks: int) -> Tensor:
             return std * torch.randn(blocks * hidden_size, input_size, generator=generator)
 
-        def orthogonal(blocks: int) -> Tensor:
-            squares = [torch.empty(hidden_size, hidden_size) for _ in range(blocks)]
-            return torch.cat([nn.init.orthogonal_(block, recurrent_scale, generator=generator) for block in squares])
+        def recurrent(blocks: int) -> Tensor:
+            return torch.cat([orthogonal(hidden_size, recurrent_scale, generator) for _ in range(blocks)])
 
         rest = torch.zeros_like(bias)
         if candidate == "tanh":
-            # made without storage first: the module's own initialisation would draw from the global generator
-            lstm = nn.LSTM(input_size, hidden_size, batch_first=True, device="meta")
-            self.lstm = lstm.to_empty(device=torch.get_default_device())
-            with torch.no_grad():  # rows of the stacked weights: input, forget, candidate, output
-                self.lstm.weight_ih_l0.copy_(normal(he, 4))
-                self.lstm.weight_hh_l0.copy_(orthogonal(4))
-                self.lstm.bias_ih_l0.copy_(torch.cat([-bias, bias, rest, rest]))
-                self.lstm.bias_hh_l0.zero_()
+            # on the meta device, because the module's own initialisation would draw from the global generator
+            self.lstm = nn.LSTM(input_size, hidden_size, batch_first=True, device="meta")
+            # rows of the stacked weights: input, forget, candidate, output
+            self.lstm.weight_ih_l0 = nn.Parameter(normal(he, 4))
+            self.lstm.weight_hh_l0 = nn.Parameter(recurrent(4))
+            self.lstm.bias_ih_l0 = nn.Parameter(torch.cat([-bias, bias, rest, rest]))
+            self.lstm.bias_hh_l0 = nn.Parameter(rest.repeat(4))
+            self.lstm.flatten_parameters()
         else:  # rows: input, forget, output
             self.bias = nn.Parameter(torch.cat([-bias, bias, rest]))
             self.weight_g = nn.Parameter(normal(1 / math.sqrt(input_size), 1))
             self.weight = None if gates == "constant" else nn.Parameter(normal(he, 3))
-            self.recurrent = nn.Parameter(orthogonal(3)) if gates == "state" else None
+            self.recurrent = nn.Parameter(recurrent(3)) if gates == "state" else None
 
     @property
     def gate_bias(self) -> tuple[str, slice]:
@@ -113,9 +113,10 @@ class ChronoLSTM(nn.Module):
             Outputs h ``(batch, time, hidden_size)``.
 
         Raises:
-            ValueError: x has another rank or number of features.
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
-        check_sequences(x, self.input_size)
+        self._check_sequences(x, state)
         if self.candidate == "tanh":
             return self.lstm(x, None if state is None else tuple(state.transpose(0, 1)[:, None].contiguous()))[0]
         return self.states(x, state)[:, :, 0]
@@ -129,12 +130,22 @@ class ChronoLSTM(nn.Module):
 
         Returns:
             h and c ``(batch, time, 2, hidden_size)``.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
+        self._check_sequences(x, state)
         state, states = self.initial_state(len(x)) if state is None else state, []
         for x_t in x.unbind(1):
             _, state = self.step(x_t, state)
             states.append(state)
         return torch.stack(states, dim=1)
+
+    def _check_sequences(self, x: Tensor, state: Tensor | None) -> None:
+        check_sequences(x, self.input_size)
+        if state is not None:
+            check_state(state, x, 2, self.hidden_size)
 
     def initial_state(self, batch: int = 1) -> Float[Tensor, "B 2 N"]:
         """Zero h and c ``(batch, 2, hidden_size)``, on the device and in the precision of the parameters."""
@@ -155,8 +166,13 @@ class ChronoLSTM(nn.Module):
 
         Returns:
             The output h and the new state.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
-        check_features(x, self.input_size)
+        check_step(x, self.input_size)
+        check_state(state, x, 2, self.hidden_size)
         h, c = state.unbind(-2)
         i, f, g, o = self._gates(x, h)
         c = f * c + i * g
@@ -175,7 +191,13 @@ class ChronoLSTM(nn.Module):
             and those of each unit with respect to the bias of its own forget gate, ``(batch, 2, N)``. Where gates
             ignore the state, the second is f, all that acts on c, ``(batch, N)``, and the third is of c alone,
             ``(batch, N)``.
+
+        Raises:
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape.
         """
+        check_step(x, self.input_size)
+        check_state(state, x, 2, self.hidden_size)
         h, c = state.unbind(-2)
         i, f, g, o = self._gates(x, h)
         after = f * c + i * g

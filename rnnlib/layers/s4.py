@@ -32,7 +32,7 @@ class S4D(DiagonalLayer):
         input_size: size of x_t.
         hidden_size: number of complex units, N.
         output_size: size of y_t.
-        step: initial :math:`\Delta`, in time steps.
+        step: initial :math:`\Delta`, in time steps, from 1e-30 to 1e30.
         min_modulus: inner radius of the ring on which eigenvalues start.
         max_modulus: its outer radius.
         max_angle: its largest angle, radians.
@@ -40,7 +40,7 @@ class S4D(DiagonalLayer):
         backend: passed to :func:`rnnlib.linear_scan`.
 
     Raises:
-        ValueError: a size or the step is not positive.
+        ValueError: a size is not positive, or the step is out of range.
 
     Source: Gu et al. (2022), S4D; Zucchet and Orvieto (2024), Figure 9 and their code.
     """
@@ -59,12 +59,12 @@ class S4D(DiagonalLayer):
         backend: str = "auto",
     ):
         super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
-        if not step > 0:
-            raise ValueError(f"step must be positive, got {step}")
+        if not 1e-30 <= step <= 1e30:  # so that the step and the rates, of order 1 / step, fit in float32
+            raise ValueError(f"step must be positive, from 1e-30 to 1e30 time steps, got {step}")
         lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         # float64, because log|lambda| is a difference of nearly equal numbers close to the unit circle
         rates = torch.log(lam.to(torch.complex128)) / step
-        self.A = nn.Parameter(torch.view_as_real(rates.to(torch.complex64)).clone())
+        self.A = nn.Parameter(torch.view_as_real(rates.to(lam.dtype)).clone())
         self.omega_delta = nn.Parameter(torch.full((hidden_size,), inverse_softplus(step)))
 
     def step_size(self) -> Float[Tensor, "N"]:
