@@ -72,5 +72,5 @@ def test_bad_arguments_are_named():
         teacher.load(0, 1.0)
     with pytest.raises(ValueError, match="max_angle must be in"):
         teacher.load(0, 0.5, 4.0)
-    with pytest.raises(ValueError, match="need 0 <= seed < 2048"):
+    with pytest.raises(ValueError, match="seed must be a whole number from 0 to 2047, got 2048"):
         teacher.white_inputs(2048, 0, 1, 1)
