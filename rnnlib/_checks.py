@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 import operator
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 
-def whole(name: str, value: Any, low: int = 1, high: int | None = None) -> int:
-    """A whole number from ``low`` to ``high``, both included, as an int."""
+def whole(name: str, value: Any, low: int | None = 1, high: int | None = None) -> int:
+    """A whole number from ``low`` to ``high``, both included and None for any, as an int."""
     try:
         number = operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < low or (high is not None and number > high):
-        domain = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} must be a whole number {domain}, got {value!r}")
+    if number is None or (low is not None and number < low) or (high is not None and number > high):
+        domain = "" if low is None else f" of at least {low}" if high is None else f" from {low} to {high}"
+        raise ValueError(f"{name} must be a whole number{domain}, got {value!r}")
     return number
 
 
@@ -51,7 +52,8 @@ def shape(name: str, value: torch.Tensor, *wanted: int | str) -> None:
         isinstance(want, str) or size == want for size, want in zip(sizes, wanted, strict=True)
     )
     if not fits:
-        raise ValueError(f"{name} must have shape ({', '.join(map(str, wanted))}), got {sizes}")
+        expected = ", ".join(map(str, wanted)) + ("," if len(wanted) == 1 else "")
+        raise ValueError(f"{name} must have shape ({expected}), got {sizes}")
 
 
 def plain(instance: Any) -> None:
@@ -77,9 +79,13 @@ def alike(layers: Sequence[nn.Module]) -> None:
             kinds = f"{type(layers[0]).__name__} and {type(layer).__name__}"
             raise ValueError(f"layers of different kinds cannot be stacked, got {kinds}")
         other = description(layer)
-        for name in first | other:
+        for name in sorted(first | other, reverse=True):  # parameters before attributes
             if first.get(name) != other.get(name):
-                raise ValueError(f"layers differ in {name}: only layers with equal shapes and settings can be stacked")
+                one, two = (textwrap.shorten(str(part.get(name, "none")), 80) for part in (first, other))
+                raise ValueError(
+                    f"layers differ in {name}, {one} and {two}: "
+                    "only layers with equal shapes and settings can be stacked"
+                )
 
 
 def description(layer: nn.Module) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def loss(k: Float[Tensor, "M T"], k_star: Float[Tensor, "M T"], G: Float[Tensor,
     """
     _checks.shape("k", k, "M", "T")
     members, time = k.shape
-    _checks.shape("k_star", k_star, 1 if len(k_star) == 1 else members, time)
+    _checks.shape("k_star", k_star, 1 if k_star.shape[:1] == (1,) else members, time)
     _checks.shape("G", G, time, time)
     if not k.dtype == k_star.dtype == G.dtype:
         raise ValueError(f"k, k_star and G must have one dtype, got {k.dtype}, {k_star.dtype} and {G.dtype}")

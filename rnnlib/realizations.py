@@ -37,7 +37,7 @@ class System:
         D: skip weight, a scalar.
 
     Raises:
-        ValueError: shapes do not fit, or a tensor is not float64.
+        ValueError: shapes do not fit, or a tensor is not float64 and finite.
     """
 
     A: Tensor
@@ -52,6 +52,8 @@ class System:
             _checks.shape(name, value, *sizes)
             if value.dtype != torch.float64:
                 raise ValueError(f"{name} must be float64, got {value.dtype}: convert it with .double()")
+            if not value.isfinite().all():
+                raise ValueError(f"{name} must be finite, got {value[~value.isfinite()][0].item()}")
 
     def response(self, length: int) -> Float[Tensor, "T"]:
         r"""Impulse response :math:`C A^\tau B + D [\tau = 0]` by a plain loop.

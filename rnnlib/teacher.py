@@ -153,7 +153,9 @@ def white_inputs(seed: int, step: int, batch: int, length: int) -> Float[Tensor,
     Raises:
         ValueError: an argument is out of range.
     """
-    seed, step = _checks.whole("seed", seed, 0, SEEDS - 1), _checks.whole("step", step, 0, STEPS - 1)
+    seed, step = _checks.whole("seed", seed, None), _checks.whole("step", step, None)
+    if not (0 <= seed < SEEDS and 0 <= step < STEPS):
+        raise ValueError(f"need 0 <= seed < {SEEDS} and 0 <= step < {STEPS}, got {seed} and {step}")
     batch, length = _checks.whole("batch", batch), _checks.whole("length", length)
     # each pair has a seed of its own
     generator = torch.Generator().manual_seed(seed << 20 | step)

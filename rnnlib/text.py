@@ -192,7 +192,11 @@ def load(
     """
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}; choose from {', '.join(SOURCES)}")
-    count, length = _checks.whole("count", count), _checks.whole("length", length, 2 if padding else 1)
+    count, length = _checks.whole("count", count, None), _checks.whole("length", length, None)
+    if count < 1 or length < 1:
+        raise ValueError(f"need count >= 1 and length >= 1, got {count} and {length}")
+    if padding and length < 2:
+        raise ValueError(f"padded sequences begin and end with a token of their own: need length >= 2, got {length}")
     seed = None if seed is None else _checks.whole("seed", seed, 0)
     if source == "gaussian" and (padding or articles is not None):
         raise ValueError(f"padding and articles are for text sources, got padding={padding} and articles={articles!r}")
@@ -200,7 +204,8 @@ def load(
         raise ValueError(f"model and data are for the source 'hub', got them with {source!r}")
     if source == "gaussian":
         return _gaussian(count, length, _checks.whole("size", size), autocorrelation, seed or 0)
-    articles = (articles,) if isinstance(articles, str) else articles
+    if articles is not None:
+        articles = (articles,) if isinstance(articles, str) else tuple(articles)
     if positions and length > 512:
         raise ValueError(f"length must be at most 512 with position embeddings, got {length}; or set positions=False")
     documents, encode, embed, name = _packaged_text() if source == "wikipedia" else _hub_text(model, data)
@@ -276,7 +281,9 @@ def autocorrelation(
     if not x.numel():
         raise ValueError(f"x must not be empty, got shape {tuple(x.shape)}")
     time = x.shape[1]
-    lags = _checks.whole("lags", max(1, time - 1) if lags is None else lags, 1, time)
+    lags = max(1, time - 1) if lags is None else _checks.whole("lags", lags, None)
+    if not 1 <= lags <= time:
+        raise ValueError(f"lags must be between 1 and the {time} steps of x, got {lags}")
     if mask is not None:
         _checks.shape("mask", mask, *x.shape[:2])
     kept = torch.ones(x.shape[:2]) if mask is None else mask.float()
@@ -287,7 +294,7 @@ def autocorrelation(
     pairs = kept.double().T @ kept.double()
     counts = [pairs.diagonal(lag).sum().item() for lag in range(lags)]
     if 0 in counts:
-        raise ValueError(f"mask leaves no pair of steps at lag {counts.index(0)}: ask for at most so many lags")
+        raise ValueError(f"mask leaves no pair of steps at lag {counts.index(0)}: ask for fewer lags")
     return np.array([(products.diagonal(lag).sum() / counts[lag]).item() for lag in range(lags)])
 
 

@@ -120,6 +120,7 @@ def measure(
     from tqdm.auto import tqdm
 
     scaled = experiment.at(scale)
+    check_name(scaled.name)  # also of a subclass with a __post_init__ of its own
     parts = scaled.parts()
     if not parts or len(set(parts)) < len(parts):
         raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {parts}")
