@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCALES = ("smoke", "book", "paper")
 METHODS = ("exact", "direct")
+_RATE, _MODULUS, _ANGLE = "(0, inf)", "[0, 1)", "(0, 1]"
 DETAILS = ("none", "curves", "coarse curves", "parameters")
 
 
@@ -52,19 +53,25 @@ class Cell:
 
     def __post_init__(self):
         _checks.plain(self)
-        if self.student not in STUDENTS:
-            raise ValueError(
-                f"no student {self.student!r}: choose from {', '.join(STUDENTS)}, or register one of your own first"
-            )
+        _check_student(self.student)
         _checks.whole("width", self.width)
-        for name, interval in {"rates": "(0, inf)", "nu0": "[0, 1)", "theta0": "(0, 1]"}.items():
+        for name, interval in {"rates": _RATE, "nu0": _MODULUS, "theta0": _ANGLE}.items():
             for value in _grid(name, getattr(self, name)):
                 _checks.within(f"each of {name}", value, interval)
         if self.start is not None:
-            _checks.within("start", self.start, "[0, 1)")
+            _checks.within("start", self.start, _MODULUS)
         for heads in _grid("heads", self.heads):
-            if self.width % _checks.whole("each of heads", heads):
-                raise ValueError(f"each of heads must divide the width, got {heads} heads for {self.width} units")
+            _check_heads("each of heads", heads, self.width)
+
+
+def _check_student(name: str) -> None:
+    if name not in STUDENTS:
+        raise ValueError(f"no student {name!r}: choose from {', '.join(STUDENTS)}, or register one of your own first")
+
+
+def _check_heads(name: str, heads: int, width: int) -> None:
+    if width % _checks.whole(name, heads):
+        raise ValueError(f"{name} must divide the width, got {heads} heads for {width} units")
 
 
 def _grid(name: str, values: tuple) -> tuple:
@@ -78,7 +85,7 @@ class Run:
     """One student trained once. Equal runs of different experiments are trained once and appear in both results.
 
     Raises:
-        ValueError: a field is out of range, as of :class:`Cell`.
+        ValueError: a field is out of range.
     """
 
     student: str
@@ -92,12 +99,19 @@ class Run:
     width: int
 
     def __post_init__(self):
-        Cell(self.student, (self.rate,), (self.nu0,), (self.theta0,), self.start, (self.heads,), self.width)
+        for name, interval in {"rate": _RATE, "nu0": _MODULUS, "theta0": _ANGLE, "start": _MODULUS}.items():
+            _checks.within(name, getattr(self, name), interval)
+        _check_heads("heads", self.heads, _checks.whole("width", self.width))
         _checks.whole("teacher", self.teacher, 0, teacher.COUNT - 1)
         _checks.whole("seed", self.seed, 0, teacher.SEEDS - 1)
 
     def member(self, length: int) -> Member:
-        """The student at initialisation, and its teacher."""
+        """The student at initialisation, and its teacher.
+
+        Raises:
+            ValueError: there is no such student.
+        """
+        _check_student(self.student)  # not before: runs that an earlier command left may be of other students
         angle = math.pi * self.theta0
         # the upper half of the seeds: data use the lower
         generator = torch.Generator().manual_seed(1 << 31 | self.seed)
@@ -160,7 +174,7 @@ class Experiment:
         for pair in self.live:
             if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] not in STUDENTS:
                 raise ValueError(f"each of live must be a pair of a student's name and a rate, got {pair!r}")
-            _checks.within(f"the live rate of {pair[0]}", pair[1], "(0, inf)")
+            _checks.within(f"the live rate of {pair[0]}", pair[1], _RATE)
         _checks.choice("details", self.details, DETAILS)
         _checks.choice("method", self.method, METHODS)
         if self.method == "direct" and self.details != "none":
