@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from . import _checks
 from .experiments.store import PACKAGED
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str
     Args:
         device: ``"cpu"`` or ``"cuda"``; None for all.
         folder: where they lie; by default those that come with the package.
+
+    Raises:
+        ValueError: there is no such device.
     """
+    if device is not None:
+        _checks.choice("device", device, ("cpu", "cuda"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("bench-*.json"))]
     return [record for record in found if device in (None, record["device"])]
 

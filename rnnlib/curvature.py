@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from . import _checks
 from .exact import white_gram
 from .layers.diagonal import DiagonalLayer
 
@@ -105,17 +106,21 @@ def response_singular_values(layer: nn.Module, weights: Float[Tensor, "T"]) -> F
 
     Args:
         layer: in float64, with scalar input and output.
-        weights: diagonal of G, such as :func:`white_gram`.
+        weights: diagonal of G, such as :func:`white_gram`; not negative.
 
     Returns:
         Singular values, largest first.
 
     Raises:
         TypeError: a parameter is not in float64.
+        ValueError: weights have another shape or a negative value, or the layer's input or output is not scalar.
     """
     point, _, run = _coordinates(layer)
+    _checks.shape("weights", weights, "T")
+    if not (weights >= 0).all():
+        raise ValueError(f"weights must not be negative, got {weights.min().item()}")
     impulse = _impulse(weights)
-    J = torch.func.jacfwd(lambda vector: run(vector, impulse)[0, :, 0])(point)
+    J = torch.func.jacfwd(lambda vector: _scalar_output(run(vector, impulse), impulse))(point)
     return torch.linalg.svdvals(weights.sqrt()[:, None] * J)
 
 
@@ -125,11 +130,15 @@ def rank(layer: nn.Module, weights: Float[Tensor, "T"], tolerance: float = 1e-10
     Args:
         layer: as for :func:`response_singular_values`.
         weights: likewise.
-        tolerance: relative; rounding leaves about 1e-15 times the condition number of the eigenvectors.
+        tolerance: relative, in (0, 1); rounding leaves about 1e-15 times the condition number of the eigenvectors.
 
     Returns:
         The number of directions of parameter space that change the outputs.
+
+    Raises:
+        ValueError: tolerance is out of range, or as of :func:`response_singular_values`.
     """
+    _checks.within("tolerance", tolerance, "(0, 1)")
     values = response_singular_values(layer, weights)
     return int((values > tolerance * values[0]).sum())
 
@@ -138,6 +147,12 @@ def _impulse(like: Float[Tensor, "T"]) -> Float[Tensor, "1 T 1"]:
     impulse = like.new_zeros(1, len(like), 1)
     impulse[0, 0, 0] = 1
     return impulse
+
+
+def _scalar_output(y: Tensor, x: Float[Tensor, "1 T 1"]) -> Float[Tensor, "T"]:
+    if y.shape != x.shape:
+        raise ValueError(f"the layer must have scalar input and output, got outputs {tuple(y.shape)}")
+    return y[0, :, 0]
 
 
 def _coordinates(layer: nn.Module) -> tuple[Tensor, dict[str, slice], Callable[[Tensor, Tensor], Tensor]]:
@@ -180,11 +195,18 @@ def sampled_loss(x: Float[Tensor, "B T in"], y: Float[Tensor, "B T out"]) -> Cal
         y: the teacher's outputs.
 
     Returns:
-        A loss for :func:`hessian`.
+        A loss for :func:`hessian`. It raises a ValueError if the layer's outputs have another shape than ``y``.
 
     Source: Zucchet and Orvieto (2024), section 4.1.
     """
-    return lambda forward: 0.5 * (forward(x) - y).square().mean()
+
+    def loss(forward: Callable[[Tensor], Tensor]) -> Tensor:
+        outputs = forward(x)
+        if outputs.shape != y.shape:
+            raise ValueError(f"y must have the shape of the outputs, {tuple(outputs.shape)}, got {tuple(y.shape)}")
+        return 0.5 * (outputs - y).square().mean()
+
+    return loss
 
 
 def response_loss(
@@ -197,14 +219,19 @@ def response_loss(
         gram: G, or its diagonal alone.
 
     Returns:
-        A loss for :func:`hessian`.
+        A loss for :func:`hessian`. It raises a ValueError if the layer's input or output is not scalar.
+
+    Raises:
+        ValueError: shapes do not fit.
 
     Source: the module's docstring.
     """
+    _checks.shape("response", response, "T")
+    _checks.shape("gram", gram, *[len(response)] * (2 if gram.ndim == 2 else 1))
     impulse = _impulse(response)
 
     def loss(forward: Callable[[Tensor], Tensor]) -> Tensor:
-        difference = forward(impulse)[0, :, 0] - response
+        difference = _scalar_output(forward(impulse), impulse) - response
         weighted = gram @ difference if gram.ndim == 2 else gram * difference
         return 0.5 * difference @ weighted
 
@@ -215,11 +242,17 @@ def participation_ratio(vectors: Float[Tensor, "P K"]) -> Float[Tensor, "K"]:
     r"""Over how many coordinates each vector spreads, :math:`(\sum_p v_p^2)^2 / \sum_p v_p^4`, between 1 and P.
 
     Args:
-        vectors: columns, of any length.
+        vectors: columns, of any length but 0.
 
     Returns:
         A ratio for each column.
+
+    Raises:
+        ValueError: vectors have another shape, or a column is 0.
     """
+    _checks.shape("vectors", vectors, "P", "K")
+    if (vectors == 0).all(0).any():
+        raise ValueError(f"vectors must not be 0, got column {(vectors == 0).all(0).nonzero()[0].item()}")
     squares = vectors.square()
     return squares.sum(0).square() / squares.square().sum(0)
 
@@ -230,9 +263,16 @@ def diagonal_fraction(matrix: Float[Tensor, "P P"]) -> float:
     1 means that coordinates do not interact, so that one learning rate for each coordinate can undo all of H.
 
     Args:
-        matrix: a Hessian, as a PyTorch tensor.
+        matrix: a Hessian, as a PyTorch tensor, not 0.
 
     Returns:
         A number between 0 and 1.
+
+    Raises:
+        ValueError: the matrix is not square, or it is 0.
     """
+    _checks.shape("matrix", matrix, "P", "P")
+    _checks.shape("matrix", matrix, len(matrix), len(matrix))
+    if (matrix == 0).all():
+        raise ValueError("matrix must not be 0: no share of it is on the diagonal")
     return (matrix.diagonal().square().sum() / matrix.square().sum()).item()

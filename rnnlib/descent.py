@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import theory
+from . import _checks, theory
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
@@ -54,10 +54,19 @@ def eigenvalues(
 
     Returns:
         Complex eigenvalues.
+
+    Raises:
+        ValueError: unknown angle.
     """
+    _checks.choice("angle", angle, ANGLES)
+    omega_nu, omega_theta = np.asarray(omega_nu), np.asarray(omega_theta)
     nu = np.tanh(omega_nu)
-    theta = {"polar": lambda: omega_theta, "exponential": lambda: np.exp(omega_theta)}
-    return nu * np.exp(1j * theta.get(angle, lambda: omega_theta * _stretch(nu))())
+    theta = {
+        "polar": lambda: omega_theta,
+        "exponential": lambda: np.exp(omega_theta),
+        "optimal": lambda: omega_theta * _stretch(nu),
+    }
+    return nu * np.exp(1j * theta[angle]())
 
 
 def raw_parameters(angle: str, lam: complex) -> tuple[float, float]:
@@ -69,10 +78,21 @@ def raw_parameters(angle: str, lam: complex) -> tuple[float, float]:
 
     Returns:
         Raw modulus and raw angle.
+
+    Raises:
+        ValueError: unknown angle, or an eigenvalue out of range.
     """
-    nu, theta = abs(lam), np.angle(lam)
+    _checks.choice("angle", angle, ANGLES)
+    nu, theta = _checked_polar("lam", lam)
     raw = {"polar": theta, "exponential": np.log(theta), "optimal": theta / _stretch(nu)}
     return np.arctanh(nu), raw[angle]
+
+
+def _checked_polar(name: str, lam: complex) -> tuple[float, float]:
+    nu, theta = abs(lam), np.angle(lam)
+    if not (0 < nu < 1 and 0 < theta < np.pi):
+        raise ValueError(f"{name} must have a modulus in (0, 1) and an angle in (0, pi), got {lam}")
+    return nu, theta
 
 
 def trajectories(
@@ -87,17 +107,24 @@ def trajectories(
     Args:
         start: the student's first eigenvalue, angle in :math:`(0, \pi)`.
         star: the teacher's, likewise.
-        steps: how many steps.
-        rate: learning rate.
+        steps: how many steps, at least 1.
+        rate: learning rate, positive.
         hold_modulus: hold the modulus constant where it appears in the optimal angle, when differentiating. The
             paper's derivation does, its code for this figure does not.
 
     Returns:
         Array with axes step (0 is the start), angle (:data:`ANGLES`), optimiser (:data:`OPTIMIZERS`), loss
-        (:data:`LOSSES`), and (raw modulus, raw angle).
+        (:data:`LOSSES`), and (raw modulus, raw angle); NaN from where a run has left the unit disc to rounding.
+
+    Raises:
+        ValueError: an argument is out of range.
 
     Source: Zucchet and Orvieto (2024), Figure 7 and its code.
     """
+    _checked_polar("start", start)
+    _checked_polar("star", star)
+    steps = _checks.whole("steps", steps)
+    _checks.within("rate", rate, "(0, inf)")
     beta1, beta2 = _BETAS
     omega = np.empty((len(ANGLES), 2, 2, 2))
     for i, angle in enumerate(ANGLES):
@@ -126,11 +153,16 @@ def _gradient(omega: ndarray, star: complex, hold_modulus: bool, out: ndarray) -
     theta, slope = omega_theta.copy(), np.ones_like(nu)
     theta[1] = slope[1] = np.exp(omega_theta[1])
     theta[2], slope[2] = omega_theta[2] * stretch, stretch
+    # a step may cross 0: a negative modulus is a positive one at the opposite angle; or leave the disc, to rounding
+    inside = (nu != 0) & (np.abs(nu) < 1) & np.isfinite(theta)
+    modulus, angle = np.where(inside, np.abs(nu), 0.5), np.where(inside, theta, 0.0) + np.pi * (nu < 0)
     along_nu, along_theta = np.empty_like(nu), np.empty_like(nu)
     for i in range(len(LOSSES)):
         along_nu[..., i], along_theta[..., i] = theory.one_dimensional_gradient(
-            nu[..., i], theta[..., i], star, normalized=bool(i)
+            modulus[..., i], angle[..., i], star, normalized=bool(i)
         )
+    along_nu[~inside] = along_theta[~inside] = np.nan
+    along_nu *= np.sign(nu)
     out[..., 1] = along_theta * slope
     if not hold_modulus:
         along_nu[2] += along_theta[2] * omega_theta[2] * _stretch_slope(nu[2])

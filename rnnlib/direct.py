@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from . import _checks
 from .teacher import white_inputs
-from .training import Member, Protocol, Summary, read_arrays, write_arrays
+from .training import Member, Protocol, Summary, check_members, read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -36,7 +37,12 @@ def outputs(x: Float[Tensor, "*B T"], k: Float[Tensor, "T"]) -> Float[Tensor, "*
 
     Returns:
         Outputs ``(..., time)``, float64.
+
+    Raises:
+        ValueError: x and k differ in length, or have none.
     """
+    _checks.shape("k", k, "time")
+    _checks.shape("x", x, *x.shape[:-1], _checks.whole("the length of k", len(k)))
     n = 2 * len(k)
     return torch.fft.irfft(torch.fft.rfft(x.double(), n) * torch.fft.rfft(k.double(), n), n)[..., : len(k)]
 
@@ -47,13 +53,17 @@ class DirectEnsemble:
     Effective rates are not recorded.
 
     Args:
-        members: any mixture of kinds, rates, teachers and data seeds.
+        members: any mixture of kinds, rates, teachers and data seeds, as for that.
         protocol: how they train.
         device: where.
+
+    Raises:
+        ValueError: as of :class:`rnnlib.training.Ensemble`.
     """
 
     def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
         self.members, self.protocol, self.device = list(members), protocol, torch.device(device)
+        check_members(self.members, protocol)
         self.done, self.seconds = 0, 0.0
         self.layers = [copy.deepcopy(member.layer).to(self.device) for member in self.members]
         self.optimizers = [

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from . import _checks
 from .layers import DenseRNN
 from .layers.diagonal import DiagonalLayer
 
@@ -48,7 +49,12 @@ def gram(x: Float[Tensor, "*S B T"]) -> Float[Tensor, "*S T T"]:
 
     Returns:
         Symmetric matrices ``(..., time, time)``.
+
+    Raises:
+        ValueError: x has fewer axes, no numbers, or is not real.
     """
+    if x.ndim < 2 or x.numel() == 0 or not x.is_floating_point():
+        raise ValueError(f"x must be real, of shape (..., batch, time) and not empty, got {x.dtype}, {tuple(x.shape)}")
     *leading, batch, time = x.shape
     results = [_gram(one) for one in x.reshape(-1, batch, time)]
     return torch.stack(results).view(*leading, time, time)
@@ -72,11 +78,15 @@ def white_gram(length: int) -> Float[Tensor, "T"]:
     Lag i is seen in T - i of the T steps.
 
     Args:
-        length: T.
+        length: T, at least 1.
 
     Returns:
         :math:`1 - i/T`, float64.
+
+    Raises:
+        ValueError: length is not a whole number of at least 1.
     """
+    length = _checks.whole("length", length)
     return 1 - torch.arange(length, dtype=torch.float64) / length
 
 
@@ -100,11 +110,22 @@ def loss(k: Float[Tensor, "M T"], k_star: Float[Tensor, "M T"], G: Float[Tensor,
     Args:
         k: impulse responses of the students ``(M, T)``.
         k_star: those of their teachers ``(M, T)``, or ``(1, T)`` for a common one.
-        G: Gram matrix of the inputs ``(T, T)``, symmetric.
+        G: Gram matrix of the inputs ``(T, T)``, symmetric; a constant.
 
     Returns:
-        Losses ``(M,)``, in the square of the teacher's output unit. Differentiable once with respect to k.
+        Losses ``(M,)``, in the square of the teacher's output unit. Differentiable once with respect to k and k_star.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or G asks for a gradient.
     """
+    _checks.shape("k", k, "M", "T")
+    members, time = k.shape
+    _checks.shape("k_star", k_star, 1 if k_star.shape[:1] == (1,) else members, time)
+    _checks.shape("G", G, time, time)
+    if not k.dtype == k_star.dtype == G.dtype:
+        raise ValueError(f"k, k_star and G must have one dtype, got {k.dtype}, {k_star.dtype} and {G.dtype}")
+    if G.requires_grad:
+        raise ValueError("G must not require a gradient: the loss has none with respect to it; pass G.detach()")
     return _Quadratic.apply(k - k_star, G)
 
 
@@ -157,12 +178,19 @@ def diagonal_response(lam: Complex[Tensor, "M N"], w: Complex[Tensor, "M N"], le
     Args:
         lam: eigenvalues ``(M, N)``.
         w: products of input and output weights (and input scales) ``(M, N)``.
-        length: number of lags, T.
+        length: number of lags, T, at least 1.
 
     Returns:
         Responses ``(M, T)``, differentiable once.
+
+    Raises:
+        ValueError: lam or w has another shape or is not complex, or length is not a whole number of at least 1.
     """
-    return _DiagonalResponse.apply(lam, w, length)
+    _checks.shape("lam", lam, "M", "N")
+    _checks.shape("w", w, *lam.shape)
+    if not lam.is_complex() or w.dtype != lam.dtype:
+        raise ValueError(f"lam and w must have one complex dtype, got {lam.dtype} and {w.dtype}")
+    return _DiagonalResponse.apply(lam, w, _checks.whole("length", length))
 
 
 class _DenseResponse(torch.autograd.Function):
@@ -277,35 +305,47 @@ def dense_response(
         A: state matrices ``(M, heads, n, n)``.
         B: input weights ``(M, heads, n)``.
         C: output weights ``(M, heads, n)``.
-        length: number of lags, T.
+        length: number of lags, T, at least 1.
 
     Returns:
         Responses ``(M, T)``, differentiable once.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit, or length is not a whole number of at least 1.
     """
-    return _DenseResponse.apply(A, B, C, length)
+    _checks.shape("A", A, "M", "heads", "n", "n")
+    _checks.shape("A", A, *A.shape[:3], A.shape[2])
+    _checks.shape("B", B, *A.shape[:3])
+    _checks.shape("C", C, *A.shape[:3])
+    if not (A.is_floating_point() and A.dtype == B.dtype == C.dtype):
+        raise ValueError(f"A, B and C must have one real dtype, got {A.dtype}, {B.dtype} and {C.dtype}")
+    return _DenseResponse.apply(A, B, C, _checks.whole("length", length))
 
 
 def stack(layers: Sequence[nn.Module]) -> nn.Module:
-    """Many layers of one kind as one, each parameter with a leading axis of members.
+    """Many layers of one kind as one, each parameter and buffer with a leading axis of members.
 
     Args:
-        layers: layers whose parameters have the same names and shapes.
+        layers: layers that differ in the values of their parameters and buffers alone: same class, settings, names,
+            shapes, dtypes, and the same parameters frozen.
 
     Returns:
         A copy of the first with stacked parameters. It computes nothing but :func:`impulse_responses`.
 
     Raises:
-        ValueError: the layers differ in kind or shapes.
+        ValueError: there are no layers, or they differ in anything else; for example some have an input scale.
     """
+    layers = list(layers)
+    _checks.alike(layers)
     stacked = copy.deepcopy(layers[0])
     for name, parameter in layers[0].named_parameters():
-        if any(type(layer) is not type(layers[0]) for layer in layers):
-            raise ValueError("layers of different kinds cannot be stacked")
-        values = [dict(layer.named_parameters()).get(name) for layer in layers]
-        if any(value is None or value.shape != parameter.shape for value in values):
-            raise ValueError(f"layers differ in parameter {name!r}: only layers with equal shapes can be stacked")
+        values = torch.stack([layer.get_parameter(name).detach() for layer in layers])
         owner, _, leaf = name.rpartition(".")
-        setattr(stacked.get_submodule(owner), leaf, nn.Parameter(torch.stack([v.detach() for v in values])))
+        setattr(stacked.get_submodule(owner), leaf, nn.Parameter(values, requires_grad=parameter.requires_grad))
+    for name, _ in layers[0].named_buffers():
+        owner, _, leaf = name.rpartition(".")
+        setattr(stacked.get_submodule(owner), leaf, torch.stack([layer.get_buffer(name) for layer in layers]))
+    stacked._members = len(layers)
     return stacked
 
 
@@ -326,27 +366,41 @@ def impulse_responses(layer: nn.Module, length: int) -> Float[Tensor, "M T"]:
 
     Args:
         layer: a layer from :func:`stack`, with scalar input and output.
-        length: number of lags, T.
+        length: number of lags, T, at least 1.
 
     Returns:
         Responses ``(M, T)``, differentiable with respect to the stacked parameters.
 
     Raises:
-        ValueError: input or output is not scalar.
+        ValueError: the layer is not from :func:`stack`, its input or output is not scalar, or length is not a whole
+            number of at least 1.
     """
+    length = _checks.whole("length", length)
+    if not hasattr(layer, "_members"):
+        raise ValueError(f"layer must come from exact.stack, got a single {type(layer).__name__}: stack([layer])")
     if (layer.input_size, layer.output_size) != (1, 1):
-        raise ValueError("the exact loss is for students with scalar input and output")
-    if isinstance(layer, DiagonalLayer):
+        raise ValueError(
+            "the exact loss is for students with scalar input and output, "
+            f"got sizes {layer.input_size} and {layer.output_size}"
+        )
+    if _computes_as(layer, DiagonalLayer):
         scale = layer.input_scale()
         w = torch.view_as_complex(layer.C)[:, 0] * torch.view_as_complex(layer.B)[..., 0]
         k = diagonal_response(layer.eigenvalues(), w if scale is None else w * scale, length)
-    elif isinstance(layer, DenseRNN):
+    elif _computes_as(layer, DenseRNN):
         heads = layer.A.shape[1:3]
         B, C = layer.B.reshape(-1, *heads), layer.C.reshape(-1, *heads)
         k = dense_response(layer.A, B, C, length)
     else:
-        parameters = {f"layer.{name}": value for name, value in layer.named_parameters()}
+        tensors = dict(layer.named_parameters()) | dict(layer.named_buffers())
+        tensors = {f"layer.{name}": value for name, value in tensors.items()}
         response = _Response(layer)
-        return torch.func.vmap(lambda p: torch.func.functional_call(response, p, (length,)))(parameters)
+        return torch.func.vmap(lambda one: torch.func.functional_call(response, one, (length,)))(tensors)
     skip = layer.D[:, 0]
     return torch.cat([k[:, :1] + skip, k[:, 1:]], dim=1)
+
+
+def _computes_as(layer: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer is of this kind and none of its own methods changes the response."""
+    methods = ("forward", "impulse_response")
+    return isinstance(layer, kind) and all(getattr(type(layer), name) is getattr(kind, name) for name in methods)

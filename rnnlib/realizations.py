@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from . import _checks
 from .layers import LRU, S4D, DenseRNN, DiagonalRNN
 from .layers.s4 import inverse_softplus
 from .parametrization import input_scale
@@ -19,6 +20,8 @@ from .parametrization import input_scale
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
     from torch import Tensor
+
+_LARGEST_CONDITION = 1e7  # of eigenvectors: a matrix that rounding cannot tell from a defective one has more
 
 __all__ = ["System", "as_dense", "as_diagonal", "as_lru", "as_s4", "conjugate_pairs"]
 
@@ -32,6 +35,9 @@ class System:
         B: input weights ``(n,)``.
         C: output weights ``(n,)``.
         D: skip weight, a scalar.
+
+    Raises:
+        ValueError: shapes do not fit, or a tensor is not float64 and finite.
     """
 
     A: Tensor
@@ -39,14 +45,27 @@ class System:
     C: Tensor
     D: Tensor
 
+    def __post_init__(self):
+        n = len(self.A) if self.A.ndim else 1
+        for name, sizes in {"A": (n, n), "B": (n,), "C": (n,), "D": ()}.items():
+            value = getattr(self, name)
+            _checks.shape(name, value, *sizes)
+            if value.dtype != torch.float64:
+                raise ValueError(f"{name} must be float64, got {value.dtype}: convert it with .double()")
+            if not value.isfinite().all():
+                raise ValueError(f"{name} must be finite, got {value[~value.isfinite()][0].item()}")
+
     def response(self, length: int) -> Float[Tensor, "T"]:
         r"""Impulse response :math:`C A^\tau B + D [\tau = 0]` by a plain loop.
 
         Args:
-            length: number of lags, T.
+            length: number of lags, T, at least 1.
+
+        Raises:
+            ValueError: length is not a whole number of at least 1.
         """
         h, values = self.B, []
-        for _ in range(length):
+        for _ in range(_checks.whole("length", length)):
             values.append(self.C @ h)
             h = self.A @ h
         response = torch.stack(values)
@@ -54,8 +73,19 @@ class System:
         return response
 
     def modes(self) -> tuple[Complex[Tensor, "n"], Complex[Tensor, "n"], Complex[Tensor, "n"]]:
-        r"""Eigenvalues, and B and C in the basis of the eigenvectors V: :math:`V^{-1} B` and :math:`C V`."""
+        r"""Eigenvalues, and B and C in the basis of the eigenvectors V: :math:`V^{-1} B` and :math:`C V`.
+
+        Raises:
+            ValueError: the matrix has no full set of eigenvectors, or one so ill-conditioned that half of float64's
+                digits are lost.
+        """
         lam, V = torch.linalg.eig(self.A)
+        condition = torch.linalg.cond(V).item()
+        if not condition < _LARGEST_CONDITION:
+            raise ValueError(
+                f"the eigenvectors of A must have a condition number below {_LARGEST_CONDITION:.0e}, "
+                f"got {condition:.1e}: it is defective or nearly so and has no diagonal form; use as_dense"
+            )
         return lam, torch.linalg.solve(V, self.B.to(V.dtype)), self.C.to(V.dtype) @ V
 
 
@@ -72,7 +102,7 @@ def conjugate_pairs(
     complex normal, in conjugate pairs; :math:`B_i, D \sim N(0, 1)` and :math:`C_i \sim N(0, 1/n)`.
 
     Args:
-        pairs: number of pairs, n / 2.
+        pairs: number of pairs, n / 2, at least 1.
         min_modulus: smallest modulus.
         max_modulus: largest modulus, below 1.
         generator: source of randomness.
@@ -80,8 +110,14 @@ def conjugate_pairs(
     Returns:
         The system.
 
+    Raises:
+        ValueError: an argument is out of range.
+
     Source: Zucchet and Orvieto (2024), Figure 4 and their code.
     """
+    pairs = _checks.whole("pairs", pairs)
+    if not 0 <= min_modulus <= max_modulus < 1:
+        raise ValueError(f"need 0 <= min_modulus <= max_modulus < 1, got {min_modulus} and {max_modulus}")
 
     def uniform() -> Tensor:
         return torch.rand(pairs, generator=generator, dtype=torch.float64)
@@ -115,10 +151,13 @@ def as_diagonal(system: System) -> DiagonalRNN:
     """The system as a complex diagonal RNN without input scale.
 
     Args:
-        system: any with distinct eigenvalues.
+        system: any with a well-conditioned basis of eigenvectors.
 
     Returns:
         A layer in float64 with the system's outputs.
+
+    Raises:
+        ValueError: the eigenvectors are ill-conditioned, as those of a defective matrix.
     """
     lam, B, C = system.modes()
     return _filled(DiagonalRNN(1, len(lam), 1), B, C, system.D, lam=torch.view_as_real(lam))
@@ -128,12 +167,19 @@ def as_lru(system: System) -> LRU:
     r"""The system as an LRU, with :math:`\gamma = \sqrt{1 - |\lambda|^2}`.
 
     Args:
-        system: any with distinct eigenvalues inside the unit circle.
+        system: as for :func:`as_diagonal`, with eigenvalues inside the unit circle and none at 0.
 
     Returns:
         A layer in float64 with the system's outputs.
+
+    Raises:
+        ValueError: the eigenvectors are ill-conditioned, or an eigenvalue is 0 or not inside the unit circle.
     """
     lam, B, C = system.modes()
+    moduli = lam.abs()
+    if not ((moduli > 0) & (moduli < 1)).all():
+        modulus = moduli[~((moduli > 0) & (moduli < 1))][0].item()
+        raise ValueError(f"eigenvalues of an LRU must have moduli in (0, 1), got {modulus}: use as_dense")
     layer, gamma = LRU(1, len(lam), 1), input_scale(lam)
     omega_nu, omega_theta = layer.parametrization.parameters(lam)
     raw = {"omega_nu": omega_nu, "omega_theta": omega_theta, "omega_gamma": gamma.log()}
@@ -144,13 +190,19 @@ def as_s4(system: System, step: float = 0.01) -> S4D:
     r"""The system as diagonal S4 with all steps equal. Angles are taken in :math:`[0, 2\pi)`, as in the paper.
 
     Args:
-        system: any with distinct eigenvalues.
-        step: :math:`\Delta`, in time steps.
+        system: as for :func:`as_diagonal`, with no eigenvalue at 0.
+        step: :math:`\Delta`, in time steps, positive.
 
     Returns:
         A layer in float64 with the system's outputs.
+
+    Raises:
+        ValueError: the eigenvectors are ill-conditioned, an eigenvalue is 0, or the step is not positive.
     """
+    _checks.within("step", step, "(0, inf)")
     lam, B, C = system.modes()
+    if not (lam != 0).all():
+        raise ValueError("eigenvalues of S4 must not be 0, whose logarithm is infinite: use as_dense or as_diagonal")
     rates = torch.stack([lam.abs().log(), lam.angle().remainder(2 * math.pi)], dim=-1) / step
     omega = torch.full((len(lam),), inverse_softplus(step), dtype=torch.float64)
     return _filled(S4D(1, len(lam), 1), B / step, C, system.D, A=rates, omega_delta=omega)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib import resources
 
+from . import _checks
+
 #: One colour per architecture and per parametrisation, mostly of seaborn's colour-blind palette.
 COLORS = {
     "rnn": "#0173b2",
@@ -38,16 +40,16 @@ def sequence(quantity: str, count: int) -> list[tuple[float, float, float]]:
 
     Args:
         quantity: ``"rho"`` (input correlation), ``"lam"`` (eigenvalue) or ``"time"``.
-        count: how many colours.
+        count: how many colours, at least 1.
 
     Returns:
         RGB triples.
 
     Raises:
-        ValueError: unknown quantity.
+        ValueError: unknown quantity, or count is not a whole number of at least 1.
     """
     import seaborn
 
     if quantity not in _MAPS:
         raise ValueError(f"unknown quantity {quantity!r}; choose from {', '.join(_MAPS)}")
-    return list(seaborn.color_palette(_MAPS[quantity], count))
+    return list(seaborn.color_palette(_MAPS[quantity], _checks.whole("count", count)))

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from . import _checks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -34,7 +36,7 @@ def state_jacobian(
     :math:`h_0 = 0`.
 
     Args:
-        layers: gated layers of one shape (:class:`rnnlib.ChronoGRU`, :class:`rnnlib.ChronoLSTM`).
+        layers: gated layers of one kind, shape and setting (:class:`rnnlib.ChronoGRU`, :class:`rnnlib.ChronoLSTM`).
         x: inputs ``(layer, batch, time, input_size)``.
         times: the steps t wanted, from 1 on, in ascending order.
 
@@ -43,11 +45,12 @@ def state_jacobian(
         :math:`\partial c_t / \partial c_0`, the first output held at 0.
 
     Raises:
-        ValueError: shapes do not fit, or a time is out of range.
+        ValueError: shapes do not fit, layers differ in more than values, or a time is out of range or not whole.
     """
     _check(layers, x)
-    if list(times) != sorted(set(times)) or not times or not 1 <= times[0] <= times[-1] <= x.shape[2]:
-        raise ValueError(f"times must ascend within 1 to {x.shape[2]}, the length of x, got {list(times)}")
+    times = [_checks.whole("a time", time) for time in times]
+    if times != sorted(set(times)) or not times or not 1 <= times[0] <= times[-1] <= x.shape[2]:
+        raise ValueError(f"times must ascend within 1 to {x.shape[2]}, the length of x, got {times}")
     units, found = layers[0].hidden_size, []
     for t, (_, D, _) in enumerate(_steps(layers, x[:, :, : times[-1]]), start=1):
         if t == 1:  # the memory is the last part of a state; the first is an LSTM's output
@@ -69,14 +72,14 @@ def bias_sensitivity(
     :math:`\partial h_i / \partial b_i` is the diagonal of the whole matrix.
 
     Args:
-        layers: gated layers of one shape.
+        layers: gated layers of one kind, shape and setting.
         x: inputs ``(layer, batch, time, input_size)``.
 
     Returns:
         Memories (h of a GRU, c of an LSTM) and derivatives, both ``(layer, batch, N)``.
 
     Raises:
-        ValueError: shapes do not fit.
+        ValueError: shapes do not fit, x is empty, or layers differ in more than values.
     """
     _check(layers, x)
     layer = layers[0]
@@ -116,9 +119,12 @@ def _steps(layers: Sequence[nn.Module], x: Tensor) -> Iterator[tuple[Tensor, Ten
 
 
 def _check(layers: Sequence[nn.Module], x: Tensor) -> None:
-    if not layers:
-        raise ValueError("layers is empty: pass at least one")
-    if x.ndim != 4 or len(x) != len(layers):
+    _checks.alike(layers)
+    if x.ndim != 4 or len(x) != len(layers) or x.shape[2] == 0:
         raise ValueError(
-            f"x must have shape (layer, batch, time, input_size) with {len(layers)} layers, got {tuple(x.shape)}"
+            f"x must have shape (layer, batch, time, input_size) with {len(layers)} layers and a step, "
+            f"got {tuple(x.shape)}"
         )
+    if not hasattr(layers[0], "linearized"):
+        raise ValueError(f"layers must be gated ones, with a method linearized, got {type(layers[0]).__name__}")
+    _checks.shape("x", x, *x.shape[:3], layers[0].input_size)

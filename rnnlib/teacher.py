@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from . import _checks
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -25,6 +27,7 @@ __all__ = ["COUNT", "Teacher", "draw", "load", "white_inputs"]
 
 COUNT = 10  # teachers in the file
 SIZE = 10  # units of each
+SEEDS, STEPS = 1 << 11, 1 << 20  # of white_inputs: PyTorch's generator on the CPU takes 32 bits of seed
 _SHAPES = {"A": (SIZE, SIZE), "B": (SIZE, 1), "C": (1, SIZE), "D": (1, 1)}
 
 
@@ -37,6 +40,9 @@ class Teacher:
         B: input weights ``(n, 1)``.
         C: output weights ``(1, n)``.
         D: skip weight ``(1, 1)``.
+
+    Raises:
+        ValueError: shapes do not fit.
     """
 
     A: np.ndarray
@@ -44,20 +50,29 @@ class Teacher:
     C: np.ndarray
     D: np.ndarray
 
+    def __post_init__(self):
+        n = len(self.A)
+        for name, sizes in {"A": (n, n), "B": (n, 1), "C": (1, n), "D": (1, 1)}.items():
+            _checks.shape(name, getattr(self, name), *sizes)
+
     def impulse_response(self, length: int) -> Float[Tensor, "T"]:
         r"""Outputs after a unit impulse, :math:`k_\tau = C A^\tau B + D [\tau = 0]`, float64.
 
         Args:
-            length: number of lags, T.
+            length: number of lags, T, at least 1.
 
         Returns:
             Tensor ``(length,)``.
+
+        Raises:
+            ValueError: length is not a whole number of at least 1.
         """
+        length = _checks.whole("length", length)
         k, state = np.empty(length), self.B
         for lag in range(length):
             k[lag] = (self.C @ state).item()
             state = self.A @ state
-        k[:1] += self.D.item()
+        k[0] += self.D.item()
         return torch.from_numpy(k)
 
 
@@ -82,8 +97,7 @@ def load(index: int, min_modulus: float = 0.0, max_angle: float = math.pi) -> Te
 
     Source: Zucchet and Orvieto (2024), section 4 and appendix D; errata 5 and 6.
     """
-    if not 0 <= index < COUNT:
-        raise ValueError(f"there are {COUNT} stored teachers, 0 to {COUNT - 1}; got {index}")
+    index = _checks.whole(f"index (there are {COUNT} stored teachers)", index, 0, COUNT - 1)
     if not 0 <= min_modulus < 1:
         raise ValueError(f"min_modulus must be in [0, 1), got {min_modulus}")
     if not 0 < max_angle <= math.pi:
@@ -100,11 +114,15 @@ def draw(index: int) -> dict[str, np.ndarray]:
     """The standard normal draws of a teacher, from its own seed.
 
     Args:
-        index: which.
+        index: which, from 0.
 
     Returns:
         Arrays A, B, C, D.
+
+    Raises:
+        ValueError: index is negative or not whole.
     """
+    index = _checks.whole("index", index, 0)
     generator = np.random.Generator(np.random.PCG64([2024, index]))
     return {name: generator.standard_normal(shape) for name, shape in _SHAPES.items()}
 
@@ -133,10 +151,12 @@ def white_inputs(seed: int, step: int, batch: int, length: int) -> Float[Tensor,
         of processor.
 
     Raises:
-        ValueError: seed or step out of range.
+        ValueError: an argument is out of range.
     """
-    if not (0 <= seed < 1 << 11 and 0 <= step < 1 << 20):
-        raise ValueError(f"need 0 <= seed < {1 << 11} and 0 <= step < {1 << 20}, got {seed} and {step}")
-    # PyTorch's generator on the CPU takes 32 bits of seed: give each pair its own
+    seed, step = _checks.whole("seed", seed, None), _checks.whole("step", step, None)
+    if not (0 <= seed < SEEDS and 0 <= step < STEPS):
+        raise ValueError(f"need 0 <= seed < {SEEDS} and 0 <= step < {STEPS}, got {seed} and {step}")
+    batch, length = _checks.whole("batch", batch), _checks.whole("length", length)
+    # each pair has a seed of its own
     generator = torch.Generator().manual_seed(seed << 20 | step)
     return torch.randn(batch, length, generator=generator)

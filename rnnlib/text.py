@@ -34,6 +34,8 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 
+from . import _checks
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
     from torch import Tensor
@@ -152,7 +154,7 @@ def load(
     seed: int | None = None,
     padding: bool = False,
     positions: bool = True,
-    articles: Sequence[str] | None = None,
+    articles: str | Sequence[str] | None = None,
     size: int = 384,
     autocorrelation: Autocorrelation = PAPER,
     model: str | Path | None = None,
@@ -172,7 +174,7 @@ def load(
         seed: order of the articles, or of the Gaussian numbers; None is the order of the dump, or 0.
         padding: pad short articles as the paper does, one sequence an article; text sources only.
         positions: include position embeddings; text sources only.
-        articles: titles to take sequences from; None for any. Text sources only.
+        articles: titles to take sequences from, or one title; None for any. Text sources only.
         size: dimensions N of the Gaussian source.
         autocorrelation: that of the Gaussian source, in each dimension.
         model: for ``"hub"``, a folder or a hub's name instead of bert-base-uncased.
@@ -190,10 +192,20 @@ def load(
     """
     if source not in SOURCES:
         raise ValueError(f"unknown source {source!r}; choose from {', '.join(SOURCES)}")
+    count, length = _checks.whole("count", count, None), _checks.whole("length", length, None)
     if count < 1 or length < 1:
         raise ValueError(f"need count >= 1 and length >= 1, got {count} and {length}")
+    if padding and length < 2:
+        raise ValueError(f"padded sequences begin and end with a token of their own: need length >= 2, got {length}")
+    seed = None if seed is None else _checks.whole("seed", seed, 0)
+    if source == "gaussian" and (padding or articles is not None):
+        raise ValueError(f"padding and articles are for text sources, got padding={padding} and articles={articles!r}")
+    if source != "hub" and not (model is data is None):
+        raise ValueError(f"model and data are for the source 'hub', got them with {source!r}")
     if source == "gaussian":
-        return _gaussian(count, length, size, autocorrelation, seed or 0)
+        return _gaussian(count, length, _checks.whole("size", size), autocorrelation, seed or 0)
+    if articles is not None:
+        articles = (articles,) if isinstance(articles, str) else tuple(articles)
     if positions and length > 512:
         raise ValueError(f"length must be at most 512 with position embeddings, got {length}; or set positions=False")
     documents, encode, embed, name = _packaged_text() if source == "wikipedia" else _hub_text(model, data)
@@ -224,12 +236,18 @@ def matched(sequences: Sequences, count: int, seed: int = 0) -> Sequences:
 
     Args:
         sequences: what to imitate, C sequences.
-        count: number of Gaussian sequences.
-        seed: of the combinations.
+        count: number of Gaussian sequences, at least 1.
+        seed: of the combinations, not negative.
 
     Returns:
         Sequences ``(count, T, N)``.
+
+    Raises:
+        ValueError: count or seed is out of range, or there are no sequences.
     """
+    count, seed = _checks.whole("count", count), _checks.whole("seed", seed, 0)
+    if not sequences.x.numel():
+        raise ValueError(f"sequences must not be empty, got shape {tuple(sequences.x.shape)}")
     x = sequences.x
     mean = x.mean(0)
     generator = torch.Generator().manual_seed(seed)
@@ -255,18 +273,29 @@ def autocorrelation(
 
     Returns:
         float64 array ``(lags,)``.
+
+    Raises:
+        ValueError: shapes do not fit, x is empty, lags is out of range, or the mask leaves no pair of steps at a lag.
     """
+    _checks.shape("x", x, "batch", "time", "dimension")
+    if not x.numel():
+        raise ValueError(f"x must not be empty, got shape {tuple(x.shape)}")
     time = x.shape[1]
-    lags = time - 1 if lags is None else lags
+    lags = max(1, time - 1) if lags is None else _checks.whole("lags", lags, None)
     if not 1 <= lags <= time:
         raise ValueError(f"lags must be between 1 and the {time} steps of x, got {lags}")
+    if mask is not None:
+        _checks.shape("mask", mask, *x.shape[:2])
     kept = torch.ones(x.shape[:2]) if mask is None else mask.float()
     products = torch.zeros(time, time, dtype=torch.float64)
     for some, seen in zip(x.split(16), kept.split(16), strict=True):  # in double, without a copy of all of x
         rows = (some * seen[..., None]).double().transpose(0, 1).flatten(1)
         products += rows @ rows.T / x.shape[2]
     pairs = kept.double().T @ kept.double()
-    return np.array([(products.diagonal(lag).sum() / pairs.diagonal(lag).sum()).item() for lag in range(lags)])
+    counts = [pairs.diagonal(lag).sum().item() for lag in range(lags)]
+    if 0 in counts:
+        raise ValueError(f"mask leaves no pair of steps at lag {counts.index(0)}: ask for fewer lags")
+    return np.array([(products.diagonal(lag).sum() / counts[lag]).item() for lag in range(lags)])
 
 
 def fit_autocorrelation(values: np.ndarray) -> Autocorrelation:
@@ -277,10 +306,17 @@ def fit_autocorrelation(values: np.ndarray) -> Autocorrelation:
 
     Returns:
         The fit; its value at lag 0 is that of ``values``.
+
+    Raises:
+        ValueError: values have another shape, are too few or not finite.
     """
     values = np.asarray(values, dtype=float)
+    _checks.shape("values", values, "lags")
     if len(values) < 3:
         raise ValueError(f"values must hold R at three lags at least, got {len(values)}")
+    if not np.isfinite(values).all():
+        lag = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(f"values must be finite, got {values[lag]} at lag {lag}")
     lags = np.arange(1, len(values))
 
     def amplitude(decay: float) -> float:

@@ -1,16 +1,24 @@
 r"""Closed forms: how far the state of a linear unit, and its sensitivity, spread in the long run.
 
 The unit :math:`h_{t+1} = \lambda h_t + x_{t+1}` is driven by a wide-sense stationary input with autocorrelation
-:math:`R(D) = \rho^{|D|}`, :math:`0 \le \rho \le 1`, unless a function takes another :math:`R`. Everything holds for
+:math:`R(D) = \rho^{|D|}`, :math:`-1 \le \rho \le 1`, unless a function takes another :math:`R`. Everything holds for
 infinitely many past steps, unless a window is given, and :math:`|\lambda| < 1`.
 
 Functions take Python numbers, NumPy arrays or PyTorch tensors and return the same kind, broadcast; through tensors
-they are differentiable. This module imports nothing of rnnlib, so theory and simulation check each other.
+they are differentiable. An argument with a value outside its domain, such as :math:`|\lambda| \ge 1`,
+:math:`|\rho| > 1` or NaN, raises a ValueError that names the argument, the value and the domain. Where values cannot be
+read, inside ``torch.func.vmap`` and while a graph is traced, results are NaN instead of an error.
+
+This module imports nothing of rnnlib, so theory and simulation check each other.
 """
 
 from __future__ import annotations
 
+import numbers
+import operator
+
 import numpy as np
+import torch
 
 __all__ = [
     "cross_sensitivity",
@@ -42,7 +50,94 @@ def _abs2(z):
 
 
 def _is_complex(z) -> bool:
-    return z.is_complex() if hasattr(z, "is_complex") else np.iscomplexobj(z)
+    if isinstance(z, torch.Tensor):
+        return z.is_complex()
+    return not isinstance(z, int | float) and np.iscomplexobj(z)
+
+
+# Domains: each function returns the value, lists as arrays, or raises -------------------------------------------------
+
+
+def _disc(name, z):
+    return _checked(name, z, lambda z: abs(z) < 1, f"inside the unit circle, |{name}| < 1")
+
+
+def _correlation(rho):
+    return _checked("rho", rho, lambda rho: abs(rho) <= 1, "real, -1 <= rho <= 1", real=True)
+
+
+def _gate(lam):
+    return _checked("lam", lam, lambda lam: (lam >= 0) & (lam < 1), "a real gate, 0 <= lam < 1", real=True)
+
+
+def _checked(name, value, inside, domain, real=False):
+    if isinstance(value, list | tuple):
+        value = np.asarray(value)
+    if isinstance(value, numbers.Rational) and not isinstance(value, numbers.Integral):
+        value = float(value)  # NumPy would make arrays of objects
+    if not _is_numeric(value):
+        raise TypeError(f"{name} must be a number, an array or a tensor of numbers, got {type(value).__name__}")
+    ok = abs(value) < 0 if real and _is_complex(value) else inside(value)
+    readable, fine = _all(ok)
+    if not readable:
+        return torch.where(ok, value, float("nan"))
+    if not fine:
+        raise ValueError(f"{name} must be {domain}, got {_first(value, ok)}")
+    return value
+
+
+def _is_numeric(value) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.dtype != torch.bool
+    return isinstance(value, numbers.Number) or np.asarray(value).dtype.kind in "iufc"
+
+
+def _first(value, ok):
+    """The first value that is not fine."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()[~ok][0].item()
+    return np.asarray(value)[~np.asarray(ok, bool)][0]
+
+
+def _all(ok) -> tuple[bool, bool]:
+    """Whether the truth values can be read, and whether all are true."""
+    if isinstance(ok, torch.Tensor) and torch.compiler.is_compiling():
+        return False, True
+    try:
+        return True, bool(ok.all() if hasattr(ok, "all") else ok)
+    except RuntimeError:  # vmap and tracing
+        return False, True
+
+
+def _alike(**values):
+    """The arguments as :func:`_one_kind`; an error if their shapes do not broadcast."""
+    shapes = [tuple(np.shape(value)) for value in values.values()]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"{', '.join(values)} must broadcast, got shapes {', '.join(map(str, shapes))}") from None
+    return _one_kind(*values.values())
+
+
+def _one_kind(*values):
+    """Arrays as tensors where one of them is a tensor. Numbers stay numbers, which change no precision."""
+    device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
+    if device is None:
+        return values
+    return tuple(_beside_tensors(value, device) for value in values)
+
+
+def _beside_tensors(value, device):
+    if isinstance(value, np.generic | numbers.Number):
+        return complex(value) if _is_complex(value) else float(value)
+    return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value), device=device)
+
+
+def _finite(name, value):
+    return _checked(name, value, lambda value: abs(value) < float("inf"), "finite")
+
+
+# Linear units ---------------------------------------------------------------------------------------------------------
 
 
 def generating_function(a, b, rho):
@@ -52,15 +147,22 @@ def generating_function(a, b, rho):
               = \frac{1 - \rho^2 ab}{(1 - ab)(1 - \rho a)(1 - \rho b)}.
 
     Args:
-        a: decay factor of the first state, real or complex.
-        b: decay factor of the second state.
-        rho: correlation of consecutive inputs, 0 (white) to 1 (constant).
+        a: decay factor of the first state, real or complex, inside the unit circle.
+        b: decay factor of the second state, likewise.
+        rho: correlation of consecutive inputs, -1 to 1; 0 is white, 1 constant.
 
     Returns:
         F(a, b).
 
+    Raises:
+        ValueError: a or b is not inside the unit circle, rho not in [-1, 1], or the shapes do not broadcast.
+
     Source: Zucchet and Orvieto (2024), appendix B.2.
     """
+    return _generating_function(*_alike(a=_disc("a", a), b=_disc("b", b), rho=_correlation(rho)))
+
+
+def _generating_function(a, b, rho):
     return (1 - rho**2 * a * b) / ((1 - a * b) * (1 - rho * a) * (1 - rho * b))
 
 
@@ -77,7 +179,8 @@ def state_variance(lam, rho):
 
     Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
     """
-    return generating_function(lam, _conj(lam), rho).real
+    lam, rho = _alike(lam=_disc("lam", lam), rho=_correlation(rho))
+    return _generating_function(lam, _conj(lam), rho).real
 
 
 def cross_sensitivity(a, b, rho):
@@ -88,8 +191,8 @@ def cross_sensitivity(a, b, rho):
                {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2}.
 
     Args:
-        a: decay factor of the first state, real or complex.
-        b: decay factor of the second state.
+        a: decay factor of the first state, real or complex, inside the unit circle.
+        b: decay factor of the second state, likewise.
         rho: correlation of consecutive inputs.
 
     Returns:
@@ -97,7 +200,7 @@ def cross_sensitivity(a, b, rho):
 
     Source: Zucchet and Orvieto (2024), appendices B.2.2 and C.2.2, corrected: erratum 1 on the errata page.
     """
-    return _sensitivity_ratio(a, b, rho, 1 - rho**2)
+    return _cross_sensitivity(*_alike(a=_disc("a", a), b=_disc("b", b), rho=_correlation(rho)))
 
 
 def cross_sensitivity_as_printed(a, b, rho):
@@ -106,8 +209,8 @@ def cross_sensitivity_as_printed(a, b, rho):
     Kept to show the size of the slip (erratum 1); use :func:`cross_sensitivity` for anything else.
 
     Args:
-        a: decay factor of the first state.
-        b: decay factor of the second state.
+        a: decay factor of the first state, inside the unit circle.
+        b: decay factor of the second state, likewise.
         rho: correlation of consecutive inputs.
 
     Returns:
@@ -115,7 +218,12 @@ def cross_sensitivity_as_printed(a, b, rho):
 
     Source: Zucchet and Orvieto (2024), appendices B.2.2 and C.2.2.
     """
+    a, b, rho = _alike(a=_disc("a", a), b=_disc("b", b), rho=_correlation(rho))
     return _sensitivity_ratio(a, b, rho, 1 - rho)
+
+
+def _cross_sensitivity(a, b, rho):
+    return _sensitivity_ratio(a, b, rho, 1 - rho**2)
 
 
 def _sensitivity_ratio(a, b, rho, whiteness):
@@ -141,7 +249,8 @@ def sensitivity(lam, rho):
 
     Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
     """
-    return cross_sensitivity(lam, _conj(lam), rho).real
+    lam, rho = _alike(lam=_disc("lam", lam), rho=_correlation(rho))
+    return _cross_sensitivity(lam, _conj(lam), rho).real
 
 
 def generating_function_of(R, a, b):
@@ -150,17 +259,38 @@ def generating_function_of(R, a, b):
     .. math:: F(a, b) = \frac{R(0) + \sum_{D \ge 1} (a^D + b^D) R(D)}{1 - ab}.
 
     Args:
-        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond. NumPy array.
-        a: decay factor of the first state, a number.
-        b: decay factor of the second state, a number.
+        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond.
+        a: decay factor of the first state, real or complex, inside the unit circle.
+        b: decay factor of the second state, likewise.
 
     Returns:
-        F(a, b), a number. :math:`F(\lambda, \bar\lambda)` is the second moment of the state.
+        F(a, b), broadcast. :math:`F(\lambda, \bar\lambda)` is the second moment of the state.
+
+    Raises:
+        ValueError: a or b is not inside the unit circle, they do not broadcast, or R is not finite or not ``(lags,)``.
 
     Source: Zucchet and Orvieto (2024), appendix B.2.
     """
-    R, lag = np.asarray(R), np.arange(len(R))
-    return (R[0] + ((a**lag + b**lag) * R)[1:].sum()) / (1 - a * b)
+    R, a, b = _with_autocorrelation(R, a, b)
+    return (R[0] + _series(R[1:], a) + _series(R[1:], b)) / (1 - a * b)
+
+
+def _with_autocorrelation(R, a, b):
+    """R as a list of its values, and a and b."""
+    R = _finite("R", R)
+    if len(np.shape(R)) != 1 or len(R) == 0:
+        raise ValueError(f"R must have shape (lags,) with at least one lag, got shape {tuple(np.shape(R))}")
+    a, b = _alike(a=_disc("a", a), b=_disc("b", b))
+    R, a, b = _one_kind(R, a, b)
+    return list(R.unbind() if isinstance(R, torch.Tensor) else np.asarray(R)), a, b
+
+
+def _series(coefficients, z):
+    r""":math:`\sum_{D \ge 1} c_D z^D`, by Horner's rule, for z of any shape."""
+    total = 0 * z
+    for coefficient in reversed(coefficients):
+        total = (total + coefficient) * z
+    return total
 
 
 def cross_sensitivity_of(R, a, b):
@@ -171,18 +301,22 @@ def cross_sensitivity_of(R, a, b):
               + \frac{2}{(1 - \lambda^2)^2} \sum_{D \ge 1} D \lambda^D R(D).
 
     Args:
-        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond. NumPy array.
-        a: decay factor of the first state, a number.
-        b: decay factor of the second state, a number.
+        R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond.
+        a: decay factor of the first state, real or complex, inside the unit circle.
+        b: decay factor of the second state, likewise.
 
     Returns:
-        S(a, b), a number. :math:`S(\lambda, \bar\lambda)` is the second moment of the sensitivity.
+        S(a, b), broadcast. :math:`S(\lambda, \bar\lambda)` is the second moment of the sensitivity.
+
+    Raises:
+        ValueError: a or b is not inside the unit circle, they do not broadcast, or R is not finite or not ``(lags,)``.
 
     Source: Zucchet and Orvieto (2024), section 2.2 and appendix B.2.
     """
-    R, lag = np.asarray(R), np.arange(len(R))
-    weighted = (a**lag + b**lag) * R
-    total, lagged = R[0] + weighted[1:].sum(), (lag * weighted).sum()
+    R, a, b = _with_autocorrelation(R, a, b)
+    lagged = [lag * value for lag, value in enumerate(R)]
+    total = R[0] + _series(R[1:], a) + _series(R[1:], b)
+    lagged = _series(lagged[1:], a) + _series(lagged[1:], b)
     return total * (1 + a * b) / (1 - a * b) ** 3 + lagged / (1 - a * b) ** 2
 
 
@@ -196,14 +330,15 @@ def gated_state_variance(lam, rho):
 
     Args:
         lam: the gate, real, in [0, 1).
-        rho: correlation of consecutive inputs.
+        rho: correlation of consecutive inputs, -1 to 1.
 
     Returns:
         The moment, linear in the input's autocorrelation.
 
     Source: Zucchet and Orvieto (2024), section 5.
     """
-    return (1 - lam) ** 2 * generating_function(lam, lam, rho)
+    lam, rho = _alike(lam=_gate(lam), rho=_correlation(rho))
+    return (1 - lam) ** 2 * _generating_function(lam, lam, rho)
 
 
 def gated_sensitivity(lam, rho):
@@ -215,15 +350,16 @@ def gated_sensitivity(lam, rho):
 
     Args:
         lam: the gate, real, in [0, 1).
-        rho: correlation of consecutive inputs.
+        rho: correlation of consecutive inputs, -1 to 1.
 
     Returns:
         The moment, linear in the input's autocorrelation; 0 for constant inputs.
 
     Source: Zucchet and Orvieto (2024), section 5; the form that is right, erratum 8.
     """
+    lam, rho = _alike(lam=_gate(lam), rho=_correlation(rho))
     F, F_a = _generating_function_and_slope(lam, rho)
-    mixed = F - 2 * (1 - lam) * F_a + (1 - lam) ** 2 * cross_sensitivity(lam, lam, rho)
+    mixed = F - 2 * (1 - lam) * F_a + (1 - lam) ** 2 * _cross_sensitivity(lam, lam, rho)
     return (lam * (1 - lam)) ** 2 * mixed
 
 
@@ -235,13 +371,14 @@ def gated_sensitivity_as_plotted(lam, rho):
 
     Args:
         lam: the gate, real, in [0, 1).
-        rho: correlation of consecutive inputs.
+        rho: correlation of consecutive inputs, -1 to 1.
 
     Returns:
         The expression.
 
     Source: Zucchet and Orvieto (2024), code of Figure 15.
     """
+    lam, rho = _alike(lam=_gate(lam), rho=_correlation(rho))
     F, F_a = _generating_function_and_slope(lam, rho)
     scaled, slope = (1 - lam) ** 2 * F, (1 - lam) ** 2 * F_a - (1 - lam) * F
     return (lam * (1 - lam)) ** 2 * (scaled + 2 * slope) + gated_sensitivity(lam, rho)
@@ -249,7 +386,7 @@ def gated_sensitivity_as_plotted(lam, rho):
 
 def _generating_function_and_slope(lam, rho):
     """F and its derivative in one argument, both at a = b = lam, real."""
-    F = generating_function(lam, lam, rho)
+    F = _generating_function(lam, lam, rho)
     return F, F * (rho / (1 - (rho * lam) ** 2) + lam / (1 - lam**2))
 
 
@@ -260,18 +397,32 @@ def gated_response(lam, steps):
               \mathrm{d}_b h_t = \sum_{i=0}^{T-1} (1 - \lambda) \lambda^i \big((1 - \lambda) i - \lambda\big) x_{t-i}.
 
     Args:
-        lam: the gate :math:`\lambda = \sigma(b)`, in (0, 1), a number or a NumPy array.
-        steps: length of the window, T; the state before it is 0.
+        lam: the gate :math:`\lambda = \sigma(b)`, real, in [0, 1).
+        steps: length of the window, T, at least 1; the state before it is 0.
 
     Returns:
-        The two weights, NumPy arrays of the shape of ``lam`` and one more axis ``(..., steps)``; their second moments
-        for any inputs are :func:`window_moment`'s.
+        The two weights, of the shape of ``lam`` and one more axis ``(..., steps)``; arrays, or tensors for a tensor.
+        Their second moments for any inputs are :func:`window_moment`'s.
 
     Source: derivatives of the recurrence; Zucchet and Orvieto (2024), section 5, with infinitely many steps.
     """
-    lam, lag = np.asarray(lam, float)[..., None], np.arange(steps)
+    lam, lag = _gate_and_lags(lam, steps)
     state = (1 - lam) * lam**lag
     return state, state * ((1 - lam) * lag - lam)
+
+
+def _gate_and_lags(lam, steps):
+    """The gate with one more axis, and the lags along it."""
+    try:
+        whole = operator.index(steps)
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+    lam = _gate(lam)
+    if isinstance(lam, torch.Tensor):
+        return lam[..., None], torch.arange(whole, device=lam.device)
+    return np.asarray(lam, float)[..., None], np.arange(whole)
 
 
 def lstm_response(lam, steps):
@@ -283,15 +434,15 @@ def lstm_response(lam, steps):
     The rest of a gated unit's sensitivity, :math:`-\lambda h_t`, belongs to the bias of the input gate.
 
     Args:
-        lam: the forget gate, in (0, 1), a number or a NumPy array.
-        steps: length of the window, T.
+        lam: the forget gate, real, in [0, 1).
+        steps: length of the window, T, at least 1.
 
     Returns:
         The two weights, as :func:`gated_response`.
 
     Source: derivatives of the recurrence; not in the paper.
     """
-    lam, lag = np.asarray(lam, float)[..., None], np.arange(steps)
+    lam, lag = _gate_and_lags(lam, steps)
     state = (1 - lam) * lam**lag
     return state, state * (1 - lam) * lag
 
@@ -302,7 +453,7 @@ def window_moment(weights, R):
     .. math:: \mathrm{E} \Big(\sum_{i=0}^{T-1} w_i x_{t-i}\Big)^2 = \sum_{i,j} w_i w_j R(|i - j|).
 
     Args:
-        weights: w, the latest input's first, NumPy array ``(..., T)``.
+        weights: w, the latest input's first, ``(..., T)``.
         R: autocorrelation at lags 0 to T - 1 at least, shape ``(lags,)``; or the second moments
             :math:`\mathrm{E}[x_{t-i} x_{t-j}]` themselves, ``(T, T)``, where inputs are not stationary.
 
@@ -310,11 +461,18 @@ def window_moment(weights, R):
         The moment, shape ``(...)``.
 
     Raises:
-        ValueError: R has too few lags, or another shape.
+        ValueError: R has too few lags, or another shape; a value is not finite.
 
     Source: Zucchet and Orvieto (2024), appendix B.2, cut after T terms.
     """
-    weights, R = np.asarray(weights), np.asarray(R)
+    weights, R = _one_kind(_finite("weights", weights), _finite("R", R))
+    if isinstance(weights, torch.Tensor):
+        dtype = torch.promote_types(weights.dtype, R.dtype)
+        weights, R = weights.to(dtype), R.to(dtype)
+    else:
+        weights, R = np.asarray(weights), np.asarray(R)
+    if weights.ndim == 0 or weights.shape[-1] == 0:
+        raise ValueError(f"weights must have shape (..., T) with T at least 1, got {tuple(weights.shape)}")
     steps = weights.shape[-1]
     if R.ndim == 1:
         if len(R) < steps:
@@ -322,7 +480,7 @@ def window_moment(weights, R):
         lag = np.arange(steps)
         R = R[np.abs(lag[:, None] - lag)]
     if R.shape != (steps, steps):
-        raise ValueError(f"R must have shape (lags,) or ({steps}, {steps}), got {R.shape}")
+        raise ValueError(f"R must have shape (lags,) or ({steps}, {steps}), got {tuple(R.shape)}")
     return ((weights @ R) * weights).sum(-1)
 
 
@@ -336,9 +494,9 @@ def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):
     With ``normalized`` each input is scaled by :math:`\gamma(\lambda) = \sqrt{1 - |\lambda|^2}` of its own unit.
 
     Args:
-        lam: the student's eigenvalue, real or complex.
-        lam_star: the teacher's eigenvalue.
-        rho: correlation of consecutive inputs; white by default.
+        lam: the student's eigenvalue, real or complex, inside the unit circle.
+        lam_star: the teacher's eigenvalue, likewise.
+        rho: correlation of consecutive inputs, -1 to 1; white by default.
         normalized: scale the inputs by gamma.
 
     Returns:
@@ -347,11 +505,12 @@ def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):
 
     Source: Zucchet and Orvieto (2024), sections 2.3 and 3.1, appendix C.1.
     """
+    lam, lam_star, rho = _alike(lam=_disc("lam", lam), lam_star=_disc("lam_star", lam_star), rho=_correlation(rho))
     gamma = (1 - _abs2(lam)) ** 0.5 if normalized else 1.0
     gamma_star = (1 - _abs2(lam_star)) ** 0.5 if normalized else 1.0
-    student = gamma**2 * state_variance(lam, rho)
-    teacher = gamma_star**2 * state_variance(lam_star, rho)
-    return 0.5 * (student + teacher) - gamma * gamma_star * generating_function(lam, _conj(lam_star), rho).real
+    student = gamma**2 * _generating_function(lam, _conj(lam), rho).real
+    teacher = gamma_star**2 * _generating_function(lam_star, _conj(lam_star), rho).real
+    return 0.5 * (student + teacher) - gamma * gamma_star * _generating_function(lam, _conj(lam_star), rho).real
 
 
 def one_dimensional_gradient(nu, theta, lam_star, *, normalized=False):
@@ -367,9 +526,9 @@ def one_dimensional_gradient(nu, theta, lam_star, *, normalized=False):
     :math:`\nu^2 (\gamma^* / \gamma) \, \mathrm{Re}\, (1 - z)^{-1}` with them.
 
     Args:
-        nu: modulus, in (0, 1), a number or a NumPy array.
-        theta: angle, radians, likewise.
-        lam_star: the teacher's eigenvalue.
+        nu: modulus, in (0, 1).
+        theta: angle, radians.
+        lam_star: the teacher's eigenvalue, inside the unit circle.
         normalized: inputs scaled by gamma, which is differentiated too.
 
     Returns:
@@ -377,12 +536,18 @@ def one_dimensional_gradient(nu, theta, lam_star, *, normalized=False):
 
     Source: the derivatives of :func:`one_dimensional_loss`.
     """
-    z = nu * np.exp(1j * theta) * np.conj(lam_star)
+    nu = _checked("nu", nu, lambda nu: (nu > 0) & (nu < 1), "a modulus, 0 < nu < 1", real=True)
+    theta = _checked("theta", theta, lambda theta: abs(theta) < float("inf"), "real and finite", real=True)
+    nu, theta, lam_star = _alike(nu=nu, theta=theta, lam_star=_disc("lam_star", lam_star))
+    if torch.Tensor in map(type, (nu, theta, lam_star)):
+        nu, theta, lam_star = map(torch.as_tensor, (nu, theta, lam_star))
+    exp, sqrt = (torch.exp, torch.sqrt) if isinstance(nu, torch.Tensor) else (np.exp, np.sqrt)
+    z = nu * exp(1j * theta) * _conj(lam_star)
     inverse = 1 / (1 - z)
     coupling = z * inverse**2
     if not normalized:
         return nu / (1 - nu**2) ** 2 - coupling.real / nu, coupling.imag
-    gamma, gamma_star = np.sqrt(1 - nu**2), np.sqrt(1 - abs(lam_star) ** 2)
+    gamma, gamma_star = sqrt(1 - nu**2), sqrt(1 - abs(lam_star) ** 2)
     along_nu = nu * gamma_star / gamma * inverse.real - gamma * gamma_star * coupling.real / nu
     return along_nu, gamma * gamma_star * coupling.imag
 
@@ -395,7 +560,7 @@ def one_dimensional_curvature(modulus, *, normalized=False):
     the square of its derivative.
 
     Args:
-        modulus: :math:`|\lambda^*|`.
+        modulus: :math:`|\lambda^*|`, in [0, 1).
         normalized: inputs scaled by gamma.
 
     Returns:
@@ -403,6 +568,7 @@ def one_dimensional_curvature(modulus, *, normalized=False):
 
     Source: Zucchet and Orvieto (2024), section 3.1 and appendix C.1.
     """
+    modulus = _checked("modulus", modulus, lambda s: (s >= 0) & (s < 1), "real, 0 <= modulus < 1", real=True)
     square = modulus**2
     if normalized:
         return 1 / (1 - square) ** 2, square * (1 + square) / (1 - square) ** 2
@@ -423,17 +589,22 @@ def diagonal_hessian(lam, b, c, rho=0.0):
     \end{pmatrix}_{ij}`.
 
     Args:
-        lam: eigenvalues, complex NumPy array ``(n,)``.
+        lam: eigenvalues, inside the unit circle, NumPy array ``(n,)``.
         b: input weights ``(n,)``.
         c: output weights ``(n,)``.
-        rho: correlation of consecutive inputs; white by default.
+        rho: correlation of consecutive inputs, a number from -1 to 1; white by default.
 
     Returns:
         Symmetric real array ``(2n, 2n)``; rows are the n real parts, then the n imaginary parts.
 
     Source: Zucchet and Orvieto (2024), section 3.2 and appendix C.2.
     """
-    lam, w = np.asarray(lam), np.asarray(b) * np.asarray(c)
-    A = np.outer(w, w) * cross_sensitivity(lam[:, None], lam[None, :], rho)
-    B = np.outer(w, w.conj()) * cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
+    lam, b, c = map(np.asarray, (_disc("lam", lam), _finite("b", b), _finite("c", c)))
+    if lam.ndim != 1 or not lam.shape == b.shape == c.shape:
+        raise ValueError(f"lam, b and c must have one shape (n,), got {lam.shape}, {b.shape} and {c.shape}")
+    if np.shape(_correlation(rho)) != ():
+        raise ValueError(f"rho must be one number, got an array of shape {np.shape(rho)}")
+    w = b * c
+    A = np.outer(w, w) * _cross_sensitivity(lam[:, None], lam[None, :], rho)
+    B = np.outer(w, w.conj()) * _cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
     return 0.5 * np.block([[(A + B).real, (B - A).imag], [-(A + B).imag, (B - A).real]])

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from . import exact
-from .teacher import white_inputs
+from . import _checks, exact
+from .teacher import SEEDS, STEPS, white_inputs
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -40,13 +40,16 @@ class Protocol:
     """How a student is trained.
 
     Attributes:
-        steps: number of Adam steps, each on fresh data.
+        steps: number of Adam steps, each on fresh data, at most 1,048,576.
         batch: sequences of a minibatch.
         length: steps of a sequence, T.
-        report: the loss is averaged over this many last steps; also the length of an epoch.
+        report: the loss is averaged over this many last steps; also the length of an epoch. It divides ``steps``.
         schedule: ``"cosine"`` from the base rate to ``final_rate``, or ``"constant"``.
         final_rate: rate at the end of the cosine.
         beta1, beta2, eps: Adam's.
+
+    Raises:
+        ValueError: a field is out of range.
 
     Source: Zucchet and Orvieto (2024), appendix D.
     """
@@ -62,8 +65,15 @@ class Protocol:
     eps: float = 1e-8
 
     def __post_init__(self):
-        if self.schedule not in ("cosine", "constant"):
-            raise ValueError(f"schedule must be 'cosine' or 'constant', got {self.schedule!r}")
+        _checks.plain(self)
+        _checks.whole("steps", self.steps, 1, STEPS)
+        for name in ("batch", "length", "report"):
+            _checks.whole(name, getattr(self, name))
+        _checks.choice("schedule", self.schedule, ("cosine", "constant"))
+        _checks.within("final_rate", self.final_rate, "[0, inf)")
+        _checks.within("beta1", self.beta1, "[0, 1)")
+        _checks.within("beta2", self.beta2, "[0, 1)")
+        _checks.within("eps", self.eps, "[0, inf)")
         if self.steps % self.report:
             raise ValueError(f"steps must be a multiple of report, got {self.steps} and {self.report}")
 
@@ -72,11 +82,15 @@ class Protocol:
 
         Args:
             base: base rate, a number or a tensor.
-            number: the step, counted from 0.
+            number: the step, counted from 0, at most ``steps``.
 
         Returns:
             As ``base``.
+
+        Raises:
+            ValueError: there is no such step.
         """
+        _checks.whole("number", number, 0, self.steps)
         if self.schedule == "constant":
             return base
         share = 0.5 * (1 + math.cos(math.pi * number / self.steps))
@@ -90,14 +104,22 @@ class Member:
     Attributes:
         layer: the student at initialisation, scalar input and output.
         target: impulse response of its teacher ``(T,)``.
-        rate: base rate of Adam.
+        rate: base rate of Adam, positive.
         seed: data seed, see :func:`rnnlib.teacher.white_inputs`.
+
+    Raises:
+        ValueError: a field is out of range.
     """
 
     layer: nn.Module
     target: Float[Tensor, "T"]
     rate: float
     seed: int
+
+    def __post_init__(self):
+        _checks.shape("target", self.target, "T")
+        _checks.within("rate", self.rate, "(0, inf)")
+        _checks.whole("seed", self.seed, 0, SEEDS - 1)
 
 
 @dataclass(frozen=True)
@@ -280,18 +302,22 @@ class Ensemble:
     """Students that train together.
 
     Args:
-        members: any mixture of kinds, rates, teachers and data seeds.
+        members: any mixture of kinds, rates, teachers and data seeds; of one dtype, all their parameters trainable.
         protocol: how they train.
         device: where.
+
+    Raises:
+        ValueError: there are no members, a target has another length than the protocol's, dtypes differ, or a parameter
+            is frozen.
     """
 
     def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
         self.members, self.protocol, self.device = list(members), protocol, torch.device(device)
+        check_members(self.members, protocol)
         self.done, self.seconds = 0, 0.0
         groups: dict[tuple, list[int]] = {}
         for index, member in enumerate(self.members):
-            shapes = tuple((name, tuple(value.shape)) for name, value in member.layer.named_parameters())
-            groups.setdefault((type(member.layer), _settings(member.layer), shapes), []).append(index)
+            groups.setdefault(_kind(member), []).append(index)
         for indices in groups.values():
             indices.sort(key=lambda index: self.members[index].seed)
         self.tiles = [tile for indices in groups.values() for tile in self._tiles(indices)]
@@ -346,8 +372,7 @@ class Ensemble:
         """Close the gaps that diverged members leave, so that they cost nothing."""
         kinds: dict[tuple, list[_Tile]] = {}
         for tile in self.tiles:
-            shapes = tuple((name, value.shape[1:]) for name, value in tile.layer.named_parameters())
-            kinds.setdefault((type(tile.layer), _settings(tile.layer), shapes), []).append(tile)
+            kinds.setdefault(_kind(self.members[tile.indices[0]]), []).append(tile)
         self.tiles = []
         for tiles in kinds.values():
             indices = [index for tile in tiles for index in tile.indices]
@@ -381,7 +406,12 @@ class Ensemble:
 
         Returns:
             By member (those that did not diverge) and parameter.
+
+        Raises:
+            RuntimeError: no step has been done.
         """
+        if not self.done:
+            raise RuntimeError("there are no effective rates before the first step: advance the ensemble")
         found: dict[int, dict[str, np.ndarray]] = {}
         for tile in self.tiles:
             rates = tile.effective_rates(self.done - 1)
@@ -457,10 +487,27 @@ class Ensemble:
         return zip(self.members, self.target_of, strict=True)
 
 
-def _settings(layer: nn.Module) -> tuple:
-    """What besides its parameters makes a layer what it is: members of a tile share it."""
-    plain = {name: value for name, value in vars(layer).items() if not name.startswith("_")}
-    return tuple(sorted((name, repr(value)) for name, value in plain.items() if name != "training"))
+def _kind(member: Member) -> tuple:
+    """What members of a tile share."""
+    return tuple(_checks.description(member.layer).items())
+
+
+def check_members(members: Sequence[Member], protocol: Protocol) -> None:
+    """Refuse members that cannot train together.
+
+    Raises:
+        ValueError: as of :class:`Ensemble`.
+    """
+    if not members:
+        raise ValueError("members is empty: pass at least one")
+    dtype = next(members[0].layer.parameters()).dtype
+    for member in members:
+        _checks.shape("target", member.target, protocol.length)
+        for name, value in member.layer.named_parameters():
+            if value.dtype != dtype:
+                raise ValueError(f"members must have one dtype, got {dtype} and, of {name!r}, {value.dtype}")
+            if not value.requires_grad:
+                raise ValueError(f"all parameters are trained, but {name!r} has requires_grad=False: make it a buffer")
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -66,3 +66,8 @@ def test_the_kernels_round_no_worse_than_the_loop_on_a_device(record):
 def test_unknown_sections_are_named():
     with pytest.raises(ValueError, match="no section 'speed'; choose from scan, layer"):
         benchmarks.table(RECORDS[0], "speed")
+
+
+def test_an_unknown_device_has_no_records():
+    with pytest.raises(ValueError, match="device must be one of cpu, cuda, got 'gpu'"):
+        benchmarks.records("gpu")

@@ -6,7 +6,7 @@ import torch
 
 from rnnlib import curvature, theory
 from rnnlib.layers import LRU, S4D, DiagonalRNN
-from rnnlib.realizations import as_dense, as_diagonal, as_lru, as_s4, conjugate_pairs
+from rnnlib.realizations import System, as_dense, as_diagonal, as_lru, as_s4, conjugate_pairs
 
 MAKERS = {"dense": as_dense, "diagonal": as_diagonal, "lru": as_lru, "s4": as_s4}
 ALL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -150,3 +150,74 @@ def test_s4_starts_on_the_ring_whatever_its_step():
         assert lam.abs().min() > 0.9 - 1e-5 and lam.abs().max() < 0.95 + 1e-5
         assert 0.9 < lam.angle().abs().max() < 1 + 1e-5
         torch.testing.assert_close(layer.step_size(), torch.full((500,), step))
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 1), (3, 12), (12, 1), (3, 1, 1), ()])
+def test_targets_that_would_broadcast_are_refused(shape):
+    layer, x = as_diagonal(conjugate_pairs(generator=generator())), white(3, 12, 1)
+    with pytest.raises(ValueError, match=r"y must have the shape of the outputs, \(3, 12, 1\), got"):
+        curvature.hessian(layer, curvature.sampled_loss(x, white(*shape)))
+
+
+@pytest.mark.parametrize("coupling", [1.0, 1e-3])
+@pytest.mark.parametrize("size", [2, 3, 4])
+@pytest.mark.parametrize("make", [as_diagonal, as_lru, as_s4])
+def test_a_defective_system_has_no_diagonal_form(make, size, coupling):
+    """A Jordan block, as it is and in other coordinates, in which rounding splits its eigenvalues."""
+    J = 0.9 * torch.eye(size, dtype=torch.float64) + coupling * torch.eye(size, dtype=torch.float64).roll(1, 1).triu()
+    Q = torch.linalg.qr(white(size, size, seed=3))[0]
+    for A in (J, Q @ J @ Q.mT):
+        with pytest.raises(ValueError, match=r"eigenvectors of A must have a condition number below 1e\+07, got"):
+            make(System(A, white(size), white(size), white()))
+
+
+def test_equal_eigenvalues_with_all_their_eigenvectors_are_fine():
+    system = System(0.9 * torch.eye(3, dtype=torch.float64), white(3), white(3, seed=1), white())
+    for make in MAKERS.values():
+        torch.testing.assert_close(make(system).impulse_response(20)[:, 0, 0].detach(), system.response(20))
+
+
+def test_systems_that_a_layer_cannot_hold_are_named():
+    def diagonal(*values):
+        return System(torch.diag(torch.tensor(values, dtype=torch.float64)), white(2), white(2), white())
+
+    for modulus in (1.0, 1.5, 0.0):
+        with pytest.raises(ValueError, match=rf"moduli in \(0, 1\), got {modulus}"):
+            as_lru(diagonal(0.5, modulus))
+    with pytest.raises(ValueError, match="eigenvalues of S4 must not be 0"):
+        as_s4(diagonal(0.5, 0.0))
+    with pytest.raises(ValueError, match=r"step must be a number in \(0, inf\), got -1"):
+        as_s4(diagonal(0.5, 0.6), -1)
+    good = diagonal(0.5, 0.6)
+    with pytest.raises(ValueError, match=r"B must have shape \(2,\), got \(2, 1\)"):
+        System(good.A, good.B[:, None], good.C, good.D)
+    with pytest.raises(ValueError, match=r"A must be float64, got torch.float32"):
+        System(good.A.float(), good.B, good.C, good.D)
+    for length in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"length must be a whole number of at least 1, got {length}"):
+            good.response(length)
+    for arguments in [(2, 0.9, 0.8), (2, 0.9, 1.0), (2, -0.1, 0.5)]:
+        with pytest.raises(ValueError, match="need 0 <= min_modulus <= max_modulus < 1"):
+            conjugate_pairs(*arguments)
+    with pytest.raises(ValueError, match="pairs must be a whole number of at least 1, got 0"):
+        conjugate_pairs(0)
+
+
+def test_arguments_of_measures_are_checked():
+    layer = as_diagonal(conjugate_pairs(generator=generator()))
+    two = DiagonalRNN(1, 2, 2).double()
+    calls = {
+        r"gram must have shape \(6, 6\), got \(5, 5\)": lambda: curvature.response_loss(white(6), white(5, 5)),
+        r"response must have shape \(T,\), got \(6, 1\)": lambda: curvature.response_loss(white(6, 1), white(6)),
+        "must have scalar input and output": lambda: curvature.hessian(
+            two, curvature.response_loss(white(6), white(6))
+        ),
+        "weights must not be negative, got -1": lambda: curvature.response_singular_values(layer, -torch.ones(3)),
+        r"tolerance must be a number in \(0, 1\), got 0": lambda: curvature.rank(layer, white(3).abs(), 0),
+        "vectors must not be 0, got column 2": lambda: curvature.participation_ratio(torch.eye(3)[:2]),
+        "matrix must not be 0": lambda: curvature.diagonal_fraction(torch.zeros(2, 2)),
+        r"matrix must have shape \(2, 2\), got \(2, 3\)": lambda: curvature.diagonal_fraction(torch.ones(2, 3)),
+    }
+    for message, call in calls.items():
+        with pytest.raises(ValueError, match=message):
+            call()

@@ -65,3 +65,40 @@ def test_raw_parameters_are_inverse(angle):
 def test_sign_steps_have_the_length_of_the_rate():
     path = descent.trajectories(START, STAR, steps=15, rate=1e-2)  # before any gradient vanishes
     np.testing.assert_allclose(np.abs(np.diff(path, axis=0))[:, :, 0], 1e-2, rtol=1e-4)
+
+
+def test_unknown_angles_and_eigenvalues_out_of_range_are_named():
+    for call in (lambda: descent.eigenvalues("Polar", 1.0, 1.0), lambda: descent.raw_parameters("Polar", START)):
+        with pytest.raises(ValueError, match="angle must be one of polar, exponential, optimal, got 'Polar'"):
+            call()
+    for lam in (0.5 - 0.1j, 1.2 + 0.1j, 0.5, 0.0, complex("nan")):
+        with pytest.raises(ValueError, match=r"lam must have a modulus in \(0, 1\) and an angle in \(0, pi\), got"):
+            descent.raw_parameters("polar", lam)
+    with pytest.raises(ValueError, match="star must have a modulus"):
+        descent.trajectories(START, 1.5 + 0.1j, steps=3)
+    with pytest.raises(ValueError, match="steps must be a whole number of at least 1, got 0"):
+        descent.trajectories(START, STAR, steps=0)
+    with pytest.raises(ValueError, match=r"rate must be a number in \(0, inf\), got -1"):
+        descent.trajectories(START, STAR, steps=3, rate=-1)
+
+
+def test_a_step_may_cross_the_origin():
+    """Adam in PyTorch, with a rate so large that the modulus changes its sign."""
+    path = descent.trajectories(START, STAR, steps=5, rate=1.0)
+    assert (path[:, 0, 1, 1, 0] < 0).any()
+    omega = torch.tensor(descent.raw_parameters("polar", START), dtype=torch.float64, requires_grad=True)
+    adam = torch.optim.Adam([omega], lr=1.0)
+    for step in range(1, 6):
+        nu = torch.tanh(omega[0])
+        lam = torch.complex(nu * torch.cos(omega[1]), nu * torch.sin(omega[1]))
+        loss = theory.one_dimensional_loss(lam, torch.tensor(STAR), normalized=True)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        np.testing.assert_allclose(path[step, 0, 1, 1], omega.detach(), rtol=1e-6)
+
+
+def test_a_run_that_leaves_the_disc_is_nan_and_alone():
+    path = descent.trajectories(START, STAR, steps=60, rate=3.0)
+    lost = np.isnan(path).any((0, 4))
+    assert lost.any() and not lost.all()

@@ -70,3 +70,8 @@ def test_an_interruption_changes_nothing(tmp_path):
 def test_no_summary_before_the_end():
     with pytest.raises(RuntimeError, match="40 of 40 steps are left"):
         DirectEnsemble(members(), PROTOCOL).summary()
+
+
+def test_inputs_and_response_must_be_equally_long():
+    with pytest.raises(ValueError, match=r"x must have shape \(2, 3\), got \(2, 5\)"):
+        outputs(torch.ones(2, 5), torch.ones(3))

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, exact, teacher
+from rnnlib.parametrization import POLAR
 
 T = 37  # not a multiple of the number of columns
 KINDS = {
@@ -132,6 +133,112 @@ def test_what_cannot_be_stacked_is_named():
         exact.stack([LRU(1, 4, 1), LRU(1, 5, 1)])
     with pytest.raises(ValueError, match="scalar input and output"):
         exact.impulse_responses(exact.stack([LRU(2, 4, 1)]), 5)
+
+
+def small(kind, **options):
+    return lambda seed: kind(1, 4, 1, generator=generator(seed), **options)
+
+
+MIXTURES = {
+    "an input scale": (small(LRU), small(LRU, normalize=False)),
+    "a gamma": (small(DiagonalRNN), small(DiagonalRNN, normalize=True)),
+    "a parametrisation": (small(LRU, parametrization=POLAR), small(LRU)),
+    "heads": (small(DenseRNN), small(DenseRNN, heads=2)),
+    "a dtype": (small(LRU), lambda seed: small(LRU)(seed).double()),
+    "a frozen parameter": (small(LRU), lambda seed: small(LRU)(seed).requires_grad_(False)),
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("makers", MIXTURES.values(), ids=MIXTURES)
+def test_members_that_differ_in_more_than_values_are_refused_either_way_round(makers, reverse):
+    layers = [make(seed) for seed, make in enumerate(makers)]
+    with pytest.raises(ValueError, match=r"layers differ in (parameter|attribute) '.*: only layers with equal shapes"):
+        exact.stack(layers[::-1] if reverse else layers)
+
+
+class Tap(torch.nn.Module):
+    """A response with a parameter, a buffer, a private setting and a table that a summary would cut short."""
+
+    input_size = output_size = 1
+
+    def __init__(self, weight, offset=0.0, delay=0, table=None):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([weight]))
+        self.register_buffer("offset", torch.tensor([offset]))
+        self._delay, self.table = delay, torch.zeros(3000) if table is None else table
+
+    def impulse_response(self, length):
+        k = self.weight * 0.5 ** torch.arange(length) + self.offset + self.table[1500]
+        return k.roll(self._delay)[:, None, None]
+
+
+def test_members_keep_their_own_buffers():
+    layers = [Tap(1.0, 0.25), Tap(2.0, -0.5)]
+    k = exact.impulse_responses(exact.stack(layers), 6)
+    torch.testing.assert_close(k, torch.stack([layer.impulse_response(6)[:, 0, 0] for layer in layers]))
+
+
+@pytest.mark.parametrize("other", [{"delay": 2}, {"table": torch.ones(3000)}])
+def test_settings_of_a_member_are_never_those_of_the_first(other):
+    with pytest.raises(ValueError, match="layers differ in attribute"):
+        exact.stack([Tap(1.0), Tap(1.0, **other)])
+
+
+def test_a_layer_that_changes_the_response_of_a_diagonal_one_is_asked_for_it():
+    class Doubled(LRU):
+        def impulse_response(self, length):
+            return 2 * super().impulse_response(length)
+
+    layers = [Doubled(1, 4, 1, generator=generator(seed)) for seed in range(2)]
+    expected = torch.stack([layer.impulse_response(9)[:, 0, 0] for layer in layers])
+    torch.testing.assert_close(exact.impulse_responses(exact.stack(layers), 9), expected)
+
+
+def test_frozen_parameters_stay_frozen():
+    layers = [LRU(1, 4, 1, generator=generator(seed)) for seed in range(2)]
+    for layer in layers:
+        layer.D.requires_grad_(False)
+    stacked = exact.stack(layers)
+    assert {name for name, value in stacked.named_parameters() if not value.requires_grad} == {"D"}
+
+
+@pytest.mark.parametrize("length", [0, -1, 2.5, "3", None])
+def test_lengths_that_are_no_lengths_are_named(length):
+    lam = torch.full((1, 2), 0.5j)
+    A = torch.zeros(1, 1, 2, 2)
+    calls = [
+        lambda: exact.impulse_responses(exact.stack([KINDS["lru"](generator())]), length),
+        lambda: exact.impulse_responses(exact.stack([KINDS["1 heads"](generator())]), length),
+        lambda: exact.impulse_responses(exact.stack([Tap(1.0)]), length),
+        lambda: exact.diagonal_response(lam, lam, length),
+        lambda: exact.dense_response(A, A[..., 0], A[..., 0], length),
+        lambda: exact.white_gram(length),
+        lambda: teacher.load(0).impulse_response(length),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"length must be a whole number of at least 1, got {length!r}"):
+            call()
+
+
+def test_arguments_that_would_broadcast_are_refused():
+    k, G = torch.ones(3, 3), torch.eye(3)
+    with pytest.raises(ValueError, match=r"G must have shape \(3, 3\), got \(3,\)"):
+        exact.loss(k, k, torch.ones(3))
+    with pytest.raises(ValueError, match=r"k_star must have shape \(3, 3\), got \(3, 1\)"):
+        exact.loss(k, k[:, :1], G)
+    with pytest.raises(ValueError, match=r"k_star must have shape \(3, 3\), got \(3,\)"):
+        exact.loss(k, k[0], G)
+    with pytest.raises(ValueError, match="G must not require a gradient"):
+        exact.loss(k, k, G.clone().requires_grad_())
+    with pytest.raises(ValueError, match=r"layer must come from exact\.stack"):
+        exact.impulse_responses(LRU(1, 4, 1), 5)
+    with pytest.raises(ValueError, match=r"w must have shape \(3, 3\), got \(1, 3\)"):
+        exact.diagonal_response(k * 0.5j, k[:1] * 1j, 5)
+    with pytest.raises(ValueError, match="x must be real, of shape"):
+        exact.gram(torch.ones(3))
+    with pytest.raises(ValueError, match="layers is empty"):
+        exact.stack([])
 
 
 def test_nan_of_one_member_stays_with_it():

@@ -54,3 +54,8 @@ def test_colours_differ_for_the_colour_blind(deficiency):
         (a, b): np.linalg.norm(lab(a, deficiency) - lab(b, deficiency)) for a, b in itertools.combinations(colors, 2)
     }
     assert min(distance.values()) > 10, min(distance, key=distance.get)
+
+
+def test_no_colours_are_refused():
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
+        style.sequence("rho", 0)

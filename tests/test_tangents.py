@@ -85,3 +85,24 @@ def test_what_does_not_fit_is_named():
         tangents.state_jacobian(layers, sequences(), [4, 2])
     with pytest.raises(ValueError, match="times must ascend"):
         tangents.state_jacobian(layers, sequences(), [TIME + 1])
+    with pytest.raises(ValueError, match=r"a time must be a whole number of at least 1, got 1\.5"):
+        tangents.state_jacobian(layers, sequences(), [1.5])
+    with pytest.raises(ValueError, match=r"x must have shape \(2, 3, 15, 3\), got \(2, 3, 15, 2\)"):
+        tangents.bias_sensitivity(layers, sequences()[..., :2])
+    with pytest.raises(ValueError, match="and a step"):
+        tangents.bias_sensitivity(layers, sequences()[:, :, :0])
+
+
+def test_settings_are_never_those_of_the_first_layer_alone():
+    """Same class and shapes, another rule: the second would silently be computed as the first."""
+
+    class Slower(ChronoGRU):
+        def __init__(self, scale):
+            super().__init__(IN, UNITS, candidate="linear", gates="input")
+            self.scale = scale
+
+    with pytest.raises(ValueError, match=r"layers differ in attribute 'scale', 1.0 and 2.0"):
+        tangents.bias_sensitivity([Slower(1.0).double(), Slower(2.0).double()], sequences())
+    layers = [networks(ChronoGRU, {"candidate": "linear", "gates": gates})[0] for gates in ("input", "constant")]
+    with pytest.raises(ValueError, match="layers differ in"):
+        tangents.bias_sensitivity(layers, sequences())

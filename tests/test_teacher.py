@@ -72,5 +72,16 @@ def test_bad_arguments_are_named():
         teacher.load(0, 1.0)
     with pytest.raises(ValueError, match="max_angle must be in"):
         teacher.load(0, 0.5, 4.0)
+    with pytest.raises(ValueError, match=r"got 0\.5"):
+        teacher.load(0.5)
+    for index in (-1, 0.5):
+        with pytest.raises(ValueError, match=f"index must be a whole number of at least 0, got {index}"):
+            teacher.draw(index)
+    for batch, length in [(0, 1), (1, 0), (1, 2.5)]:
+        with pytest.raises(ValueError, match=r"must be a whole number of at least 1, got (0|2.5)"):
+            teacher.white_inputs(0, 0, batch, length)
+    one = teacher.load(0)
+    with pytest.raises(ValueError, match=r"B must have shape \(10, 1\), got \(10,\)"):
+        teacher.Teacher(one.A, one.B[:, 0], one.C, one.D)
     with pytest.raises(ValueError, match="need 0 <= seed < 2048"):
         teacher.white_inputs(2048, 0, 1, 1)

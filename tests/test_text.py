@@ -285,3 +285,47 @@ def test_arguments_out_of_range_are_named():
         text.autocorrelation(torch.zeros(1, 5, 1), 6)
     with pytest.raises(ValueError, match="three lags at least, got 2"):
         text.fit_autocorrelation(np.ones(2))
+
+
+# Arguments ------------------------------------------------------------------------------------------------------------
+
+
+def test_one_title_is_one_article():
+    assert text.load("wikipedia", 1, 16, articles="Anarchism").titles == ("Anarchism",)
+    with pytest.raises(SourceError, match=r"the choice articles=\['An'\] has 0 windows"):
+        text.load("wikipedia", 1, 16, articles="An")  # "A" is an article
+    # what can be gone through once only
+    titles = iter(["Answer", "Anarchism"])
+    assert set(text.load("wikipedia", 2, 16, articles=titles).titles) == {"Answer", "Anarchism"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"length": 2.5}, "length must be a whole number, got 2.5"),
+        ({"size": 0}, "size must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"padding": True}, "padding and articles are for text sources"),
+        ({"articles": "A"}, "padding and articles are for text sources"),
+        ({"model": "x"}, "model and data are for the source 'hub'"),
+        ({"source": "wikipedia", "padding": True, "length": 1}, "need length >= 2, got 1"),
+    ],
+)
+def test_arguments_of_load_are_checked(change, message):
+    with pytest.raises(ValueError, match=message):
+        text.load(**{"source": "gaussian", "count": 2, "length": 4} | change)
+
+
+def test_arguments_of_measures_are_checked():
+    x = torch.ones(3, 4, 2)
+    for call, message in [
+        (lambda: text.autocorrelation(x[0]), r"x must have shape \(batch, time, dimension\), got \(4, 2\)"),
+        (lambda: text.autocorrelation(x, 2.5), "lags must be a whole number, got 2.5"),
+        (lambda: text.autocorrelation(x, mask=torch.ones(3, 1)), r"mask must have shape \(3, 4\), got \(3, 1\)"),
+        (lambda: text.autocorrelation(x, 2, torch.eye(4)[:3]), "no pair of steps at lag 1: ask for fewer lags"),
+        (lambda: text.fit_autocorrelation([1, math.nan, 0.5]), "values must be finite, got nan at lag 1"),
+        (lambda: text.fit_autocorrelation(np.ones((3, 2))), r"values must have shape \(lags,\), got \(3, 2\)"),
+        (lambda: text.matched(text.load("gaussian", 2, 4, size=3), 0), "count must be a whole number of at least 1"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()

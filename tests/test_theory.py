@@ -1,8 +1,13 @@
 """Closed forms against sums, automatic differentiation and simulation; nothing here is compared with itself."""
 
+import functools
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from rnnlib import ChronoGRU, ChronoLSTM, linear_scan, tangents, theory
 
@@ -68,6 +73,35 @@ def test_general_autocorrelation(lam):
     np.testing.assert_allclose(theory.generating_function_of(R, lam, conj), pair_sum(state, state.conj(), R), rtol=1e-9)
     expected = pair_sum(derivative, derivative.conj(), R)
     np.testing.assert_allclose(theory.cross_sensitivity_of(R, lam, conj), expected, rtol=1e-9)
+
+
+SHAPES = [((), ()), ((3,), ()), ((), (3,)), ((3,), (3,)), ((2, 1), (3,)), ((0,), (1,)), ((1, 3), (4, 1, 1))]
+
+
+@pytest.mark.parametrize("complex_R", [False, True])
+@pytest.mark.parametrize("shapes", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, np.ndarray.tolist])
+@pytest.mark.parametrize("lags", [1, 2, 7])
+def test_general_autocorrelations_broadcast(lags, kind, shapes, complex_R):
+    rng = np.random.default_rng(0)
+    a, b = (np.asarray(rng.uniform(0, 0.9, shape) * np.exp(1j * rng.uniform(-3, 3, shape))) for shape in shapes)
+    b = b.real  # one real, one complex
+    R = rng.normal(size=lags) + (1j * rng.normal(size=lags) if complex_R else 0)
+    long = np.r_[R, np.zeros(900 - lags)]
+    pairs = [(x, y) for x, y in np.broadcast(a, b)]
+    for function, order in [(theory.generating_function_of, 0), (theory.cross_sensitivity_of, 1)]:
+        found = function(R, kind(a), kind(b))
+        assert isinstance(found, torch.Tensor) == (kind is torch.tensor)
+        expected = np.array([pair_sum(powers(x)[order], powers(y)[order], long) for x, y in pairs], dtype=complex)
+        assert np.shape(found) == np.broadcast_shapes(*shapes)
+        np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-9)
+
+
+def test_general_autocorrelations_are_differentiable():
+    R, a = torch.tensor([[1.0, 0.3, -0.2], [0.9, -0.5, 0.0]], dtype=torch.float64).requires_grad_()
+    a = a[:2]
+    for function in (theory.generating_function_of, theory.cross_sensitivity_of):
+        assert torch.autograd.gradcheck(lambda R, a, function=function: function(R, a, a[:, None]), (R, a))
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.9])
@@ -228,3 +262,131 @@ def test_window_moment_of_inputs_that_are_not_stationary():
         theory.window_moment(np.ones(3), np.ones(2))
     with pytest.raises(ValueError, match="R must have shape"):
         theory.window_moment(np.ones(3), np.ones((2, 2)))
+
+
+# Domains --------------------------------------------------------------------------------------------------------------
+
+R = np.array([1.0, 0.5])
+DISC = {
+    "generating_function": [("a", lambda z: theory.generating_function(z, 0.5, 0.5)),
+                            ("b", lambda z: theory.generating_function(0.5, z, 0.5))],
+    "cross_sensitivity": [("a", lambda z: theory.cross_sensitivity(z, 0.5, 0.5)),
+                          ("b", lambda z: theory.cross_sensitivity(0.5, z, 0.5))],
+    "cross_sensitivity_as_printed": [("a", lambda z: theory.cross_sensitivity_as_printed(z, 0.5, 0.5)),
+                                     ("b", lambda z: theory.cross_sensitivity_as_printed(0.5, z, 0.5))],
+    "generating_function_of": [("a", lambda z: theory.generating_function_of(R, z, 0.5)),
+                               ("b", lambda z: theory.generating_function_of(R, 0.5, z))],
+    "cross_sensitivity_of": [("a", lambda z: theory.cross_sensitivity_of(R, z, 0.5)),
+                             ("b", lambda z: theory.cross_sensitivity_of(R, 0.5, z))],
+    "state_variance": [("lam", lambda z: theory.state_variance(z, 0.5))],
+    "sensitivity": [("lam", lambda z: theory.sensitivity(z, 0.5))],
+    "one_dimensional_loss": [("lam", lambda z: theory.one_dimensional_loss(z, 0.5)),
+                             ("lam_star", lambda z: theory.one_dimensional_loss(0.5, z))],
+    "one_dimensional_gradient": [("lam_star", lambda z: theory.one_dimensional_gradient(0.5, 0.1, z))],
+    "diagonal_hessian": [("lam", lambda z: theory.diagonal_hessian(np.array([0.5, z]), [1, 1], [1, 1]))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [1.0, -1.0, 1.5, 0.8 + 0.6j, 3j, math.nan, math.inf])
+@pytest.mark.parametrize(("name", "call"), [*itertools.chain(*DISC.values())])
+def test_eigenvalues_outside_the_circle_are_named(name, call, value):
+    with pytest.raises(ValueError, match=rf"{name} must be inside the unit circle, \|{name}\| < 1, got") as error:
+        call(value)
+    assert str(error.value).endswith(str(np.asarray(value, complex if isinstance(value, complex) else float)[()]))
+
+
+@pytest.mark.parametrize("wrap", [np.array, torch.tensor, list])
+@pytest.mark.parametrize("function", [theory.state_variance, theory.sensitivity])
+def test_one_value_of_an_array_is_named(function, wrap):
+    with pytest.raises(ValueError, match=r"lam must be inside the unit circle, \|lam\| < 1, got -1.25$"):
+        function(wrap([0.5] * 1000 + [-1.25, 7.0]), 0.5)
+
+
+CORRELATED = [
+    lambda rho: theory.generating_function(0.5, 0.5, rho),
+    lambda rho: theory.cross_sensitivity(0.5, 0.5, rho),
+    lambda rho: theory.cross_sensitivity_as_printed(0.5, 0.5, rho),
+    lambda rho: theory.state_variance(0.5, rho),
+    lambda rho: theory.sensitivity(0.5, rho),
+    lambda rho: theory.gated_state_variance(0.5, rho),
+    lambda rho: theory.gated_sensitivity(0.5, rho),
+    lambda rho: theory.gated_sensitivity_as_plotted(0.5, rho),
+    lambda rho: theory.one_dimensional_loss(0.5, 0.6, rho),
+    lambda rho: theory.diagonal_hessian([0.5], [1], [1], rho),
+]
+
+
+@pytest.mark.parametrize("rho", [1.001, -1.5, math.nan, 0.5j])
+@pytest.mark.parametrize("call", CORRELATED)
+def test_correlations_out_of_range_are_named(call, rho):
+    with pytest.raises(ValueError, match=r"rho must be real, -1 <= rho <= 1, got") as error:
+        call(rho)
+    assert str(error.value).endswith(str(rho))
+
+
+@pytest.mark.parametrize("rho", [-1, 1])
+@pytest.mark.parametrize("call", CORRELATED)
+def test_the_extreme_correlations_belong_to_the_domain(call, rho):
+    assert np.isfinite(call(rho)).all()
+
+
+GATED = [
+    lambda lam: theory.gated_state_variance(lam, 0.5),
+    lambda lam: theory.gated_sensitivity(lam, 0.5),
+    lambda lam: theory.gated_sensitivity_as_plotted(lam, 0.5),
+    lambda lam: theory.gated_response(lam, 3),
+    lambda lam: theory.lstm_response(lam, 3),
+]
+
+
+@pytest.mark.parametrize("lam", [-0.1, 1.0, 2.0, math.nan, 0.5 + 0.1j])
+@pytest.mark.parametrize("call", GATED)
+def test_gates_out_of_range_are_named(call, lam):
+    with pytest.raises(ValueError, match=r"lam must be a real gate, 0 <= lam < 1, got") as error:
+        call(lam)
+    assert str(error.value).endswith(str(lam))
+
+
+def test_other_arguments_out_of_range_are_named():
+    for nu in (0.0, 1.0, -0.5, math.nan):
+        with pytest.raises(ValueError, match=rf"nu must be a modulus, 0 < nu < 1, got {nu}"):
+            theory.one_dimensional_gradient(nu, 0.1, 0.5)
+    with pytest.raises(ValueError, match="theta must be real and finite, got inf"):
+        theory.one_dimensional_gradient(0.5, math.inf, 0.5)
+    for modulus in (1.0, -0.1, math.nan):
+        with pytest.raises(ValueError, match=f"modulus must be real, 0 <= modulus < 1, got {modulus}"):
+            theory.one_dimensional_curvature(modulus)
+    for response in (theory.gated_response, theory.lstm_response):
+        for steps in (0, -1, 2.5):
+            with pytest.raises(ValueError, match=f"steps must be a whole number of at least 1, got {steps}"):
+                response(0.5, steps)
+    with pytest.raises(ValueError, match=r"R must have shape \(lags,\)"):
+        theory.generating_function_of([], 0.5, 0.5)
+    with pytest.raises(ValueError, match="R must be finite, got nan"):
+        theory.cross_sensitivity_of([1, math.nan], 0.5, 0.5)
+    with pytest.raises(ValueError, match="weights must be finite, got nan"):
+        theory.window_moment([1, math.nan], [1, 0.5])
+    with pytest.raises(ValueError, match=r"lam, b and c must have one shape \(n,\)"):
+        theory.diagonal_hessian([0.5, 0.6], [1], [1, 1])
+    with pytest.raises(ValueError, match=r"a, b, rho must broadcast, got shapes \(2,\), \(3,\), \(\)"):
+        theory.cross_sensitivity(np.zeros(2), np.zeros(3), 0.5)
+    with pytest.raises(TypeError, match="lam must be a number, an array or a tensor of numbers, got str"):
+        theory.sensitivity("0.5", 0.5)
+
+
+def test_what_a_transform_hides_is_nan_outside_the_domain():
+    lam = torch.tensor([0.5, 1.5, -1.0], dtype=torch.float64)
+    for function in (theory.state_variance, theory.sensitivity):
+        at_half = functools.partial(function, rho=0.5)
+        for transformed in (torch.func.vmap(at_half), make_fx(at_half)(lam[:1].expand(3))):
+            assert transformed(lam).isnan().tolist() == [False, True, True]
+            torch.testing.assert_close(transformed(lam)[0], at_half(lam[0]))
+
+
+def test_tensors_and_arrays_mix():
+    a, rho = np.array([[0.5], [-0.2]]), torch.tensor([0.1, 0.9], dtype=torch.float64)
+    found = theory.sensitivity(a, rho)
+    np.testing.assert_allclose(found, theory.sensitivity(a, rho.numpy()))
+    assert theory.sensitivity(torch.tensor(0.5), np.float64(0.3)).dtype == torch.float32
+    for weights in theory.gated_response(torch.tensor([0.2, 0.9]), 4):
+        assert theory.window_moment(weights, [1, 0.5, 0.2, 0.1]).shape == (2,)

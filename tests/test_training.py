@@ -1,5 +1,7 @@
 """Ensembles: members never meet, checkpoints lose nothing, trajectories are those of plain PyTorch."""
 
+import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, teacher
+from rnnlib.direct import DirectEnsemble
 from rnnlib.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
 
 TARGET = teacher.load(0, 0.9).impulse_response(50)
@@ -224,3 +227,58 @@ def test_the_cosine_ends_at_the_final_rate():
     assert tile.rates(0)[0].item() == pytest.approx(0.1)
     assert tile.rates(15)[0].item() == pytest.approx(0.05 + 0.5e-7)
     assert tile.rates(29)[0].item() == pytest.approx(1e-7 + 0.1 * 0.5 * (1 + math.cos(math.pi * 29 / 30)), rel=1e-5)
+
+
+def test_a_mixture_with_and_without_input_scale_trains_each_as_alone():
+    makers = [lambda g: LRU(1, 4, 1, normalize=True, generator=g), lambda g: LRU(1, 4, 1, normalize=False, generator=g)]
+    members = [member(makers[i % 2], start=i) for i in range(4)]
+    with one_thread():
+        together = train(members, SHORT)
+        for i, one in enumerate(members):
+            alone = train([one], SHORT)
+            assert together.trained()[i].keys() == alone.trained()[0].keys()
+            np.testing.assert_allclose(together.summary().loss[i], alone.summary().loss[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 0}, {"steps": -10}, {"steps": 1.5}, {"steps": 1 << 21}, {"batch": 0}, {"length": -1}, {"report": 0},
+        {"final_rate": -1.0}, {"final_rate": math.nan}, {"beta1": 1.0}, {"beta2": -0.1}, {"eps": -1e-8},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_number_of_a_protocol_is_checked(change):
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"{name} must be a .*number .*, got {value}"):
+        Protocol(**change)
+
+
+def test_a_protocol_takes_the_numbers_of_numpy():
+    assert Protocol(steps=np.int64(20), report=np.int64(10), eps=np.float64(1e-8)) == Protocol(steps=20, report=10)
+
+
+@pytest.mark.parametrize("kind", [Ensemble, DirectEnsemble])
+def test_members_that_cannot_train_together_are_named(kind):
+    one = member(KINDS["lru"])
+    frozen = dataclasses.replace(one, layer=copy.deepcopy(one.layer))
+    frozen.layer.D.requires_grad_(False)
+    double = dataclasses.replace(one, layer=copy.deepcopy(one.layer).double())
+    for members, message in [
+        ([], "members is empty"),
+        ([dataclasses.replace(one, target=one.target[:1])], r"target must have shape \(50,\), got \(1,\)"),
+        ([one, double], "members must have one dtype, got torch.float32 and"),
+        ([one, frozen], "all parameters are trained, but 'D' has requires_grad=False"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            kind(members, SHORT)
+    for change in ({"rate": 0.0}, {"rate": math.nan}, {"seed": -1}, {"seed": 2048}):
+        with pytest.raises(ValueError, match=r"must be a .*number"):
+            dataclasses.replace(one, **change)
+
+
+def test_there_are_no_effective_rates_before_the_first_step():
+    with pytest.raises(RuntimeError, match="before the first step"):
+        Ensemble([member(KINDS["lru"])], SHORT).effective_rates()
+    with pytest.raises(ValueError, match="number must be a whole number from 0 to 30, got 31"):
+        SHORT.rate(0.1, 31)

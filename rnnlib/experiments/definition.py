@@ -6,13 +6,14 @@ import hashlib
 import itertools
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
 import torch
 
-from .. import teacher
+from .. import _checks, teacher
 from ..training import Member, Protocol
 from .students import STUDENTS
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 SCALES = ("smoke", "book", "paper")
 METHODS = ("exact", "direct")
+_RATE, _MODULUS, _ANGLE = "(0, inf)", "[0, 1)", "(0, 1]"
+DETAILS = ("none", "curves", "coarse curves", "parameters")
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,15 @@ class Cell:
 
     Attributes:
         student: a name in ``rnnlib.experiments.STUDENTS``.
-        rates: base rates of Adam.
-        nu0: shortest memory of the teacher, as smallest modulus of its eigenvalues.
-        theta0: largest angle of the teacher's and the student's eigenvalues, in units of pi.
-        start: smallest modulus of the student's eigenvalues at the start; None for the teacher's.
-        heads: blocks of a dense student.
+        rates: base rates of Adam, positive.
+        nu0: shortest memory of the teacher, as smallest modulus of its eigenvalues, in [0, 1).
+        theta0: largest angle of the teacher's and the student's eigenvalues, in units of pi, in (0, 1].
+        start: smallest modulus of the student's eigenvalues at the start, in [0, 1); None for the teacher's.
+        heads: blocks of a dense student; each number divides ``width``.
         width: units.
+
+    Raises:
+        ValueError: a field is out of range, a grid is empty or has a value twice, or there is no such student.
     """
 
     student: str
@@ -45,10 +51,42 @@ class Cell:
     heads: tuple[int, ...] = (1,)
     width: int = 64
 
+    def __post_init__(self):
+        _checks.plain(self)
+        _check_student(self.student)
+        _checks.whole("width", self.width)
+        for name, interval in {"rates": _RATE, "nu0": _MODULUS, "theta0": _ANGLE}.items():
+            for value in _grid(name, getattr(self, name)):
+                _checks.within(f"each of {name}", value, interval)
+        if self.start is not None:
+            _checks.within("start", self.start, _MODULUS)
+        for heads in _grid("heads", self.heads):
+            _check_heads("each of heads", heads, self.width)
+
+
+def _check_student(name: str) -> None:
+    if name not in STUDENTS:
+        raise ValueError(f"no student {name!r}: choose from {', '.join(STUDENTS)}, or register one of your own first")
+
+
+def _check_heads(name: str, heads: int, width: int) -> None:
+    if width % _checks.whole(name, heads):
+        raise ValueError(f"{name} must divide the width, got {heads} heads for {width} units")
+
+
+def _grid(name: str, values: tuple) -> tuple:
+    if not isinstance(values, tuple) or not values or len(set(values)) < len(values):
+        raise ValueError(f"{name} must be a tuple of different values, one at least, got {values!r}")
+    return values
+
 
 @dataclass(frozen=True)
 class Run:
-    """One student trained once. Equal runs of different experiments are trained once and appear in both results."""
+    """One student trained once. Equal runs of different experiments are trained once and appear in both results.
+
+    Raises:
+        ValueError: a field is out of range.
+    """
 
     student: str
     teacher: int
@@ -60,8 +98,20 @@ class Run:
     start: float
     width: int
 
+    def __post_init__(self):
+        for name, interval in {"rate": _RATE, "nu0": _MODULUS, "theta0": _ANGLE, "start": _MODULUS}.items():
+            _checks.within(name, getattr(self, name), interval)
+        _check_heads("heads", self.heads, _checks.whole("width", self.width))
+        _checks.whole("teacher", self.teacher, 0, teacher.COUNT - 1)
+        _checks.whole("seed", self.seed, 0, teacher.SEEDS - 1)
+
     def member(self, length: int) -> Member:
-        """The student at initialisation, and its teacher."""
+        """The student at initialisation, and its teacher.
+
+        Raises:
+            ValueError: there is no such student.
+        """
+        _check_student(self.student)  # not before: runs that an earlier command left may be of other students
         angle = math.pi * self.theta0
         # the upper half of the seeds: data use the lower
         generator = torch.Generator().manual_seed(1 << 31 | self.seed)
@@ -75,11 +125,13 @@ class Experiment:
     """A grid of training runs.
 
     Attributes:
-        name: names the result.
+        name: names the result and its files: letters, digits, ``.``, ``_`` and ``-``, first a letter, a
+            digit or ``_``.
         title: one line for ``python -m rnnlib list``.
         cells: what is trained.
         seeds: each seeds a student's start and its data.
-        teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed.
+        teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed, whose
+            numbers are then those of teachers.
         protocol: how they train.
         details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"coarse curves"``: every fifth
             epoch, of the runs that did not diverge; ``"parameters"``: also keep the effective rate of every parameter
@@ -87,6 +139,9 @@ class Experiment:
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
         method: ``"exact"``: through impulse responses and one Gram matrix (:mod:`rnnlib.training`); ``"direct"``:
             back-propagation through time (:mod:`rnnlib.direct`), without details.
+
+    Raises:
+        ValueError: a field is out of range.
     """
 
     name: str
@@ -100,8 +155,28 @@ class Experiment:
     method: str = "exact"
 
     def __post_init__(self):
-        if self.method not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        _checks.plain(self)
+        check_name(self.name)
+        for cell in _grid("cells", self.cells):
+            if not isinstance(cell, Cell):
+                raise ValueError(f"each of cells must be a Cell, got {cell!r}")
+        last = teacher.SEEDS - 1
+        if self.teacher == "seed":
+            last = teacher.COUNT - 1
+        elif isinstance(self.teacher, str):
+            raise ValueError(f"teacher must be the number of a teacher or 'seed', got {self.teacher!r}")
+        else:
+            _checks.whole("teacher", self.teacher, 0, teacher.COUNT - 1)
+        for seed in _grid("seeds", self.seeds):
+            _checks.whole("each of seeds", seed, 0, last)
+        if not isinstance(self.protocol, Protocol):
+            raise ValueError(f"protocol must be a Protocol, got {self.protocol!r}")
+        for pair in self.live:
+            if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] not in STUDENTS:
+                raise ValueError(f"each of live must be a pair of a student's name and a rate, got {pair!r}")
+            _checks.within(f"the live rate of {pair[0]}", pair[1], _RATE)
+        _checks.choice("details", self.details, DETAILS)
+        _checks.choice("method", self.method, METHODS)
         if self.method == "direct" and self.details != "none":
             raise ValueError(f"details are recorded by the exact method alone, got {self.details!r}")
 
@@ -130,7 +205,7 @@ class Experiment:
 
         Args:
             scale: ``"paper"``: as defined. ``"book"``: the live part: one seed, one rate a student, the last (hardest)
-                memory, 2,000 steps. ``"smoke"``: two seeds, one rate, one memory, 20 steps of short sequences: tests.
+                memory, about 2,000 steps. ``"smoke"``, for tests: two seeds, one rate, one memory, 20 short steps.
 
         Raises:
             ValueError: unknown scale, or there is no live part.
@@ -146,7 +221,10 @@ class Experiment:
                 for cell in self.cells
                 if cell.student in live
             )
-            return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=2_000))
+            if not cells:
+                raise ValueError(f"{self.name} has no live part: live names none of its students")
+            steps = max(1, 2_000 // self.protocol.report) * self.protocol.report
+            return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=steps))
         if scale == "smoke":
             cells = tuple(
                 replace(
@@ -186,6 +264,20 @@ class Experiment:
             return f"it has {len(frame)} rows, the experiment has {len(self.runs())} runs"
         silent = frame[frame["loss"].isna() & ~frame["diverged"]]
         return f"row {silent.index[0] + 1}: no loss, and not marked as diverged" if len(silent) else None
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot name files, or that could leave its folder.
+
+    Raises:
+        ValueError: it has other characters than ASCII letters, digits, ``.``, ``_`` and ``-``, begins with ``.`` or
+            ``-``, is empty, or has more than 100.
+    """
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            "name must be letters, digits, '.', '_' or '-', at most 100, first a letter, a digit or '_' (it names "
+            f"files), got {name!r}"
+        )
 
 
 def content_hash(plain: object) -> str:

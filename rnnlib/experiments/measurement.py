@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .. import _checks
 from . import store
-from .definition import SCALES, content_hash
+from .definition import SCALES, check_name, content_hash
 from .runner import command, origin_of, peak_memory
 
 if TYPE_CHECKING:
@@ -30,14 +31,25 @@ class Measurement:
     A subclass is a frozen dataclass. Its fields decide the numbers; it says what the parts are and measures one.
 
     Attributes:
-        name: names the result.
+        name: names the result and its files, as of an :class:`Experiment`.
         title: one line for ``python -m rnnlib list``.
         smaller: what changes at scales ``"book"`` (the live part) and ``"smoke"`` (tests): values of fields, by scale.
+
+    Raises:
+        ValueError: the name cannot name files, or ``smaller`` has another scale or field.
     """
 
     name: str
     title: str
     smaller: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _checks.plain(self)
+        check_name(self.name)
+        for scale, changes in self.smaller.items():
+            _checks.choice("each scale of smaller", scale, ("book", "smoke"))
+            for name in changes:
+                _checks.choice(f"each field of smaller[{scale!r}]", name, [item.name for item in fields(self)])
 
     def parts(self) -> list[str]:
         """Names of the parts, in the order of the result's rows."""
@@ -103,15 +115,20 @@ def measure(
 
     Raises:
         ResultError: the result cannot be written.
+        ValueError: the experiment has no parts, or one twice.
     """
     from tqdm.auto import tqdm
 
     scaled = experiment.at(scale)
+    check_name(scaled.name)  # also of a subclass with a __post_init__ of its own
+    parts = scaled.parts()
+    if not parts or len(set(parts)) < len(parts):
+        raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {parts}")
     folder = folder or store.folder_of(scale)
     start = time.monotonic()
     tables: Tables = {}
     seconds, processor, peak = 0.0, 0.0, 0
-    for part in tqdm(scaled.parts(), desc=scaled.name, unit="part", disable=not progress):
+    for part in tqdm(parts, desc=scaled.name, unit="part", disable=not progress):
         kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
         found = _kept(kept)
         if found is None:

@@ -62,8 +62,12 @@ def register(name: str, make: Maker) -> None:
             method ``impulse_response(T)``, and eigenvalues with moduli from nu0 to 1 and angles up to theta0 radians.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken or no text, or there is nothing to call.
     """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name must be a text, got {name!r}")
+    if not callable(make):
+        raise ValueError(f"make must be a function that returns a layer, got {make!r}")
     if name in STUDENTS and STUDENTS[name] is not make:
         raise ValueError(f"there already is a student {name!r}")
     STUDENTS[name] = make
