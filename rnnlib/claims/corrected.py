@@ -49,8 +49,8 @@ def _bars() -> pd.Series:
     "A, ten teachers: at short memory the RNN is no worse than the LRU",
     source="section 4.1; errata 5, 15",
     how="decades by which its loss is larger, mean over teachers, the larger of ν₀ = .36 and .68, 0 if smaller; "
-    "at most a factor of two (both 95 % intervals, on Figure 3's page, include a factor of one; what exceeds it comes "
-    "from two teachers at .36 and one at .68 on which the RNN diverges or learns nothing)",
+    "at most a factor of two (both 95 % intervals, on Figure 3's page, include a factor of one; both means are inside "
+    "without the two teachers at .36 and the one at .68 on which the RNN diverges or ends near the zero predictor)",
     expected=0,
     tolerance=0.3,
 )
