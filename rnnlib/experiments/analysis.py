@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from .definition import Experiment
 
@@ -47,34 +48,53 @@ def best(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return usable.loc[chosen].reset_index(drop=True)
 
 
+def mark_survivors(ax: Axes, x: pd.Series, y: pd.Series, points: pd.DataFrame) -> None:
+    """Write "6 of 10" beside each point whose mean is over fewer than all seeds, because the others diverged.
+
+    Args:
+        ax: where the points are drawn.
+        x: where each of them stands.
+        y: the mean of each, as drawn.
+        points: from :func:`best`.
+    """
+    for across, up, seeds, diverged in zip(x, y, points["seeds"], points["diverged"], strict=True):
+        if diverged:
+            text = f"{seeds} of {seeds + diverged}"
+            ax.annotate(text, (across, up), (-4, 5), textcoords="offset points", ha="right", fontsize="small")
+
+
 def held_out_runs(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Runs at a rate that is chosen on other seeds than their own.
 
-    For each seed, the rate with the smallest mean of log loss over the other seeds, none of them diverged; then this
-    seed's loss at that rate, divided by the zero predictor's. If this seed diverges there, or others did at every rate,
-    it counts as 1: no better than predicting zero.
+    For each seed, the rate with the smallest mean of log(loss / zero loss) over the other seeds (the smaller rate if
+    two are equal); then this seed's loss / zero loss at that rate, whatever it is. In both, a run that diverged or
+    ended above the zero predictor counts as 1: no better than predicting zero.
 
     Args:
-        frame: a table of runs.
+        frame: a table of runs, one for each seed and rate of a point.
         by: columns that tell points apart.
 
     Returns:
-        A row a point and seed: ``by``, seed, rate (NaN if there was none), ratio, diverged.
+        A row a point and seed: ``by``, seed, rate, ratio (at most 1), diverged.
+
+    Raises:
+        ValueError: a point with a single seed, or where a seed and rate has no run or more than one.
     """
     import pandas as pd
 
     rows = []
     for point, group in frame.groupby(list(by)):
-        table = group.assign(ratio=np.log(group["loss"] / group["zero_loss"])).pivot_table(
-            index="seed", columns="rate", values="ratio", dropna=False
-        )
-        values = table.to_numpy()
-        for place, seed in enumerate(table.index):
-            others = np.delete(values, place, axis=0).mean(0)  # NaN where one diverged
-            best = None if np.isnan(others).all() else np.nanargmin(others)
-            score = np.nan if best is None else values[place, best]
-            rate = np.nan if best is None else table.columns[best]
-            rows.append((*point, seed, rate, np.exp(np.nan_to_num(score, nan=0.0)), bool(np.isnan(score))))
+        runs = group.assign(ratio=np.fmin(group["loss"] / group["zero_loss"], 1.0).mask(group["diverged"], 1.0))
+        seeds, rates = runs["seed"].nunique(), runs["rate"].nunique()
+        if seeds < 2 or len(runs) != seeds * rates or runs.duplicated(["seed", "rate"]).any():
+            raise ValueError(
+                f"by={list(by)} must leave one run for each of two or more seeds at each rate; "
+                f"{point} has {len(runs)} runs, {seeds} seeds and {rates} rates"
+            )
+        ratio, diverged = (runs.pivot(index="seed", columns="rate", values=name) for name in ("ratio", "diverged"))
+        for seed in ratio.index:
+            rate = np.log(ratio.drop(seed)).mean().idxmin()
+            rows.append((*point, seed, rate, ratio.loc[seed, rate], diverged.loc[seed, rate]))
     return pd.DataFrame(rows, columns=[*by, "seed", "rate", "ratio", "diverged"])
 
 
