@@ -44,13 +44,9 @@ def text(cell: dict) -> str:
     return "".join(cell["source"])
 
 
-def first_cell(notebook: dict) -> dict:
-    return next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-
-
 def pin(notebook: dict, commit: str) -> None:
     """Let the first code cell install this commit instead of the branch."""
-    cell = first_cell(notebook)
+    cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
     cell["source"] = text(cell).replace(f'@{BRANCH}"\n', f'@{commit}"\n', 1)
 
 
