@@ -74,6 +74,8 @@ def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
     book, student = pair
     assert [cell.id for cell in student.cells] == [cell.id for cell in book.cells]
     blanks, derivation = 0, False
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    first.source = first.source.replace('@main"\n', f'@{tool.published_commit(ROOT)}"\n')
     for old, new in zip(book.cells, student.cells, strict=True):
         assert old.cell_type == new.cell_type
         if is_solution(old):
@@ -93,7 +95,7 @@ def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
 
 def test_outputs_do_not_come_along(tool):
     code = {"cell_type": "code", "metadata": {}, "source": ["1"], "outputs": [{"text": "1"}], "execution_count": 3}
-    (copied,) = tool.student_copy({"cells": [code]}, lambda source: source)["cells"]
+    (copied,) = tool.student_copy({"cells": [code]}, lambda source: source, "main")["cells"]
     assert (copied["outputs"], copied["execution_count"]) == ([], None)
     assert code["outputs"], "the notebook itself is left alone"
 
@@ -166,6 +168,33 @@ def test_copies_carry_the_address(clone):
     assert f"git+{URL}" in text
     assert f"]({URL}/blob/main/book/errata.md)" in text
     assert "](../figures/fig01.ipynb)" in text
+
+
+def test_copies_install_the_commit_they_were_made_from_once_it_is_published(clone, tmp_path_factory):
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@localhost"]
+        return subprocess.run(
+            ["git", *identity, *arguments], cwd=clone, capture_output=True, text=True, check=True
+        ).stdout
+
+    def installed() -> str:
+        make(clone, "course")
+        text = (clone / "_build/course/figures/fig02.ipynb").read_text()
+        return re.search(r"git\+https://[^@]+@(\w+)", text)[1]
+
+    assert installed() == "main", "outside a repository"
+    (clone / ".gitignore").write_text("_build/\n__pycache__/\n")
+    remote = tmp_path_factory.mktemp("remote")
+    for command in ["init -q -b main", "add -A", "commit -q -m first", f"init -q --bare {remote}"]:
+        git(*command.split())
+    git("remote", "add", "origin", str(remote))
+    assert installed() == "main", "a commit that no remote has cannot be installed"
+    git("push", "-q", "origin", "main")
+    head = git("rev-parse", "HEAD").strip()
+    assert installed() == head
+    assert head in (clone / "_build/course/README.md").read_text()
+    (clone / "_config.yml").write_text((clone / "_config.yml").read_text() + "\n")
+    assert installed() == "main", "made from files that no commit has"
 
 
 @pytest.mark.parametrize("name", ["theory/02-curse-of-memory.ipynb", "theory/05-hessian-at-the-optimum.ipynb"])

@@ -12,11 +12,21 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 FIRST_CELL = """\
-import importlib.util, subprocess, sys
+import importlib.metadata, importlib.util, subprocess, sys
 
+# The branch main; in a published copy, the commit that executed it.
+source = "git+URL@main"
 if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
-    source = "git+{url}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)"""
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+import rnnlib
+
+remedy = "run `%pip uninstall -y rnnlib`, restart the session, then run this cell again"
+if not hasattr(rnnlib, "linear_scan"):
+    raise ImportError(f"{rnnlib.__file__ or rnnlib.__path__} is another project: {remedy}.")
+for distribution in importlib.metadata.distributions(name="rnnlib"):
+    origin = distribution.read_text("direct_url.json") or ""  # names a commit if pip took one
+    if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
+        raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")"""
 HEADER = """\
 # ---
 # jupyter:
@@ -88,7 +98,7 @@ def test_header_of_the_script_is_minimal(path):
 def test_first_code_cell_is_the_same_everywhere(notebook):
     url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    assert first.source == FIRST_CELL.replace("{url}", url)
+    assert first.source == FIRST_CELL.replace("URL", url)
     assert first.metadata.tags == ["hide-input"]
 
 

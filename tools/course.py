@@ -2,7 +2,8 @@
 
 The copies are made from the notebooks of the book, never kept: `make course` again after every change. Everything but
 the solutions stays, so a copy runs from its first cell to its last, blanks included. The same input gives the same
-bytes.
+bytes. A copy that is opened where rnnlib is missing installs the commit it was made from, if that commit is published,
+so it goes on working while the repository moves on.
 Standard library only: the publishing job runs it without an environment.
 """
 
@@ -12,6 +13,7 @@ import copy
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +26,13 @@ EXERCISE = re.compile(r"^### (Exercise \d+): ", re.MULTILINE)
 DERIVE = re.compile(r"^\*Derive\.", re.MULTILINE)
 PROSE = re.compile(r"<details>\s*<summary>(?:Solution \d+|Answer)</summary>.*?</details>", re.DOTALL)
 ANSWER = "*Your answer:*"
+BRANCH = "main"  # what a notebook's first cell installs unless a commit is written there
 README = """\
 # Student copies
 
 The notebooks of {url} without the solutions of their exercises, made by
 `make course`. Edits here are lost when the copies are made again: hand out a copy of this folder. The first code cell
-of a notebook installs `rnnlib` where it is missing; where it is installed, nothing here needs a network.
+of a notebook installs `rnnlib` ({commit}) where it is missing; where it is installed, nothing here needs a network.
 
 | notebook | exercises and questions |
 | --- | --- |
@@ -39,6 +42,23 @@ of a notebook installs `rnnlib` where it is missing; where it is installed, noth
 
 def text(cell: dict) -> str:
     return "".join(cell["source"])
+
+
+def pin(notebook: dict, commit: str) -> None:
+    """Let the first code cell install this commit instead of the branch."""
+    cell = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    cell["source"] = text(cell).replace(f'@{BRANCH}"\n', f'@{commit}"\n', 1)
+
+
+def published_commit(root: Path) -> str:
+    """The last commit, if a remote is known to have it and nothing has changed since; else the branch."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True).stdout.strip()
+
+    if not shutil.which("git") or git("status", "--porcelain") or not git("branch", "--remotes", "--contains", "HEAD"):
+        return BRANCH
+    return git("rev-parse", "HEAD")
 
 
 def exercises(notebook: dict) -> list[str]:
@@ -52,7 +72,7 @@ def blanks(student: dict) -> int:
     return sum(text(cell).count(ANSWER) for cell in student["cells"] if cell["cell_type"] == "markdown")
 
 
-def student_copy(notebook: dict, relinked: Callable[[str], str]) -> dict:
+def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) -> dict:
     """The notebook without outputs and without solutions.
 
     Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise.
@@ -61,8 +81,10 @@ def student_copy(notebook: dict, relinked: Callable[[str], str]) -> dict:
     Args:
         notebook: as read from its file; it is not changed.
         relinked: from Markdown to the same with links that work where the copy will be read.
+        commit: what the first cell installs, a commit or the branch.
     """
     student, current, wanted = copy.deepcopy(notebook), "", ""
+    pin(student, commit)
     for cell in student["cells"]:
         if cell["cell_type"] == "markdown":
             if found := EXERCISE.findall(text(cell)):
@@ -90,7 +112,7 @@ def sources(root: Path) -> list[Path]:
 
 def course(root: Path) -> dict[str, str]:
     """Contents of the course folder by path: a copy of each notebook, and a README that lists them."""
-    url, files, rows = repository.current(root), {}, []
+    url, commit, files, rows = repository.current(root), published_commit(root), {}, []
 
     def address(target: str) -> str | None:  # other notebooks come along, the prose pages do not
         return None if target.endswith(".ipynb") else f"{url}/blob/main/{target}"
@@ -100,12 +122,13 @@ def course(root: Path) -> dict[str, str]:
         student = student_copy(
             json.loads(path.read_text(encoding="utf-8")),
             lambda source, name=name: links.readdressed(source, name, address),
+            commit,
         )
         short = name.removeprefix("notebooks/")
         files[short] = dumped(student)
         title = re.match(r"# (.*)", text(student["cells"][0]))[1]
         rows.append(f"| [{title}]({short}) | {blanks(student)} |")
-    files["README.md"] = README.format(url=url, rows="\n".join(rows))
+    files["README.md"] = README.format(url=url, commit=commit, rows="\n".join(rows))
     return files
 
 

@@ -2,6 +2,7 @@
 
 - Outputs of notebooks are cached under a hash of everything that can change them, not of the notebooks alone.
 - Notebooks run side by side, one a core; seconds and peak memory of each are kept.
+- Executed notebooks lie in ``_build/jupyter_execute`` with their outputs, for ``make colab``.
 - A build with a warning or an error is never mistaken for a finished one by the next build.
 - MathJax comes from the site itself.
 - Theorems have numbers, figures do not.
@@ -14,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import html
 import importlib.metadata
+import json
 import os
 import platform
 import re
 import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -155,6 +158,47 @@ def execute_side_by_side(app, env, docnames) -> None:
             os.environ["OMP_NUM_THREADS"] = before
 
 
+def commit_of_package(root: Path) -> str | None:
+    """The commit whose package ran the notebooks; None if the package differs from its last commit, or without git."""
+    try:
+        head, changed = (
+            subprocess.run(["git", *command], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+            for command in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "rnnlib"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return None if changed else head
+
+
+def executed_record(app) -> Path:
+    return Path(app.outdir).parent / "jupyter_execute" / "executed.json"
+
+
+def forget_executed(app) -> None:
+    """Without its record, what an unfinished build leaves in the folder is not published."""
+    executed_record(app).unlink(missing_ok=True)
+
+
+def write_executed(app, exception) -> None:
+    """Write the executed notebooks, then the record of what ran them.
+
+    MyST-NB puts the outputs that it finds in the cache into a copy, and writes the notebook without them.
+    """
+    if exception or app._warncount or app.config.nb_execution_mode != "cache":
+        return
+    cache, record = get_cache(app.config.nb_execution_cache_path), executed_record(app)
+    for name in app.env.found_docs:
+        path = Path(app.env.doc2path(name))
+        if path.suffix == ".ipynb":
+            _, notebook = cache.merge_match_into_notebook(nbformat.read(path, nbformat.NO_CONVERT))
+            target = record.parent / f"{name}.ipynb"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, target)
+    ran = {"commit": commit_of_package(Path(app.srcdir)), "scale": os.environ.get("RNNLIB_SCALE", "book")}
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps(ran) + "\n", encoding="utf-8")
+
+
 def vendor_mathjax(app) -> None:
     if app.builder.format != "html":
         return
@@ -268,6 +312,7 @@ def setup(app) -> dict:
     app.add_node(gallery)
     app.add_directive("gallery", Gallery)
     app.connect("config-inited", configure)
+    app.connect("builder-inited", forget_executed)
     app.connect("builder-inited", vendor_mathjax)
     app.connect("builder-inited", number_theorems_alone)
     app.connect("doctree-read", tell_proofs_apart)
@@ -276,6 +321,7 @@ def setup(app) -> dict:
     app.connect("env-updated", pages_with_gallery)
     app.connect("doctree-resolved", fill_galleries)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
+    app.connect("build-finished", write_executed, priority=900)  # the last one: the others may still fail
     app.connect("build-finished", write_sitemap)
     app.connect("build-finished", forget_flawed_build)
     return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

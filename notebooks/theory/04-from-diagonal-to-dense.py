@@ -11,11 +11,21 @@
 # **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
-import importlib.util, subprocess, sys
+import importlib.metadata, importlib.util, subprocess, sys
 
+# The branch main; in a published copy, the commit that executed it.
+source = "git+https://github.com/OWNER/REPOSITORY@main"
 if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
-    source = "git+https://github.com/OWNER/REPOSITORY"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+import rnnlib
+
+remedy = "run `%pip uninstall -y rnnlib`, restart the session, then run this cell again"
+if not hasattr(rnnlib, "linear_scan"):
+    raise ImportError(f"{rnnlib.__file__ or rnnlib.__path__} is another project: {remedy}.")
+for distribution in importlib.metadata.distributions(name="rnnlib"):
+    origin = distribution.read_text("direct_url.json") or ""  # names a commit if pip took one
+    if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
+        raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
 # %%
 import matplotlib.pyplot as plt
