@@ -1,4 +1,4 @@
-"""What is missing at installation is said in one sentence, what was interrupted is repaired; faulty pairs are found."""
+"""What is missing at installation is said in one sentence, and what was interrupted is repaired."""
 
 import importlib.util
 import os
@@ -139,44 +139,6 @@ def test_install_script_reads_on_old_python():
     import ast
 
     ast.parse((ROOT / "tools/install.py").read_text(), feature_version=(3, 6))
-
-
-@pytest.fixture
-def pair(tmp_path):
-    """One real pair."""
-    (tmp_path / "figures").mkdir()
-    for suffix in [".py", ".ipynb"]:
-        shutil.copy2(ROOT / f"notebooks/figures/fig02{suffix}", tmp_path / "figures")
-    return tmp_path / "figures/fig02.ipynb"
-
-
-def test_pair_in_order(pair):
-    assert load("pairs").faults(pair.parent.parent) == []
-
-
-def test_pair_that_disagrees_is_found_and_mended(pair):
-    pairs, script = load("pairs"), pair.with_suffix(".py")
-    script.write_text(script.read_text().replace("style.use()", "style.use()\nprint(1)"))
-    assert "disagrees in cell 2" in pairs.faults(pair.parent.parent)[0]
-    pairs.update(pair.parent.parent)
-    assert pairs.faults(pair.parent.parent) == []
-    assert "print(1)" in pair.read_text()
-
-
-def test_outputs_are_found_and_removed(pair):
-    pairs = load("pairs")
-    pair.write_text(pair.read_text().replace('"execution_count": null', '"execution_count": 3', 1))
-    assert "holds outputs" in pairs.faults(pair.parent.parent)[0]
-    pairs.update(pair.parent.parent)
-    assert pairs.faults(pair.parent.parent) == []
-
-
-def test_changed_alt_text_and_missing_half_are_found(pair):
-    pairs = load("pairs")
-    pair.write_text(pair.read_text().replace('"alt": "', '"alt": "Not ', 1))
-    assert "disagrees" in pairs.faults(pair.parent.parent)[0]
-    pair.with_suffix(".py").unlink()
-    assert "the .py of the pair is missing" in pairs.faults(pair.parent.parent)[0]
 
 
 def test_pins_are_those_of_this_environment():
