@@ -138,6 +138,31 @@ def test_missing_mathjax_is_named(book):
     assert "node_modules/mathjax is missing" in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize(
+    ("address", "links"),
+    [
+        ("https://repository.invalid/owner/name", []),
+        ("https://forge.example.org/group/team/book", []),
+        ("https://gitlab.com/ann/reed", ["https://gitlab.com/ann/reed"]),
+        (
+            "https://github.com/ann/reed",
+            ["https://colab.research.google.com/github/ann/reed/blob/colab/one.ipynb", "https://github.com/ann/reed"],
+        ),
+    ],
+)
+def test_the_buttons_are_those_that_work_for_the_address(book, address, links):
+    notebooks(book, one="print(1)")
+    config = yaml.safe_load((book / "_config.yml").read_text())
+    config["repository"]["url"] = address
+    (book / "_config.yml").write_text(yaml.safe_dump(config))
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    parsed = BeautifulSoup((book / "_build/html/one.html").read_text(), "html.parser")
+    found = [link["href"] for link in parsed.select("article a[href], .header-article a[href]")]
+    assert sorted(link for link in found if link.startswith("http") and "/issues/" not in link) == links
+    assert "repository.invalid" not in page(book)
+
+
 def test_a_known_address_brings_a_sitemap_and_cards(book):
     (book / "more").mkdir()
     (book / "more" / "second.md").write_text("# Another page\n\nWith another description.\n")
@@ -149,7 +174,7 @@ def test_a_known_address_brings_a_sitemap_and_cards(book):
     assert 'property="og:image"' not in page(book)
     config = (book / "_config.yml").read_text()
     (book / "_config.yml").write_text(
-        config.replace("https://github.com/OWNER/REPOSITORY", "https://github.com/Ann/reed")
+        config.replace("https://repository.invalid/owner/name", "https://github.com/Ann/reed")
     )
     shutil.rmtree(book / "_build")
     assert build(book).returncode == 0

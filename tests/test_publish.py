@@ -83,7 +83,7 @@ def test_branch_holds_executed_notebooks_with_the_address(tree):
     assert git(tree, "ls-tree", "-r", "--name-only", "origin/colab").split() == ["README.md", *copies, NAME, OTHER]
     text = git(tree, "show", f"origin/colab:{NAME}")
     assert f"git+{URL}" in text
-    assert "OWNER" not in text
+    assert "repository.invalid" not in text
     code = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] and cell["execution_count"] for cell in code)
     assert not any("execution" in cell["metadata"] for cell in code)
@@ -159,7 +159,7 @@ def test_build_without_outputs_is_refused(tree):
 
 
 def test_missing_address_is_refused(tree):
-    run("make", "set-repository", "URL=https://github.com/OWNER/REPOSITORY", cwd=tree)
+    run("make", "set-repository", "URL=https://repository.invalid/owner/name", cwd=tree)
     execute(tree)
     refused(tree, "address is not set")
 
@@ -175,10 +175,10 @@ def test_set_repository_is_thorough_reversible_and_strict(tree):
     for name in [NAME, OTHER, "_config.yml", "README.md"]:
         text = (tree / name).read_text()
         assert URL in text
-        assert "OWNER/REPOSITORY" not in text
+        assert "repository.invalid" not in text
     git_url = run("make", "set-repository", "URL=https://forge.example.org/a/b.git", cwd=tree)
     assert "https://forge.example.org/a/b now stands in 4 files" in git_url.stdout
-    run("make", "set-repository", "URL=https://github.com/OWNER/REPOSITORY", cwd=tree)
+    run("make", "set-repository", "URL=https://repository.invalid/owner/name", cwd=tree)
     assert git(tree, "status", "--porcelain") == ""
     for wrong in ["", "github.com/a/b", "https://github.com/a", "https://github.com/a/b c"]:
         done = run("make", "set-repository", f"URL={wrong}", cwd=tree, check=False)

@@ -47,7 +47,7 @@ def sentence(function, *arguments) -> str:
 def test_old_python_is_named(install, tmp_path, monkeypatch):
     put(tmp_path / "bin", "python3", "echo 3 9")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert "Python 3.11 to 3.13 is needed (python3 is 3.9)" in sentence(install.find_python, "")
+    assert "Python 3.11 to 3.13 is needed for the book (python3 is 3.9)" in sentence(install.find_python, "")
 
 
 def test_new_python_is_passed_over_for_one_in_range(install, tmp_path, monkeypatch):
@@ -86,6 +86,7 @@ def test_little_disk(install, tmp_path, monkeypatch):
     ("words", "said"),
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
+        ("[Errno 28] No space left on device", "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make book"),
         ("NewConnectionError: Temporary failure in name resolution", "is there a network?"),
         ("npm error code ENOTFOUND", "is there a network?"),
         ("error: metadata-generation-failed", "could not be installed; details are in"),
@@ -124,7 +125,7 @@ def test_interrupted_installation_starts_afresh(install, tmp_path):
     assert (venv / "bin/pip").exists()
 
 
-def test_complete_installation_leaves_the_stamp_and_no_marker(install, tmp_path, monkeypatch):
+def test_complete_installation_leaves_the_stamp_and_no_marker(install, tmp_path, monkeypatch, capsys):
     done = []
     put(tmp_path / "bin", "npm", "exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -132,6 +133,8 @@ def test_complete_installation_leaves_the_stamp_and_no_marker(install, tmp_path,
     install.main()
     assert done == ["the virtual environment", "the build backend", "the Python packages", "MathJax"]
     assert [path.name for path in (tmp_path / ".venv").iterdir()] == ["installed"]
+    cpu = "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make book"
+    assert (cpu in capsys.readouterr().out) == sys.platform.startswith("linux")
 
 
 def test_install_script_reads_on_old_python():
