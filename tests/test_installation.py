@@ -252,7 +252,6 @@ def set_repository(folder: Path, url: str) -> subprocess.CompletedProcess:
             "https://github.com/a/b c",
             "https://github.com/a/b\t",
             "https://github.com/a/b\n",
-            " https://github.com/a/b",
         ),
         *(
             "https://github.com/../b",
@@ -269,7 +268,7 @@ def set_repository(folder: Path, url: str) -> subprocess.CompletedProcess:
         *("https://me@github.com/a/b", "https://me:secret@github.com/a/b", "https://github.com/a/b?x=1"),
         *("https://github.com/a/b#x", "https://github.com/a/%2e%2e", "https://github.com/a/b/tree/main"),
         *("https://-github.com/a/b", "https://github..com/a/b", "https://.github.com/a/b", "https://github_.com/a/b"),
-        *("https://github.com:0/a/b", "https://github.com:123456/a/b", "https://github.com:/a/b"),
+        *("https://github.com:0/a/b", "https://github.com:65536/a/b", "https://github.com:/a/b"),
         *(
             "https://github.com/a/b'",
             'https://github.com/a/b"',

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACEHOLDER = "https://repository.invalid/owner/name"  # nobody can own a host that ends in .invalid (RFC 2606)
 LABEL, SEGMENT = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", r"(?!\.|-)[A-Za-z0-9._-]+"
-ADDRESS = re.compile(rf"https://{LABEL}(?:\.{LABEL})*(?::[1-9]\d{{0,4}})?(?:/{SEGMENT}){{2,}}", re.ASCII)
+ADDRESS = re.compile(rf"https://{LABEL}(?:\.{LABEL})*(?::([1-9]\d{{0,4}}))?(?:/{SEGMENT}){{2,}}", re.ASCII)
 PATTERNS = (
     "_config.yml",
     "pyproject.toml",
@@ -53,7 +53,8 @@ def set_repository(root: Path, url: str) -> list[Path]:
 def main() -> None:
     url = os.environ.get("URL", "").removesuffix("/").removesuffix(".git")
     deep = url.startswith("https://github.com/") and url.count("/") > 4  # a page of a repository
-    if not ADDRESS.fullmatch(url) or ".." in url or deep:
+    match = ADDRESS.fullmatch(url)
+    if not match or int(match[1] or 443) > 65535 or ".." in url or deep:
         sys.exit(
             f"make: URL is {url[:200]!r}; give the address of the repository as https://host/owner/name, of letters,"
             " digits, points, hyphens and underscores."
