@@ -310,7 +310,8 @@ def test_an_address_is_written_everywhere(addressed, typed, written):
 
 def test_line_ends_of_windows_survive_a_new_address(addressed):
     for name in ["_config.yml", "README.md"]:
-        (addressed / name).write_bytes((addressed / name).read_bytes().replace(b"\n", b"\r\n"))
+        text = (addressed / name).read_bytes().replace(b"\r\n", b"\n")
+        (addressed / name).write_bytes(text.replace(b"\n", b"\r\n"))
     assert set_repository(addressed, "https://github.com/a/b").returncode == 0
     text = (addressed / "README.md").read_bytes()
     assert b"git+https://github.com/a/b\r\n" in text
