@@ -2,12 +2,18 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-BIN := .venv/bin
-INSTALLED := .venv/installed
-PORT ?= 8000
-REMOTE ?= origin
+override BIN := .venv/bin
+override INSTALLED := .venv/installed
+
+# What users set reaches programs through the environment, as it was typed: neither make nor a shell runs what is in it.
+SET := ARGS KEEP PORT PYTHON REMOTE URL
+$(foreach name,$(SET),$(if $(filter-out undefined,$(origin $(name))),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+# Splits ARGS into words as a shell would, and runs nothing in it but this Python.
+WITH_ARGS := $(BIN)/python tools/with_args.py
+
 # The interpreter that runs tools/install.py, which chooses the one for .venv. Any Python 3 will do for that.
-HOST := $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 $(PYTHON),$(shell command -v $(name) 2>/dev/null)))
+override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
+export HOST
 
 .PHONY: help book pdf slides test lint format serve reproduce bench course pairs pins set-repository colab clean
 
@@ -15,14 +21,14 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
 
 $(INSTALLED): pyproject.toml constraints.txt package.json package-lock.json tools/install.py
-	@test -n "$(HOST)" || { echo "make: Python 3.11 to 3.13 is needed and was not found: install it." >&2; exit 1; }
-	@"$(HOST)" tools/install.py --python "$(PYTHON)"
+	@test -n "$${HOST:=$$PYTHON}" || { echo "make: Python 3.11 to 3.13 is needed for the book and was not found: install it." >&2; exit 1; }; \
+	"$$HOST" tools/install.py --python="$$PYTHON"
 
 book: $(INSTALLED) ## execute the notebooks and build the site into _build/html
 	@$(BIN)/python tools/build.py
 
 slides: book ## build the slides of the three sessions with the site, and say where they are
-	@echo "Open one of:" && ls "$(CURDIR)"/_build/html/slides/*.html
+	@echo "Open one of:" && ls "$$PWD"/_build/html/slides/*.html
 
 pdf: $(INSTALLED) ## print the whole book into _build/book.pdf (needs Chromium or Chrome)
 	@$(BIN)/python tools/pdf.py
@@ -40,28 +46,28 @@ format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 	$(BIN)/ruff format .
 
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
-	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html "$${PORT:-8000}"
 
 reproduce: $(INSTALLED) ## compute the stored results again at the paper's size, but those through time (ARGS="--device cuda")
-	@$(BIN)/python -m rnnlib run all --scale paper $(ARGS)
+	@$(WITH_ARGS) -m rnnlib run all --scale paper
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
-	@$(BIN)/python tools/bench.py $(ARGS)
+	@$(WITH_ARGS) tools/bench.py
 
 course: ## write the notebooks without solutions, for students, into _build/course
-	@"$(HOST)" tools/course.py
+	@"$${HOST:-$$PYTHON}" tools/course.py
 
-pairs: $(INSTALLED) ## bring every .ipynb up to date with its .py
-	@$(BIN)/python tools/pairs.py
+pairs: $(INSTALLED) ## carry edits from one half of a notebook pair to the other (KEEP=py or KEEP=ipynb where both were edited)
+	@$(BIN)/python tools/pairs.py --keep="$$KEEP"
 
 pins: $(INSTALLED) ## write constraints.txt from the versions in .venv
 	@$(BIN)/python tools/pin.py
 
 set-repository: ## write the repository's address everywhere it is needed: make set-repository URL=https://...
-	@"$(HOST)" tools/repository.py "$(URL)"
+	@"$${HOST:-$$PYTHON}" tools/repository.py
 
 colab: ## push the executed notebooks and the students' copies to the branch that Colab opens (REMOTE=origin)
-	@"$(HOST)" tools/colab.py "$(REMOTE)"
+	@"$${HOST:-$$PYTHON}" tools/colab.py "$${REMOTE:-origin}"
 
 clean: ## remove the built site, not .venv
 	rm -rf _build

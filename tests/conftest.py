@@ -8,7 +8,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RNNLIB_SCALE", "smoke")
 
-import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,10 +17,22 @@ HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it once
 
-# Repeatable: the examples follow from the test's code. "long" is for a run by hand, see README.md.
-hypothesis.settings.register_profile("default", max_examples=40, deadline=None, derandomize=True, database=None)
-hypothesis.settings.register_profile("long", max_examples=2000, deadline=None, derandomize=True, database=None)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+# On a machine with a GPU, `python -m pytest -m gpu tests` needs torch, triton, numpy and pytest alone.
+try:
+    from hypothesis import settings
+except ImportError:
+    pass
+else:  # Repeatable: the examples follow from the test's code. "long" is for a run by hand, see README.md.
+    settings.register_profile("default", max_examples=40, deadline=None, derandomize=True, database=None)
+    settings.register_profile("long", max_examples=2000, deadline=None, derandomize=True, database=None)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With ``-m gpu``, files without such tests are not imported."""
+    if config.option.markexpr == "gpu" and collection_path.suffix == ".py":
+        return "pytest.mark.gpu" not in collection_path.read_text(encoding="utf-8") or None
+    return None
 
 
 def pytest_collection_modifyitems(items):

@@ -88,7 +88,7 @@ def test_there_are_notebooks():
 
 
 def test_pairs_agree_and_hold_no_outputs():
-    assert pairs.faults(ROOT / "notebooks") == []
+    assert pairs.problems(ROOT / "notebooks") == []
 
 
 def test_header_of_the_script_is_minimal(path):

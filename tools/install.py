@@ -10,9 +10,10 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 13)  # of the book, whose packages are pinned; the package alone has no upper bound
 CANDIDATES = ("python3", "python3.13", "python3.12", "python3.11", "python")
 FREE_GB = 5  # .venv without CUDA is 3.1 GB, downloads and the site come on top; with CUDA pip meets the limit itself
+WITHOUT_CUDA = "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"  # PyTorch's own index of CPU builds
 STAMP = "installed"  # exists: everything was installed; its time is what make compares
 MARKER = "incomplete"  # exists: an installation stopped half-way, perhaps inside a package
 
@@ -50,7 +51,7 @@ def find_python(named):
             return python
         if version:
             found.append((python, version))
-    wanted = "Python {}.{} to {}.{} is needed".format(*OLDEST + NEWEST)
+    wanted = "Python {}.{} to {}.{} is needed for the book".format(*OLDEST + NEWEST)
     if any(version == (0, 0) for _, version in found):
         stop(wanted + " with its venv module, which is missing here: on Debian or Ubuntu, apt install python3-venv.")
     has = ", ".join("{} is {}.{}".format(python, *version) for python, version in found)
@@ -93,7 +94,10 @@ def run(command, venv, what):
         return
     text = log.read_bytes()[start:].decode("utf-8", "replace")
     if any(sign in text for sign in DISK_FULL):
-        stop("the disk is full: {} needs more (on Linux, PyTorch with CUDA takes about 9 GB).".format(what))
+        stop(
+            "the disk is full: {} needs more (on Linux, PyTorch with CUDA takes about 9 GB; without CUDA, about 4 GB:"
+            " {} make book).".format(what, WITHOUT_CUDA)
+        )
     if any(sign in text for sign in OFFLINE):
         (venv / MARKER).unlink()  # downloads come before any change, so what is there is whole
         stop("{} could not be downloaded: is there a network? Details are in {}.".format(what, log))
@@ -110,7 +114,12 @@ def main():
         check_disk(ROOT)
     prepare_venv(venv, named)
 
-    print("make: installing into .venv (a few minutes the first time, and several GB on Linux) ...", flush=True)
+    print("make: installing into .venv (a few minutes the first time) ...", flush=True)
+    if sys.platform.startswith("linux"):
+        print(
+            "make: PyTorch comes with CUDA, about 9 GB; without, about 4 GB: {} make book".format(WITHOUT_CUDA),
+            flush=True,
+        )
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt"]
     # The build backend first, so that it too has an exact version and building rnnlib downloads nothing.
     run(pip + ["hatchling", "editables"], venv, "the build backend")

@@ -12,6 +12,12 @@ ROOT = Path(__file__).resolve().parent.parent
 HEADER = """\
 # The exact versions that `make` installs. Written by `make pins` from .venv; bounds are in pyproject.toml.
 # triton is the version that this torch's CUDA build needs. On Linux, torch comes with CUDA from the default index.
+#
+# There are no hashes. A single one here makes pip demand a hash of everything that a command installs, and not
+# everything has one: rnnlib is installed in place, from no file; torch is another file from the default index, from
+# PyTorch's CPU index and from your own disk; its CUDA build on Linux needs NVIDIA packages of its own choice, which an
+# environment without CUDA does not list. pip still compares each download with the hash that the index states.
+# package-lock.json has the hashes of what npm installs, and npm checks them.
 """
 ELSEWHERE = {"appnope": "0.1.4", "colorama": "0.4.6"}  # installed on macOS and on Windows only
 

@@ -24,6 +24,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import nbformat
 from docutils import nodes
@@ -73,9 +74,15 @@ def configure(app, config) -> None:
         shutil.rmtree(stale, ignore_errors=True)
     config.nb_execution_cache_path = str(current)
 
-    owner, repository = config.html_theme_options["repository_url"].rstrip("/").split("/")[-2:]
-    if not config.html_baseurl and owner != "OWNER":
-        config.html_baseurl = f"https://{owner.lower()}.github.io/{repository}/"
+    options = config.html_theme_options
+    address = urlsplit(options["repository_url"])
+    if address.hostname == "github.com":
+        owner, repository = address.path.strip("/").split("/")
+        config.html_baseurl = config.html_baseurl or f"https://{owner.lower()}.github.io/{repository}/"
+    else:  # Colab opens notebooks from GitHub, and the theme stops at hosts that it does not know
+        options.pop("launch_buttons", None)
+        if address.hostname != "gitlab.com":
+            options |= {"repository_url": "", "use_repository_button": False, "use_issues_button": False}
     config.ogp_site_url = config.html_baseurl
     # A card is named by a full address, so it takes a known one.
     config.ogp_social_cards = {"enable": bool(config.html_baseurl), **CARDS}

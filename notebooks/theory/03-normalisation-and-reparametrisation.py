@@ -13,7 +13,7 @@
 import importlib.metadata, importlib.util, subprocess, sys
 
 # The branch main; in a published copy, the commit that executed it.
-source = "git+https://github.com/OWNER/REPOSITORY@main"
+source = "git+https://repository.invalid/owner/name@main"
 if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
 import rnnlib
