@@ -255,3 +255,45 @@ def test_the_seed_that_draws_a_zero(make):
     layer = make.func(1, 1024, 1, generator=generator(1423))
     assert layer.eigenvalues().abs().min() > 1e-4
     assert bool(layer(torch.randn(1, 5, 1)).isfinite().all())
+
+
+# States and mixed precision -------------------------------------------------------------------------------------------
+
+
+@every(MAKERS)
+def test_a_sequence_in_two_parts_is_the_whole(make):
+    layer, x = make(generator=generator()), torch.randn(2, 9, 3)
+    state = layer.initial_state(2)
+    for x_t in x[:, :4].unbind(1):
+        _, state = layer.step(x_t, state)
+    whole = layer(x)
+    torch.testing.assert_close(layer(x[:, 4:], state), whole[:, 4:])
+    torch.testing.assert_close(layer(x, state=layer.initial_state(2)), whole)
+    with pytest.raises(ValueError, match="state must have shape"):
+        layer(x, layer.initial_state(1))
+
+
+@every(DIAGONAL)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("rules", ["cpu", "cuda"])
+def test_under_autocast_the_recurrence_stays_in_single_precision(make, dtype, rules, monkeypatch):
+    """CUDA's autocast, other than the CPU's, has no rule that makes ``view_as_complex`` take half precision."""
+    layer, x = make(generator=generator(), min_modulus=0.9), torch.randn(2, 50, 3)
+    expected = layer(x)
+    if rules == "cuda":
+        view_as_complex = torch.view_as_complex
+
+        def without_rule(t):
+            with torch.autocast("cpu", enabled=False):
+                return view_as_complex(t)
+
+        monkeypatch.setattr(torch, "view_as_complex", without_rule)
+    with torch.autocast("cpu", dtype=dtype):
+        actual = layer(x)
+        y, _ = layer.step(x[:, 0], layer.initial_state(2))
+    assert actual.dtype == y.dtype == torch.float32
+    # products of the input and the readout are rounded to half precision, what the states add up is not
+    tolerance = 8 * torch.finfo(dtype).eps
+    assert (actual - expected).abs().max() < tolerance * expected.abs().max()
+    actual.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())

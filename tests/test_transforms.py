@@ -34,7 +34,7 @@ pytestmark = [
 
 
 class Transform(NamedTuple):
-    """``apply(f, arguments, tangents, weights)`` with f from some tensors to one; ``row`` of the table it belongs to."""
+    """``apply(f, arguments, tangents, weights)``, f from some tensors to one; the ``row`` of the table it belongs to."""
 
     apply: Callable
     row: str
@@ -68,7 +68,7 @@ def members(tensors):
     return tuple(torch.stack([t, 0.5 * t]) for t in tensors)
 
 
-# ------------------------------------------------------------------------------------------------------------- autograd
+# autograd -------------------------------------------------------------------------------------------------------------
 
 
 @transform("backward")
@@ -150,7 +150,7 @@ def dual_numbers(f, arguments, tangents, weights):
         return forward_ad.unpack_dual(f(*duals)).tangent
 
 
-# ------------------------------------------------------------------------------------------------------------ torch.func
+# torch.func -----------------------------------------------------------------------------------------------------------
 
 FUNC = {"grad": func.grad, "jacrev": func.jacrev, "jacfwd": func.jacfwd}
 for outer in FUNC:
@@ -247,7 +247,7 @@ def functionalize(f, arguments, tangents, weights):
     return func.functionalize(f)(*arguments)
 
 
-# -------------------------------------------------------------------------------------------- tracing and compiling
+# tracing and compiling ------------------------------------------------------------------------------------------------
 
 for mode in ("real", "fake", "symbolic"):
 
@@ -384,7 +384,7 @@ def inference_mode(f, arguments, tangents, weights):
         return f(*arguments).clone()
 
 
-# --------------------------------------------------------------------------------------------------------------- tests
+# tests ----------------------------------------------------------------------------------------------------------------
 
 
 def attempt(apply, f, case):
@@ -538,7 +538,7 @@ def test_of_the_layers(kind, name):
     torch.testing.assert_close(actual, attempt(reference_of(name), steps, case))
 
 
-@pytest.mark.parametrize("kind", ["LRU", "DiagonalRNN", "S4D"])
+@pytest.mark.parametrize("kind", ["LRU", "DiagonalRNN", "S4D", "ChronoGRU linear"])
 def test_a_traced_layer_takes_other_lengths(kind):
     layer, buffer = LAYERS[kind](), io.BytesIO()
     torch.jit.save(torch.jit.trace(layer, torch.randn(2, 3, 2)), buffer)

@@ -20,6 +20,8 @@ def check_sequences(x: torch.Tensor, features: int) -> None:
         TypeError: x is no tensor.
         ValueError: x has another rank or number of features, or no time steps.
     """
+    if torch.jit.is_tracing():  # a trace would keep the comparisons as constants, and warn of each
+        return
     _check_tensor("x", x, "(batch, time, input_size)")
     if x.ndim != 3:
         remedy = ": add a batch axis with x.unsqueeze(0)" if x.ndim == 2 else ""

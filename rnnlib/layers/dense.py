@@ -61,26 +61,35 @@ class DenseRNN(nn.Module):
         self.C = lecun(output_size, hidden_size)
         self.D = lecun(output_size, input_size)
 
-    def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
-        """Outputs for whole sequences, from a zero state: one step after another.
+    def forward(
+        self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B T out"]:
+        """Outputs for whole sequences: one step after another.
 
         Args:
             x: inputs ``(batch, time, input_size)``.
+            state: state ``(batch, hidden_size)`` before the first input; zero by default.
 
         Returns:
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            TypeError: x is no tensor.
-            ValueError: x has another rank or number of features, or no time steps.
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
         check_sequences(x, self.input_size)
+        if state is not None:
+            check_state(state, x, self.hidden_size)
         # one fused operation a step: measured, half the time of a product and a sum, forward and backward
         drives = (x @ self.B.mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
-        turn, state, states = self.A.mT, torch.zeros_like(drives[0]), []
+        if state is None:
+            h = torch.zeros_like(drives[0])
+        else:
+            h = state.unflatten(1, (self.heads, -1)).transpose(0, 1)
+        transition, states = self.A.mT, []
         for drive in drives.unbind(0):
-            state = torch.baddbmm(drive, state, turn)
-            states.append(state)
+            h = torch.baddbmm(drive, h, transition)
+            states.append(h)
         readout = self.C.unflatten(1, (self.heads, -1))
         return torch.einsum("thbi,ohi->bto", torch.stack(states), readout) + x @ self.D.mT
 

@@ -68,30 +68,37 @@ class DiagonalLayer(nn.Module):
     def _drive(self, x: Float[Tensor, "*B in"]) -> Complex[Tensor, "*B N"]:
         gamma = self.input_scale()
         B = self.B if gamma is None else self.B * gamma[:, None, None]
-        return torch.view_as_complex(torch.einsum("...i,nip->...np", x, B).contiguous())
+        # under autocast the product comes in half precision, in which the recurrence must not run
+        return torch.view_as_complex(torch.einsum("...i,nip->...np", x, B).to(self.B.dtype).contiguous())
 
     def _read(self, h: Complex[Tensor, "*B N"], x: Float[Tensor, "*B in"]) -> Float[Tensor, "*B out"]:
-        return torch.einsum("...np,onp->...o", torch.view_as_real(h), self._conjugate_readout()) + x @ self.D.T
+        y = torch.einsum("...np,onp->...o", torch.view_as_real(h), self._conjugate_readout()) + x @ self.D.T
+        return y.to(x.dtype)
 
     def _conjugate_readout(self) -> Float[Tensor, "out N 2"]:
         """Re C and -Im C side by side: Re(C h) = Re C Re h - Im C Im h is one real product."""
         return torch.stack([self.C[..., 0], -self.C[..., 1]], dim=-1)
 
-    def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
-        """Outputs for whole sequences, from a zero state.
+    def forward(
+        self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "B T out"]:
+        """Outputs for whole sequences, in the precision of x. Under autocast the recurrence keeps that of the layer.
 
         Args:
             x: inputs ``(batch, time, input_size)``.
+            state: state ``(batch, hidden_size)`` before the first input; zero by default.
 
         Returns:
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            TypeError: x is no tensor.
-            ValueError: x has another rank or number of features, or no time steps.
+            TypeError: x or the state is no tensor.
+            ValueError: x or the state has another shape, or x no time steps.
         """
         check_sequences(x, self.input_size)
-        return self._read(self._states(x, None), x)
+        if state is not None:
+            check_state(state, x, self.hidden_size)
+        return self._read(self._states(x, state), x)
 
     def _states(self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"] | None) -> Complex[Tensor, "B T N"]:
         return linear_scan(self.eigenvalues(), self._drive(x), state, backend=self.backend)
