@@ -34,7 +34,7 @@ pytestmark = [
 
 
 class Transform(NamedTuple):
-    """``apply(f, arguments, tangents, weights)``, f from some tensors to one; the ``row`` of the table it belongs to."""
+    """``apply(f, arguments, tangents, weights)``, f from some tensors to one; the table's ``row`` it belongs to."""
 
     apply: Callable
     row: str

@@ -82,10 +82,7 @@ class DenseRNN(nn.Module):
             check_state(state, x, self.hidden_size)
         # one fused operation a step: measured, half the time of a product and a sum, forward and backward
         drives = (x @ self.B.mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
-        if state is None:
-            h = torch.zeros_like(drives[0])
-        else:
-            h = state.unflatten(1, (self.heads, -1)).transpose(0, 1)
+        h = torch.zeros_like(drives[0]) if state is None else state.unflatten(1, (self.heads, -1)).transpose(0, 1)
         transition, states = self.A.mT, []
         for drive in drives.unbind(0):
             h = torch.baddbmm(drive, h, transition)
