@@ -127,7 +127,7 @@ def _gradients(lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, 
 
 
 class LinearScan(torch.autograd.Function):
-    r"""The scan with forcing, :math:`h_t = \lambda_t h_{t-1} + x_t + \sum_k a^k_t s^k_{t-1}`; tangents have that form too.
+    r"""The scan with forcing, :math:`h_t = \lambda_t h_{t-1} + x_t + \sum_k a^k_t s^k_{t-1}`, the form of its tangents.
 
     ``forcing`` holds a, s and s_0 of each term one after another. ``jvp`` must be a single call of a Function and
     nothing else: PyTorch drops the outer levels' tangents of other operations there (pytorch issue 197867), so that a
