@@ -258,41 +258,24 @@ def epochs_of(monkeypatch, chosen, folder):
     return len(count)
 
 
-OTHER = dataclasses.replace(
-    SHORT, name="other", cells=(Cell("lru", rates=(0.02,), nu0=(0.9,)), SHORT.cells[0]), seeds=(1, 2, 3)
-)
-
-
-def test_other_experiments_go_on_with_what_an_interrupted_command_did(expected, tmp_path, interrupt, monkeypatch):
+def test_an_interrupted_command_goes_on_from_its_checkpoint(expected, tmp_path, interrupt, monkeypatch):
     interrupt([SHORT], tmp_path, 4)
-    # 4 of 6 epochs are done of SHORT; OTHER's own runs need all 6
-    assert epochs_of(monkeypatch, [SHORT, OTHER], tmp_path) == 2 + 6
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 2
     assert tables(tmp_path) == expected
     assert experiments.load(SHORT, folder=tmp_path).attrs["origin"]["resumed"] is True
     assert not list((tmp_path / "home" / "blocks").iterdir())
-
-
-def test_part_of_what_was_interrupted_can_be_run_first(expected, tmp_path, interrupt, monkeypatch):
-    interrupt([SHORT, OTHER], tmp_path, 5)
-    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 1
-    assert tables(tmp_path) == expected
-    # what is left of OTHER is kept; the runs it shares with SHORT are stored there, and train again here
-    assert epochs_of(monkeypatch, [OTHER], tmp_path) == 1 + 6
-    assert not list((tmp_path / "home" / "blocks").iterdir())
-    alone = experiments.run(OTHER, "paper", folder=tmp_path / "alone", workers=1, progress=False)
-    pd.testing.assert_frame_equal(alone, experiments.load(OTHER, folder=tmp_path), check_exact=True)
 
 
 def test_what_is_stored_is_computed_again_when_asked_for(expected, tmp_path, monkeypatch):
     assert [epochs_of(monkeypatch, [SHORT], tmp_path) for _ in range(2)] == [6, 6]
 
 
-def test_a_finished_block_serves_other_experiments(expected, tmp_path, monkeypatch):
+def test_a_finished_block_is_not_trained_again(expected, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:  # interrupted between training and storing
         patch.setattr(store, "write", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
-    assert epochs_of(monkeypatch, [OTHER, SHORT], tmp_path) == 6
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 0
     assert tables(tmp_path) == expected
 
 
@@ -308,7 +291,7 @@ def test_a_damaged_checkpoint_is_not_used(expected, tmp_path, interrupt, damage)
 
 
 def test_a_damaged_finished_block_is_trained_again(expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_forget", lambda *arguments: None)
+    monkeypatch.setattr(runner.Block, "forget", lambda *arguments: None)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
     (finished,) = (tmp_path / "home" / "blocks").glob("*.npz")
     data = finished.read_bytes()
@@ -406,14 +389,6 @@ def test_a_changed_definition_makes_a_result_stale(stored):
         experiments.load(changed, folder=stored)
 
 
-def test_a_loss_that_is_missing_without_reason_is_refused(tmp_path):
-    one = dataclasses.replace(SHORT, cells=(Cell("lru", rates=(0.01,)),), seeds=(0,), details="none")
-    columns = ["student", "loss", "diverged"]
-    store.write(one, {"runs": (columns, [("lru", "", False)])}, {}, tmp_path)
-    with pytest.raises(ResultError, match="row 1: no loss, and not marked as diverged"):
-        experiments.load(one, folder=tmp_path)
-
-
 def test_a_full_disk_gives_a_clear_message_and_no_half_file(stored, monkeypatch):
     before = tables(stored)
 
@@ -477,12 +452,6 @@ def test_command_line(tmp_path, capsys):
     if not torch.cuda.is_available():
         assert main(["run", "fig09cd", "--scale", "smoke", "--device", "cuda"]) == 1
         assert "device 'cuda': PyTorch sees no CUDA device" in capsys.readouterr().err
-
-
-def test_an_address_without_a_scheduler_is_named(tmp_path):
-    dask = pytest.importorskip("dask")
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(ValueError, match="no scheduler"):
-        experiments.run_all([SHORT], "paper", folder=tmp_path, dask="tcp://127.0.0.1:9", progress=False)
 
 
 def test_scale_comes_from_the_environment(monkeypatch):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from . import store
 from .definition import SCALES, content_hash
-from .runner import command, origin_of, peak_memory
+from .provenance import origin_of, peak_memory
+from .runner import command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,10 @@ class Measurement:
         name: names the result.
         title: one line for ``python -m rnnlib list``.
         smaller: what changes at scales ``"book"`` (the live part) and ``"smoke"`` (tests): values of fields, by scale.
+        needs: packages to import, by the extra of rnnlib that has them; checked before work begins.
     """
+
+    needs: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     name: str
     title: str
@@ -76,8 +80,8 @@ class Measurement:
         """How much there is to do, for the list."""
         return f"{len(self.parts())} parts"
 
-    def fault(self, frame: pd.DataFrame) -> str | None:
-        """What is wrong with a main table that its checksum does not show."""
+    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+        """What is wrong with a table that its checksum does not show."""
         return None if len(frame) else "it has no rows"
 
 
@@ -108,6 +112,7 @@ def measure(
 
     scaled = experiment.at(scale)
     folder = folder or store.folder_of(scale)
+    store.prepare(folder, store.home() / "blocks")
     start = time.monotonic()
     tables: Tables = {}
     seconds, processor, peak = 0.0, 0.0, 0
