@@ -4,6 +4,7 @@ The real command line runs in a process of its own, with an experiment that is s
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,3 +174,68 @@ def test_a_file_is_written_though_its_temporary_file_is_taken_for_abandoned(tmp_
     monkeypatch.setattr(fcntl, "flock", late)
     files.write(tmp_path / "a", b"whole")
     assert len(removed) == 1 and [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+# make book and installation -------------------------------------------------------------------------------------------
+
+
+STUB = """#!/bin/sh
+echo "$$" > "$0.pid"
+sleep 600 &
+echo "$!" >> "$0.pid"
+wait
+"""
+
+
+def stub(path: Path) -> Path:
+    """A program that works for ten minutes, with a child; the file that then holds the two process ids."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(STUB)
+    path.chmod(0o755)
+    return path.with_name(f"{path.name}.pid")
+
+
+def interrupted(command: list, pids: Path, number: int) -> tuple[int, list[str], list[psutil.Process]]:
+    """Interrupt a command once the stub works: exit status, lines of its error output, processes that are left."""
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        deadline = time.monotonic() + 60
+        while not (pids.exists() and len(pids.read_text().split()) == 2):
+            assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
+            time.sleep(0.02)
+        workers = [psutil.Process(int(pid)) for pid in pids.read_text().split()]
+        os.kill(process.pid, number)
+        _, printed = process.communicate(timeout=60)
+    return process.returncode, printed.split("\n"), running(workers)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_build_ends_whole_and_says_so(tmp_path, number):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)  # jupyter-book is looked for beside it
+    pids = stub(tmp_path / "bin" / "jupyter-book")
+    command = [tmp_path / "bin" / "python", ROOT / "tools" / "build.py"]
+    status, printed, left = interrupted(command, pids, number)
+    assert (status, left) == (128 + number, [])
+    assert printed == ["", "make: interrupted; the same command goes on, notebooks that have run are kept.", ""]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_installation_says_that_the_next_make_repairs_it(tmp_path, number):
+    shutil.copytree(ROOT / "tools", tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / ".venv"], check=True)
+    python = tmp_path / ".venv" / "bin" / "python"
+    package = next((tmp_path / ".venv" / "lib").glob("*/site-packages")) / "pip"  # instead of pip
+    package.mkdir()
+    pids = stub(tmp_path / "work")
+    (package / "__main__.py").write_text(f"import os; os.execv({str(tmp_path / 'work')!r}, ['work'])")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "npm").symlink_to("/bin/true")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    command = ["env", f"PATH={path}", sys.executable, tmp_path / "tools" / "install.py", "--python", sys.executable]
+    status, printed, left = interrupted(command, pids, number)
+    assert (status, left) == (128 + number, [])
+    assert printed == ["", "make: interrupted; the next make repairs the installation.", ""]
+    assert (tmp_path / ".venv" / "incomplete").exists() and not (tmp_path / ".venv" / "installed").exists()
+    assert python.exists()

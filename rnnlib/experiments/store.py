@@ -215,7 +215,7 @@ def _malformed(stored: dict[str, Any]) -> list[str]:
     for name, table in stored["files"].items():
         kinds = [type(table.get(key)) for key in ("rows", "sha256")] if isinstance(table, dict) else []
         wrong += [f"files: {name}"] * (kinds != [int, str])
-    return wrong
+    return wrong or ["files"] * (_file(stored["name"], "runs") not in stored["files"])
 
 
 def read(experiment: Stored, folder: Path, command: str, table: str = "runs") -> pd.DataFrame:
@@ -260,6 +260,8 @@ def read(experiment: Stored, folder: Path, command: str, table: str = "runs") ->
             frame[column] = frame[column].astype(float)  # to the last digit, which pandas 2's own parser may miss
     except ValueError as error:  # the checksum holds, so both were edited
         raise ResultError(f"{path} is no table of numbers ({error}). {again}") from error
+    if not isinstance(frame.index, pd.RangeIndex):  # rows longer than the header
+        raise ResultError(f"{path} is no table of numbers (some rows are longer than its header). {again}")
     if len(frame) != expected["rows"]:
         raise ResultError(f"{path} was edited: it has {len(frame)} rows, its record says {expected['rows']}. {again}")
     wrong = experiment.fault(frame, table)

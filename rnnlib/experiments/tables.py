@@ -118,7 +118,7 @@ def _fault_of_details(experiment: Experiment, frame: pd.DataFrame, grid: pd.Data
     if table == "curves":
         apart = experiment.protocol.report * (5 if experiment.details == "coarse curves" else 1)
         steps = list(range(apart, experiment.protocol.steps + 1, apart))
-        for key, numbers in rows.items():
+        for numbers in rows.values():
             if frame.loc[numbers, "step"].tolist() != steps * (len(numbers) // len(steps)):
                 return f"row {numbers[0] + 1} and others: not the steps {apart}, {2 * apart}, ... of a run"
         if experiment.details == "curves" and len(frame) != len(grid) * len(steps):
