@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -110,8 +111,7 @@ def connect(address: str) -> distributed.Client:
         ValueError: no scheduler answers there.
     """
     need("distributed", extra="lab,dask")
-    from distributed import Client
-    from distributed.comm import connect
+    from distributed import Client, rpc
 
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")
@@ -122,18 +122,25 @@ def connect(address: str) -> distributed.Client:
         raise ValueError(f"dask: {address!r} is not the address of a scheduler, such as tcp://127.0.0.1:8786")
 
     async def greet() -> None:
-        await (await connect(address, timeout=_CONNECT_SECONDS)).close()
+        async with asyncio.timeout(_CONNECT_SECONDS), rpc(address) as remote:
+            if (await remote.identity())["type"] != "Scheduler":
+                raise ValueError("it is a worker's address")
 
     # a Client that fails takes 10 seconds more to be deleted, and complains; so the first contact is without one
     try:
-        pool = concurrent.futures.ThreadPoolExecutor(1)  # a notebook has a loop of its own in this thread
-        pool.submit(asyncio.run, greet()).result(2 * _CONNECT_SECONDS)
+        thread = concurrent.futures.ThreadPoolExecutor(1)  # in a notebook this one has an event loop already
+        thread.submit(asyncio.run, greet()).result(2 * _CONNECT_SECONDS)
         return Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except Exception as error:  # what answers there may be anything
         raise ValueError(f"dask: no scheduler answers at {address!r}; start one with: dask scheduler") from error
 
 
 def threads(client: distributed.Client) -> int:
+    """How many threads the workers of a cluster have together.
+
+    Raises:
+        ValueError: it has no workers.
+    """
     count = sum(client.nthreads().values())
     if not count:
         raise ValueError(
@@ -149,6 +156,9 @@ def cluster(client: distributed.Client) -> Iterator[Executor]:
     from distributed import KilledWorker
 
     executor = client.get_executor(pure=False)
+    log = logging.getLogger("distributed.client")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # what it would log about a lost scheduler, the message below says
     try:
         yield executor
     except (KilledWorker, concurrent.futures.CancelledError) as error:
@@ -158,3 +168,4 @@ def cluster(client: distributed.Client) -> Iterator[Executor]:
         ) from error
     finally:
         executor.shutdown(wait=False)
+        log.setLevel(level)

@@ -192,6 +192,8 @@ def record(experiment: Stored, folder: Path, command: str) -> dict[str, Any]:
         raise ResultError(f"{path} is damaged: {', '.join(wrong)} missing or of another type. {again}")
     if stored["name"] != experiment.name:
         raise ResultError(f"{path} holds the result of another experiment, {stored['name']!r}. {again}")
+    if _file(experiment.name, "runs") not in stored["files"]:
+        raise ResultError(f"{path} is damaged: its main table is not among its files. {again}")
     if stored["hash"] != experiment.hash:
         raise ResultError(
             f"{path} is stale or foreign: its hash is {stored['hash']}, the definition's is {experiment.hash}, so its "
@@ -215,7 +217,7 @@ def _malformed(stored: dict[str, Any]) -> list[str]:
     for name, table in stored["files"].items():
         kinds = [type(table.get(key)) for key in ("rows", "sha256")] if isinstance(table, dict) else []
         wrong += [f"files: {name}"] * (kinds != [int, str])
-    return wrong or ["files"] * (_file(stored["name"], "runs") not in stored["files"])
+    return wrong
 
 
 def read(experiment: Stored, folder: Path, command: str, table: str = "runs") -> pd.DataFrame:
