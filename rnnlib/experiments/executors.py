@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
@@ -156,9 +155,6 @@ def cluster(client: distributed.Client) -> Iterator[Executor]:
     from distributed import KilledWorker
 
     executor = client.get_executor(pure=False)
-    log = logging.getLogger("distributed.client")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # what it would log about a lost scheduler, the message below says
     try:
         yield executor
     except (KilledWorker, concurrent.futures.CancelledError) as error:
@@ -168,4 +164,3 @@ def cluster(client: distributed.Client) -> Iterator[Executor]:
         ) from error
     finally:
         executor.shutdown(wait=False)
-        log.setLevel(level)
