@@ -7,26 +7,16 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RNNLIB_SCALE", "smoke")
-# These tests may run under make, and those that run make must not be a part of it.
-for name in (
-    "MAKEFLAGS",
-    "MAKELEVEL",
-    "MFLAGS",
-    "MAKEOVERRIDES",
-    "ARGS",
-    "HOST",
-    "KEEP",
-    "PORT",
-    "PYTHON",
-    "REMOTE",
-    "URL",
-):
-    os.environ.pop(name, None)
 
 import numpy as np
 import pytest
 import torch
 from browsing import address, browser, pages, site, visit  # noqa: F401 - fixtures
+
+# These tests may run under make; those that run make must not be a part of it.
+MAKE_SETS = "MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES ARGS HOST KEEP PORT PYTHON REMOTE URL"
+for name in MAKE_SETS.split():
+    os.environ.pop(name, None)
 
 HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:
