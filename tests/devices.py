@@ -28,16 +28,19 @@ class _Elsewhere(torch.Tensor):
         return torch.Tensor._make_wrapper_subclass(cls, inner.size(), device=NAME, **layout)
 
     def __init__(self, inner):
-        self.inner = inner.resolve_conj().resolve_neg()  # what PyTorch sees has no such flags
+        self.on_cpu = inner.resolve_conj().resolve_neg()  # what PyTorch sees has no such flags
 
     def __deepcopy__(self, memo):
-        copied = _Elsewhere(self.inner.clone()).requires_grad_(self.requires_grad)
+        copied = _Elsewhere(self.on_cpu.clone()).requires_grad_(self.requires_grad)
         if getattr(self, "_is_param", False):
             copied._is_param = True
         return copied
 
+    def __format__(self, spec):  # as of a plain tensor, which PyTorch tells by its type
+        return format(self.item() if self.ndim == 0 else self.on_cpu, spec)
+
     def __repr__(self):
-        return f"{self.inner!r} on {NAME}"
+        return f"{self.on_cpu!r} on {NAME}"
 
     @classmethod
     def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
@@ -45,7 +48,7 @@ class _Elsewhere(torch.Tensor):
 
 
 def _inner(value):
-    return value.inner if isinstance(value, _Elsewhere) else value
+    return value.on_cpu if isinstance(value, _Elsewhere) else value
 
 
 def _run(operation, args, kwargs):
@@ -64,8 +67,9 @@ def _run(operation, args, kwargs):
         kwargs = kwargs | {"device": torch.device("cpu")}
     result = operation(*tree_map(_inner, args), **tree_map(_inner, kwargs))
     if operation._schema.name.endswith("_"):  # in place
-        if isinstance(operation, torch._ops.OpOverload) and torch.Tag.inplace_view in operation.tags:
-            args[0].data = _Elsewhere(args[0].inner)  # such as transpose_: the shape that PyTorch sees changes too
+        changes_shape = isinstance(operation, torch._ops.OpOverload) and torch.Tag.inplace_view in operation.tags
+        if changes_shape and isinstance(args[0], _Elsewhere):  # such as transpose_: PyTorch must see the shape
+            args[0].data = _Elsewhere(args[0].on_cpu)
         return args[0]
     if "out" in kwargs:
         return kwargs["out"]

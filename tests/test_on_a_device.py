@@ -6,6 +6,8 @@ import dataclasses
 import math
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pandas as pd
@@ -284,3 +286,25 @@ def test_the_whole_grid_of_figure_3_trains_in_its_cell(tmp_path, monkeypatch, ca
     exec(cell.replace("whole_grid = False", "whole_grid = True"), names)
     assert {path.name for path in tmp_path.rglob("fig03?.csv")} == {"fig03a.csv", "fig03b.csv"}
     assert "here" in capsys.readouterr().out
+
+
+PAGES = sorted(
+    path for path in (ROOT / "notebooks").rglob("*.py") if "choose_device(" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_pages_run_on_a_device(page, monkeypatch):
+    """All cells after the first up to the last that names the device, on Gaussian inputs where they are text."""
+    monkeypatch.setenv("RNNLIB_SCALE", "smoke")
+    monkeypatch.setattr(experiments, "choose_device", lambda: NAME)
+    monkeypatch.setattr(text, "default_source", lambda: "gaussian")
+    cells = nbformat.read(page.with_suffix(".ipynb"), as_version=4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    last = max(number for number, source in enumerate(sources) if "device" in source)
+    names = {}
+    with matplotlib.rc_context(), elsewhere():
+        for source in sources[1 : last + 1]:
+            exec(compile(source, page.stem, "exec"), names)
+    plt.close("all")
+    assert names["device"] == NAME
