@@ -4,6 +4,7 @@ wrong one, and the results are the CPU's.
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import matplotlib
@@ -308,3 +309,12 @@ def test_pages_run_on_a_device(page, monkeypatch):
             exec(compile(source, page.stem, "exec"), names)
     plt.close("all")
     assert names["device"] == NAME
+
+
+def test_the_book_lists_the_pages_that_use_a_gpu():
+    section = (ROOT / "book/running.md").read_text(encoding="utf-8").partition("These pages compute on a GPU")[2]
+    listed = re.findall(r"\(\.\./(notebooks/[\w/-]+)\.ipynb\)", section.partition("What stays on the CPU")[0])
+    asks = re.compile(r"choose_device\(|cuda\.is_available\(")
+    pages = (ROOT / "notebooks").rglob("*.py")
+    using = {page.relative_to(ROOT).with_suffix("").as_posix() for page in pages if asks.search(page.read_text())}
+    assert set(listed) == using and len(listed) == len(using)
