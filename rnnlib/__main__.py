@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
     run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
-    run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
     run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train")
     run.add_argument("--to", type=Path, metavar="FOLDER", help="where results go (default: paper scale, the package)")

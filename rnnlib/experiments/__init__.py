@@ -11,8 +11,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from . import (
     direct,
     fig03a,
@@ -31,6 +29,7 @@ from . import (
     store,
 )
 from .definition import SCALES, Cell, Experiment, Run
+from .devices import DEVICES, choose_device
 from .measurement import Measurement, measure
 from .requirements import RequirementError, need
 from .store import ResultError
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DEVICES",
     "EXPERIMENTS",
     "LABELS",
     "SCALES",
@@ -52,6 +52,7 @@ __all__ = [
     "RequirementError",
     "ResultError",
     "Run",
+    "choose_device",
     "get",
     "load",
     "names",
@@ -130,7 +131,9 @@ def run_all(
     Args:
         experiments: as defined; training runs they share are trained once.
         scale: at which scale.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where PyTorch sees a device, else the CPU, and with Dask the
+            CPU of its workers. The default is the CPU because a result stored there comes out again to the last bit; a
+            GPU gives other last digits. The result names its device.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
         training: of trained experiments alone: workers (processes, by default one a core), dask (address of a
@@ -144,13 +147,12 @@ def run_all(
         ResultError: results cannot be written, or a worker process died.
         ValueError: there is no such device, or no scheduler at the address.
     """
+    device = choose_device("cpu" if device == "auto" and training.get("dask") else device)
     need("pandas", "tqdm", extra="lab")
     for experiment in experiments:
         if isinstance(experiment, Measurement):
             for extra, modules in experiment.needs.items():
                 need(*modules, extra=f"lab,{extra}")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: PyTorch sees no CUDA device here; leave it out to compute on the CPU")
     options = {"device": device, "folder": folder, "progress": progress}
     trained = [experiment for experiment in experiments if isinstance(experiment, Experiment)]
     frames = runner.run_all(trained, scale, **options, **training) if trained else {}

@@ -60,7 +60,8 @@ class Measurement:
         raise TypeError(f"{type(self).__name__} must define parts()")
 
     def measure(self, part: str, device: str) -> Tables:
-        """The rows of one part. They depend on the definition and the part alone."""
+        """The rows of one part, computed on ``device``. They depend on the definition and the part alone, up to
+        rounding on another device."""
         raise TypeError(f"{type(self).__name__} must define measure()")
 
     def at(self, scale: str) -> Measurement:

@@ -104,10 +104,11 @@ class Propagation(Measurement):
         network = self.network(kind, normalization, time, x.shape[-1]).to(device)
         measured: dict[tuple, list[float]] = {}
         entries: dict[tuple, int] = {}
-        for batch in x.split(self.batch):
-            for row, (count, mean_square) in propagate(network, kind, batch.to(device), self.targets).items():
-                measured.setdefault(row, []).append(mean_square)
-                entries[row] = count
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else its GRU rounds to 10 bits on a GPU
+            for batch in x.split(self.batch):
+                for row, (count, mean_square) in propagate(network, kind, batch.to(device), self.targets).items():
+                    measured.setdefault(row, []).append(mean_square)
+                    entries[row] = count
         rows = []
         for row, values in measured.items():
             values = torch.tensor(values, dtype=torch.float64)
