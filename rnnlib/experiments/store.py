@@ -133,10 +133,10 @@ def _file(name: str, table: str) -> str:
 
 def sealed(record: dict[str, Any]) -> str:
     """The text of a record, with a checksum of all the rest in it, ``"sha256"``."""
-    return json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(record | {"sha256": digest(record)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _digest(record: dict[str, Any]) -> str:
+def digest(record: dict[str, Any]) -> str:
     """Checksum of a record: of its content, whatever the order of keys, spaces and line ends."""
     plain = {key: value for key, value in record.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
@@ -199,9 +199,9 @@ def record(experiment: Stored, folder: Path, command: str) -> dict[str, Any]:
             f"{path} is stale or foreign: its hash is {stored['hash']}, the definition's is {experiment.hash}, so its "
             f"numbers are those of another grid or protocol. {again}"
         )
-    if _digest(stored["definition"]) != _digest(experiment.definition()):
+    if digest(stored["definition"]) != digest(experiment.definition()):
         raise ResultError(f"{path} was edited: its definition is not the experiment's, though its hash is. {again}")
-    if stored["sha256"] != _digest(stored):
+    if stored["sha256"] != digest(stored):
         raise ResultError(f"{path} was edited: it does not match its checksum. {again}")
     return stored
 
