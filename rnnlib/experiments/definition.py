@@ -266,9 +266,9 @@ class Experiment:
         """How much there is to do, for the list."""
         return f"{len(self.runs())} runs"
 
-    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table of the result that its checksum does not show."""
-        return tables.fault(self, frame, table)
+        return tables.fault(self, frame, table, main)
 
 
 def check_name(name: str) -> None:

@@ -18,6 +18,7 @@ from . import store
 from .definition import SCALES, check_name, check_title, content_hash
 from .provenance import code_hash, origin_of, peak_memory
 from .runner import command
+from .schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,9 +100,17 @@ class Measurement:
         """How much there is to do, for the list."""
         return f"{len(self.parts())} parts"
 
-    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+    def schemas(self) -> dict[str, Schema]:
+        """What each table must look like, by name. A result is checked against it when it is read; without one, the
+        default, only its checksum is."""
+        return {}
+
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show."""
-        return None if len(frame) else "it has no rows"
+        schemas = self.schemas()
+        if not schemas:
+            return None if len(frame) else "it has no rows"
+        return schemas[table].fault(frame) if table in schemas else "the experiment has no such table"
 
 
 def measure(
