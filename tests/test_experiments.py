@@ -750,6 +750,59 @@ def test_what_is_no_address_is_said_at_once(tmp_path, address):
     assert "is not the address of a scheduler" in refused_soon(address, tmp_path)
 
 
+@pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1:9"])
+def test_a_cluster_is_not_promised_to_what_runs_here(tmp_path, capsys, monkeypatch, address):
+    monkeypatch.setattr(experiments.Measurement, "measure", lambda *arguments: pytest.fail("measured"))
+    assert main(["run", "fig13", "--scale", "smoke", "--dask", address, "--to", str(tmp_path / "results")]) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"dask: {address!r} ") and "fig13: measurements run on this machine" in sentence
+
+
+def test_a_folder_without_a_name_is_none(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "fig09cd", "--scale", "smoke", "--to", ""])
+    assert "--to: the name of the folder is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *[({"workers": value}, f"workers must be a whole number of at least 1, got {value!r}")
+          for value in (0, -1, 1.5, "2")],
+        ({"dask": 3}, "dask must be the address of a scheduler, .* got 3"),
+        ({"dask": b"tcp://127.0.0.1:9"}, "dask must be the address of a scheduler"),
+        ({"progress": "no"}, "progress must be True or False, got 'no'"),
+        *[({"checkpoint_seconds": value}, r"checkpoint_seconds must be a number in \[0, inf\), got")
+          for value in (-1, "3", None, float("nan"))],
+        *[({"folder": value}, f"folder must be the path of a folder, got {value!r}") for value in ("", 3, True)],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["fig09cd", "fig13"])
+def test_options_are_checked_before_anything_runs(tmp_path, monkeypatch, name, options, message):
+    monkeypatch.setattr(training.Ensemble, "advance", lambda *arguments: pytest.fail("trained"))
+    monkeypatch.setattr(type(experiments.get("fig13")), "measure", lambda *arguments: pytest.fail("measured"))
+    with pytest.raises(ValueError, match=message):
+        experiments.run(name, "smoke", **{"folder": tmp_path, "progress": False} | options)
+
+
+def test_an_unknown_option_is_refused_for_measurements_too(tmp_path):
+    with pytest.raises(TypeError, match="wrokers"):
+        experiments.run("fig13", "smoke", folder=tmp_path, progress=False, wrokers=2)
+
+
+def test_a_folder_may_be_a_string_and_experiments_may_be_names(tmp_path):
+    folder = str(tmp_path / "results")
+    options = {"workers": np.int64(1), "progress": False}
+    (frame,) = experiments.run_all(["fig09cd"], "smoke", folder=folder, **options).values()
+    pd.testing.assert_frame_equal(experiments.load("fig09cd", scale="smoke", folder=folder), frame)
+
+
+def test_one_result_does_not_replace_another_of_the_same_name(tmp_path):
+    other = dataclasses.replace(SHORT, seeds=(0,))
+    with pytest.raises(ValueError, match="two have the same name"):
+        experiments.run_all([SHORT, other], "paper", folder=tmp_path, progress=False)
+
+
 @pytest.mark.parametrize("kind", ["silent", "babbling"])
 def test_another_service_at_the_address_is_no_scheduler(tmp_path, kind, request):
     assert "no scheduler answers" in refused_soon(request.getfixturevalue(kind), tmp_path)
@@ -858,8 +911,9 @@ def test_a_name_is_registered_once():
 
 
 def test_unknown_names_and_scales():
-    with pytest.raises(ValueError, match="no experiment 'x'"):
-        experiments.get("x")
+    for name in ("x", {}, [], None):
+        with pytest.raises(ValueError, match=f"no experiment {re.escape(repr(name))}"):
+            experiments.get(name)
     with pytest.raises(ValueError, match="unknown scale 'x'"):
         SHORT.at("x")
     assert np.isclose(SHORT.runs()[0].rate, 0.01)

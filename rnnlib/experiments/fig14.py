@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from .. import tangents, text
 from ..layers import ChronoGRU, ChronoLSTM
 from .measurement import Measurement, Tables
 from .schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUANTILES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 KINDS = ("diagonal", "off-diagonal", "first rows")
@@ -99,6 +102,16 @@ class Jacobians(Measurement):
             "runs": Schema(of | {"network": "whole"} | at | numbers, [*_NAMES, "network", "t", "kind"], rows),
             "entries": Schema(of | at | {"place": "whole", "value": "number"}, [*_NAMES, "t", "kind"], entries),
         }
+
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: the entries are the same ones throughout."""
+        wrong = super().fault(frame, table, main)
+        if wrong or table != "entries":
+            return wrong
+        places = frame["place"].to_numpy().reshape(-1, 2 * self.shown)
+        for row in np.flatnonzero((places != places[0]).any(1))[:1]:
+            return f"row {row * 2 * self.shown + 1} and following: other entries than in the first rows"
+        return None
 
     def measure(self, part: str, device: str) -> Tables:
         setting = next(setting for setting in self.settings if setting.label == part)
