@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..scan import linear_scan
 from .measurement import Measurement, Tables
+from .schema import Schema
 
 _WIDTH = 32  # channels that a process interprets: as many as one program of a kernel takes
 _KERNELS = "cuda "  # begins the name of a strategy of the Triton kernels
@@ -130,6 +131,13 @@ class Rounding(Measurement):
             for backend in self.backends
             for length in self.lengths
         }
+
+    def schemas(self) -> dict[str, Schema]:
+        of = {"backend": "text", "ran_on": ("cpu", "interpreter", "device"), "dtype": "text", "length": "whole"}
+        numbers = dict.fromkeys(("one_minus_modulus", "error", "loop_error", "ratio", "ratio_error"), "size")
+        key = ["dtype", "backend", "length", "one_minus_modulus"]
+        rows = [(*case, _rounded(distance)) for case in self._cases().values() for distance in self.moduli]
+        return {"runs": Schema(of | numbers, key, rows)}
 
     def measure(self, part: str, device: str) -> Tables:
         dtype, backend, length = self._cases()[part]
