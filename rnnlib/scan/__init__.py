@@ -92,7 +92,8 @@ def _check(tensors: dict[str, Tensor]) -> None:
     if time == 0:
         raise ValueError("x has no time steps (T = 0): pass at least one")
     # compared one by one: looking a shape up in a set would make torch.compile build a graph for every length
-    if lam.shape != (channels,) and lam.shape != x.shape:
+    # and with a shape of the same rank, because torch.export would forbid a batch of as many as there are channels
+    if lam.shape != ((channels,) if lam.ndim == 1 else x.shape):
         raise ValueError(
             f"lam must have shape (channel,) = ({channels},) or that of x, {tuple(x.shape)}; got {tuple(lam.shape)}"
         )
