@@ -53,7 +53,7 @@ class Backend:
 BACKENDS = {
     "sequential": Backend(".sequential", "sequential_scan", halves=True),
     "chunked": Backend(".chunked", "chunked_scan", halves=True),
-    "numba": Backend(".cpu", "cpu_scan", "cpu_adjoint", device="cpu", package="numba"),
+    "numba": Backend(".cpu", "cpu_scan", "cpu_adjoint", device="cpu", package="numba", halves=True),
     "cuda": Backend(".cuda", "cuda_scan", "cuda_adjoint", device="cuda", package="triton"),
 }
 NAMES = ("auto", *BACKENDS)

@@ -18,7 +18,8 @@ Both call the scan itself, so derivatives of any order exist, in reverse and in 
 PyTorch's convention (the conjugate Wirtinger derivative).
 
 ``x``, the states, their gradients and ``lam`` per step may be in half precision. The operators then take ``h0`` and
-``lam`` per channel in float32. The recurrence runs in the precision of ``h0``; each gradient has the dtype of its tensor.
+``lam`` per channel in float32. The recurrence runs in the precision of ``h0``; each gradient has the dtype of its
+tensor.
 
 Backends write into memory that tracers (``make_fx``, ``linearize``, ``torch.compile``, ``torch.export``) do not see. So
 a backend runs inside one of two operators alone, which tracers record whole.
