@@ -87,6 +87,20 @@ def test_half_precision_is_read_and_rounded_as_pytorch_does(processor, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16], ids=str)
+def test_a_channel_has_the_same_bits_whatever_its_neighbours(dtype, per_step):
+    """Vectors of every length do the same arithmetic."""
+    lam, x, h0 = draw(2, 30, 40, dtype=dtype, per_step=per_step)
+    states = cpu.cpu_scan(lam, x, h0)
+    gradients = cpu.cpu_adjoint(lam, states, h0, x)
+    for N in range(1, 40):
+        few = [t[..., :N] for t in (lam, x, h0)]
+        assert torch.equal(cpu.cpu_scan(*few), states[..., :N])
+        for a, b in zip(cpu.cpu_adjoint(few[0], states[..., :N], few[2], few[1]), gradients, strict=True):
+            assert torch.equal(a, b[..., :N])
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize(
     "shape", [(1, 65536, 64), (16, 4096, 256), (3, 20000, 17), (1, 10**6, 1), (1000, 100, 5)], ids=str

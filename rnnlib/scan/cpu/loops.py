@@ -3,7 +3,7 @@ r"""The loops that numba compiles: a scan, the reduction of a chunk, and the adj
 Channels are taken ``LANES`` at a time, a step of which is a few vector instructions: states, slopes and sums stay in
 registers, in double precision, real and imaginary parts apart. A compiler that must allow for inputs and outputs that
 overlap has no right to that form. So the intrinsics below, Python functions that run when a loop is compiled, emit it:
-once for a vector of channels and once for a single one, real or complex, single or double.
+once for each length of ``_VECTORS``, real or complex, half, single or double.
 
 One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
 a while, short enough that memory is still read about in order. Meanwhile the same lanes of the next block are fetched:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LANES = 16
+_VECTORS = (LANES, 4, 1)  # channels at a time; each costs time to compile
 _BLOCK = 8  # steps
 _LINE = 64  # bytes that come from memory at once
 _ROUND_ONCE = ("contract",)  # allows a product and a sum to be rounded once instead of twice, no other change
@@ -244,8 +245,9 @@ def _loop(make_body: Callable) -> Callable:
                     body(loop.index)
                 finish()
 
-            whole = builder.and_(width, width.type(-LANES))
-            for lanes, first, last in [(LANES, width.type(0), whole), (1, whole, width)]:
+            first = width.type(0)
+            for lanes in _VECTORS:  # each takes what the longer ones left
+                last = builder.and_(width, width.type(-lanes))
                 with (
                     cgutils.for_range_slice(builder, first, last, width.type(lanes)) as (channel, _),
                     builder.if_else(cgutils.is_true(builder, shared)) as (then, otherwise),
@@ -254,6 +256,7 @@ def _loop(make_body: Callable) -> Callable:
                         emit(lanes, channel, same=True)
                     with otherwise:
                         emit(lanes, channel, same=False)
+                first = last
             return context.get_dummy_value()
 
         return types.void(width, steps, shared, types.Tuple(arrays)), generate
