@@ -88,6 +88,18 @@ def test_half_precision_is_read_and_rounded_as_pytorch_does(processor, tmp_path)
 
 
 @pytest.mark.parametrize("per_step", [False, True])
+def test_without_instructions_for_float16_results_are_the_same(per_step, monkeypatch):
+    lam, x, h0 = draw(2, 30, 5, dtype=torch.float16, per_step=per_step)
+    results = []
+    for has in (True, False):
+        monkeypatch.setattr(cpu.loops, "HAS_FLOAT16", has)
+        states = cpu.cpu_scan(lam, x, h0)
+        results.append([states, *cpu.cpu_adjoint(lam, states, h0, x)])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype == torch.float16 and torch.equal(a, b)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16], ids=str)
 def test_a_channel_has_the_same_bits_whatever_its_neighbours(dtype, per_step):
     """Vectors of every length do the same arithmetic."""
