@@ -18,8 +18,8 @@ Both call the scan itself, so derivatives of any order exist, in reverse and in 
 PyTorch's convention (the conjugate Wirtinger derivative).
 
 ``x``, the states, their gradients and ``lam`` per step may be in half precision. The operators then take ``h0`` and
-``lam`` per channel in float32. The recurrence runs in the precision of ``h0``; each gradient has the dtype of its
-tensor.
+``lam`` per channel in float32, and the recurrence runs in the precision of ``h0``. Gradients have the dtypes of their
+tensors: autograd converts what products of two dtypes have promoted.
 
 Backends write into memory that tracers (``make_fx``, ``linearize``, ``torch.compile``, ``torch.export``) do not see. So
 a backend runs inside one of two operators alone, which tracers record whole.
@@ -120,8 +120,8 @@ def _adjoint(scan, lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bo
     following = lam if lam.ndim == 1 else entering(lam, torch.zeros_like(h0, dtype=lam.dtype), not reverse)
     delta = scan(following.conj(), grad, torch.zeros_like(h0), not reverse)
     lam_first = lam if lam.ndim == 1 else lam[:, _first(reverse)]
-    grad_lam = (delta * entering(h, h0, reverse).conj()).sum_to_size(lam.shape).to(lam.dtype)
-    return grad_lam, delta, lam_first.conj() * delta[:, _first(reverse)].to(h0.dtype)
+    grad_lam = (delta * entering(h, h0, reverse).conj()).sum_to_size(lam.shape)
+    return grad_lam, delta, lam_first.conj() * delta[:, _first(reverse)]
 
 
 def _first(reverse: bool) -> int:
@@ -170,9 +170,9 @@ class LinearScan(torch.autograd.Function):
         for a, s, s0 in _terms(forcing):
             entered = a.conj() * delta
             gradients += [
-                (delta * entering(s, s0, ctx.reverse).conj()).sum_to_size(a.shape).to(a.dtype),
-                entering(entered, torch.zeros_like(s0), not ctx.reverse).to(s.dtype),
-                entered[:, _first(ctx.reverse)].to(s0.dtype),
+                (delta * entering(s, s0, ctx.reverse).conj()).sum_to_size(a.shape),
+                entering(entered, torch.zeros_like(s0), not ctx.reverse),
+                entered[:, _first(ctx.reverse)],
             ]
         return tuple(gradients)
 
