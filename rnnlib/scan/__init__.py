@@ -115,8 +115,9 @@ def _check(tensors: dict[str, Tensor]) -> None:
     batch, time, channels = x.shape
     if time == 0:
         raise ValueError("x has no time steps (T = 0): pass at least one")
-    # compared one by one: looking a shape up in a set would make torch.compile build a graph for every length
-    if lam.shape != (channels,) and lam.shape != x.shape:
+    # Ranks first, then shapes one by one: a set of shapes would make torch.compile build a graph for every length, and
+    # a comparison of different ranks would compare the batch with the channels, on which torch.export must not depend.
+    if lam.ndim not in (1, 3) or lam.shape != (x.shape if lam.ndim == 3 else (channels,)):
         raise ValueError(
             f"lam must have shape (channel,) = ({channels},) or that of x, {tuple(x.shape)}; got {tuple(lam.shape)}"
         )
