@@ -27,6 +27,7 @@ With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CP
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def cuda_scan(
             _look_back[plan.programs](*tensors, *plan.sizes, plan.blocks, plan.run, BACKWARDS=reverse, **plan.flags)
         else:
             carries = _carries(plan, lam, x, h0, reverse, adjoint=False)
-            tensors = _words(x, lam, carries, states)
+            tensors = _words(x, lam, h0, carries, states)
             _replay[plan.programs](*tensors, *plan.sizes, plan.length, BACKWARDS=reverse, **plan.flags)
     return states
 
@@ -108,7 +109,6 @@ def cuda_adjoint(
     if h.numel() == 0:
         return torch.zeros_like(lam), grad_x, torch.zeros_like(h0)
     plan = _plan(strategy, lam, grad, adjoint=True)
-    start = torch.zeros_like(h0)
     with torch.cuda.device_of(h):
         if lam.ndim == 3:
             grad_lam = torch.empty_like(lam)
@@ -116,11 +116,11 @@ def cuda_adjoint(
             grad_lam = torch.empty((plan.count, *h0.shape), dtype=_wide(h.dtype), device=h.device)
         if plan.strategy == "look-back":
             counter, *scratch = _scratch(plan, lam, h)
-            tensors = _words(grad, lam, h, h0, start, grad_lam, grad_x, grad_h0, counter, *scratch)
+            tensors = _words(grad, lam, h, h0, grad_lam, grad_x, grad_h0, counter, *scratch)
             sizes = (*plan.sizes, plan.blocks, plan.run, plan.skipped)
             _look_back_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags)
         else:
-            carries = _carries(plan, lam, grad, start, not reverse, adjoint=True)
+            carries = _carries(plan, lam, grad, h0, not reverse, adjoint=True)
             tensors = _words(grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0)
             sizes = (*plan.sizes, plan.length, plan.skipped)
             _replay_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags)
@@ -132,7 +132,7 @@ class _Plan:
     """How time and columns are cut for one launch."""
 
     strategy: str
-    sizes: tuple[int, int, int]  # T, N, B * N
+    sizes: tuple[int, int, int]  # B, T, N
     blocks: int  # of columns
     length: int  # steps of a chunk, or of a tile where tiles look back
     count: int  # of chunks, or of tiles
@@ -162,9 +162,9 @@ def _plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> _Plan:
 @lru_cache(maxsize=1024)  # a plan takes as long as a launch
 def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoint: bool, processors: int) -> _Plan:
     batch, time, channels = shape
-    columns = batch * channels
-    width, strips, steps = _block(columns, (1 + adjoint + per_step) * dtype.itemsize, strategy, processors)
-    blocks = triton.cdiv(columns, width)
+    width, strips, steps = _block(batch, channels, (1 + adjoint + per_step) * dtype.itemsize, strategy, processors)
+    shared = min(width, triton.next_power_of_2(channels))  # columns of one sequence
+    blocks = _blocks(batch, channels, width)
     if strategy == "auto":
         strategy = "walk" if blocks >= 0.75 * processors or time <= 1024 else "chunks"
     steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
@@ -174,11 +174,18 @@ def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoin
         length = triton.cdiv(triton.cdiv(steps_in_all, chunks), tile) * tile
     count = triton.cdiv(steps_in_all, length)
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
+    flags |= {"CHANNELS": shared, "ALIGN": math.gcd(channels, 8)}
     flags["num_warps"] = max(1, strips * width // 32)
-    return _Plan(strategy, (time, channels, columns), blocks, length, count, count * length - (time - adjoint), flags)
+    return _Plan(strategy, shape, blocks, length, count, count * length - (time - adjoint), flags)
 
 
-def _block(columns: int, bytes_per_step: int, strategy: str, processors: int) -> tuple[int, int, int]:
+def _blocks(batch: int, channels: int, width: int) -> int:
+    """Of columns: some for every sequence, or one for every so many sequences."""
+    shared = min(width, triton.next_power_of_2(channels))
+    return batch * triton.cdiv(channels, width) if shared == width else triton.cdiv(batch, width // shared)
+
+
+def _block(batch: int, channels: int, bytes_per_step: int, strategy: str, processors: int) -> tuple[int, int, int]:
     """Columns, strips and steps of a strip, from the bytes that have to be under way; not tuned on a device yet.
 
     A memory of 3 TB/s that answers after a microsecond is kept busy by some 3 MB under way, half of them loads: 12 KB
@@ -186,8 +193,8 @@ def _block(columns: int, bytes_per_step: int, strategy: str, processors: int) ->
     multiprocessor gets about eight warps, from other columns or, where those are few, from more strips of a tile. No
     more than 16 steps, because compile time grows with their square.
     """
-    width = min(32, triton.next_power_of_2(columns))
-    warps = 8 if strategy == "look-back" else 8 * processors // triton.cdiv(columns, width)
+    width = min(32, triton.next_power_of_2(batch * triton.next_power_of_2(channels)))
+    warps = 8 if strategy == "look-back" else 8 * processors // _blocks(batch, channels, width)
     warps = _power_of_2_up_to(min(8, warps))
     return width, 32 * warps // width, _power_of_2_up_to(min(16, 128 // bytes_per_step))
 
@@ -209,15 +216,15 @@ def _multiprocessors(device: torch.device) -> int:
 def _carries(
     plan: _Plan, lam: Tensor, x: Tensor, start: Tensor, backwards: bool, adjoint: bool
 ) -> Inexact[Tensor, "K B N"]:
-    """Stages 1 and 2: the states that enter the chunks."""
+    """Stages 1 and 2: the states that enter all chunks but the first."""
     chunks = plan.count
     if chunks == 1:
-        return start[None]
+        return start  # not read
 
     def wide(count):
         return torch.empty((count, *start.shape), dtype=_wide(x.dtype), device=x.device)
 
-    ends, carries = wide(chunks - 1), wide(chunks)
+    ends, carries = wide(chunks - 1), wide(chunks - 1)
     products = wide(chunks - 1) if lam.ndim == 3 else ends  # not used where lam is shared
     flags = {"ADJOINT": adjoint, **plan.flags}
     skipped = plan.skipped if adjoint else 0
@@ -226,13 +233,14 @@ def _carries(
     flags |= {"STEPS": 8, "num_warps": 1}
     del flags["STRIPS"]
     tensors = _words(ends, products, lam, start, carries)
-    _carry[(plan.blocks,)](*tensors, chunks, *plan.sizes[1:], plan.length, **flags)
+    batch, _, channels = plan.sizes
+    _carry[(plan.blocks,)](*tensors, chunks, batch, channels, plan.length, **flags)
     return carries
 
 
 def _scratch(plan: _Plan, lam: Tensor, x: Tensor) -> list[Tensor]:
     """Ticket counter, states that enter groups, maps of tiles: 64-bit words, all of them empty."""
-    words = plan.sizes[2] * (2 if x.is_complex() else 1)
+    words = plan.sizes[0] * plan.sizes[2] * (2 if x.is_complex() else 1)
     sizes = [1, words * (plan.groups + 1), words * plan.count]
     sizes += [words * plan.count] if lam.ndim == 3 else []
     sizes = [triton.cdiv(size, 16) * 16 for size in sizes]  # whole cache lines
