@@ -28,10 +28,12 @@ With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CP
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import triton
 
@@ -43,6 +45,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 STRATEGIES = ("auto", "walk", "chunks", "look-back")
+_REGISTERS = {"maxnreg": 144}  # left alone, the assembler gives _reduce 128 and spills
+_LOOK_BACK = {"debug": True, "sanitize_overflow": False, **_REGISTERS}  # device_assert, and no other checks
+
+
+def _release(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
+_OLD = _release(triton.__version__) < (3, 7) and _release(np.__version__) >= (2, 4)
+if _OLD and os.environ.get("TRITON_INTERPRET") == "1":
+    raise ImportError(
+        f"Triton's interpreter of release {triton.__version__} fails with numpy {np.__version__}: "
+        "install triton 3.7 or later, or numpy below 2.4"
+    )
 
 
 def cuda_scan(
@@ -75,7 +92,9 @@ def cuda_scan(
         if plan.strategy == "look-back":
             counter, *scratch = _scratch(plan, lam, x)
             tensors = _words(x, lam, h0, states, counter, *scratch)
-            _look_back[plan.programs](*tensors, *plan.sizes, plan.blocks, plan.run, BACKWARDS=reverse, **plan.flags)
+            _look_back[plan.programs](
+                *tensors, *plan.sizes, plan.blocks, plan.run, BACKWARDS=reverse, **plan.flags, **_LOOK_BACK
+            )
         else:
             carries = _carries(plan, lam, x, h0, reverse, adjoint=False)
             tensors = _words(x, lam, h0, carries, states)
@@ -118,7 +137,7 @@ def cuda_adjoint(
             counter, *scratch = _scratch(plan, lam, h)
             tensors = _words(grad, lam, h, h0, grad_lam, grad_x, grad_h0, counter, *scratch)
             sizes = (*plan.sizes, plan.blocks, plan.run, plan.skipped)
-            _look_back_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags)
+            _look_back_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags, **_LOOK_BACK)
         else:
             carries = _carries(plan, lam, grad, h0, not reverse, adjoint=True)
             tensors = _words(grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0)
@@ -162,11 +181,13 @@ def _plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> _Plan:
 @lru_cache(maxsize=1024)  # a plan takes as long as a launch
 def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoint: bool, processors: int) -> _Plan:
     batch, time, channels = shape
-    width, strips, steps = _block(batch, channels, (1 + adjoint + per_step) * dtype.itemsize, strategy, processors)
-    shared = min(width, triton.next_power_of_2(channels))  # columns of one sequence
-    blocks = _blocks(batch, channels, width)
+    few = _blocks(batch, channels, 32) < 0.75 * processors
     if strategy == "auto":
-        strategy = "walk" if blocks >= 0.75 * processors or time <= 1024 else "chunks"
+        strategy = "chunks" if few and time > 1024 else "walk"
+    columns_of_a_thread = _vector(batch, channels, dtype.itemsize, strategy, processors)
+    bytes_per_step = (1 + adjoint + per_step) * dtype.itemsize
+    width, strips, steps = _block(batch, channels, bytes_per_step, columns_of_a_thread, strategy, processors)
+    blocks = _blocks(batch, channels, width)
     steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
     length = tile = strips * steps
     if strategy != "look-back":
@@ -174,8 +195,8 @@ def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoin
         length = triton.cdiv(triton.cdiv(steps_in_all, chunks), tile) * tile
     count = triton.cdiv(steps_in_all, length)
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
-    flags |= {"CHANNELS": shared, "ALIGN": math.gcd(channels, 8)}
-    flags["num_warps"] = max(1, strips * width // 32)
+    flags |= {"CHANNELS": min(width, triton.next_power_of_2(channels)), "ALIGN": math.gcd(channels, 8)}
+    flags["num_warps"] = max(1, strips * width // (32 * columns_of_a_thread))
     return _Plan(strategy, shape, blocks, length, count, count * length - (time - adjoint), flags)
 
 
@@ -185,18 +206,32 @@ def _blocks(batch: int, channels: int, width: int) -> int:
     return batch * triton.cdiv(channels, width) if shared == width else triton.cdiv(batch, width // shared)
 
 
-def _block(batch: int, channels: int, bytes_per_step: int, strategy: str, processors: int) -> tuple[int, int, int]:
+def _vector(batch: int, channels: int, itemsize: int, strategy: str, processors: int) -> int:
+    """Columns of a thread: as many as one access of 128 bits brings, where blocks of 64 columns leave no multiprocessor
+    without work and no more columns idle than blocks of 32 do; otherwise one."""
+    vector = min(4, 16 // itemsize)
+    blocks = _blocks(batch, channels, 64)
+    fits = channels % vector == 0 and 64 * blocks <= 32 * _blocks(batch, channels, 32)
+    busy = strategy == "chunks" or (strategy == "walk" and blocks >= 0.75 * processors)
+    return vector if fits and busy else 1
+
+
+def _block(
+    batch: int, channels: int, bytes_per_step: int, vector: int, strategy: str, processors: int
+) -> tuple[int, int, int]:
     """Columns, strips and steps of a strip, from the bytes that have to be under way; not tuned on a device yet.
 
     A memory of 3 TB/s that answers after a microsecond is kept busy by some 3 MB under way, half of them loads: 12 KB
-    on each of 132 multiprocessors, and more is safer. A thread asks for 128 bytes at once, a warp for 4 KB; a
-    multiprocessor gets about eight warps, from other columns or, where those are few, from more strips of a tile. No
-    more than 16 steps, because compile time grows with their square.
+    on each of 132 multiprocessors, and more is safer. A multiprocessor gets about eight warps whose threads ask for 128
+    bytes at once, or four whose threads have two columns and ask for 256, from other columns or, where those are few,
+    from more strips of a tile. No more than 16 steps, because compile time grows with their square, and no more than
+    8 of four columns, because registers run out.
     """
-    width = min(32, triton.next_power_of_2(batch * triton.next_power_of_2(channels)))
-    warps = 8 if strategy == "look-back" else 8 * processors // _blocks(batch, channels, width)
-    warps = _power_of_2_up_to(min(8, warps))
-    return width, 32 * warps // width, _power_of_2_up_to(min(16, 128 // bytes_per_step))
+    busy, most, asked = {1: (8, 16, 128), 2: (4, 16, 256), 4: (8, 8, 192)}[vector]
+    width = min(32 if vector == 1 else 64, triton.next_power_of_2(batch * triton.next_power_of_2(channels)))
+    warps = busy if strategy == "look-back" else busy * processors // _blocks(batch, channels, width)
+    strips = 32 * vector * _power_of_2_up_to(min(busy, warps)) // width
+    return width, strips, _power_of_2_up_to(min(most, asked // (vector * bytes_per_step)))
 
 
 def _chunks(time: int, blocks: int, processors: int) -> int:
@@ -218,20 +253,22 @@ def _carries(
 ) -> Inexact[Tensor, "K B N"]:
     """Stages 1 and 2: the states that enter all chunks but the first."""
     chunks = plan.count
+
+    def wide():
+        return torch.empty((chunks - 1, *start.shape), dtype=_wide(x.dtype), device=x.device)
+
+    carries = wide()
     if chunks == 1:
-        return start  # not read
-
-    def wide(count):
-        return torch.empty((count, *start.shape), dtype=_wide(x.dtype), device=x.device)
-
-    ends, carries = wide(chunks - 1), wide(chunks - 1)
-    products = wide(chunks - 1) if lam.ndim == 3 else ends  # not used where lam is shared
+        return carries
+    ends = wide()
+    products = wide() if lam.ndim == 3 else ends  # not used where lam is shared
     flags = {"ADJOINT": adjoint, **plan.flags}
     skipped = plan.skipped if adjoint else 0
     tensors = _words(x, lam, ends, products)
-    _reduce[plan.blocks, chunks - 1](*tensors, *plan.sizes, plan.length, skipped, BACKWARDS=backwards, **flags)
+    flags |= {"BACKWARDS": backwards}
+    _reduce[plan.blocks, chunks - 1](*tensors, *plan.sizes, plan.length, skipped, **flags, **_REGISTERS)
     flags |= {"STEPS": 8, "num_warps": 1}
-    del flags["STRIPS"]
+    del flags["STRIPS"], flags["BACKWARDS"]
     tensors = _words(ends, products, lam, start, carries)
     batch, _, channels = plan.sizes
     _carry[(plan.blocks,)](*tensors, chunks, batch, channels, plan.length, **flags)

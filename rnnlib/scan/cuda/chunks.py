@@ -88,9 +88,7 @@ def _carry(
 
 
 @triton.jit
-def _carried(
-    start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr
-):
+def _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
     """The state that enters a chunk: what stage 2 wrote or, in the first, the initial state."""
     column = sequence * N + channel
     slot = (chunk - 1).to(tl.int64) * batch * N + column
@@ -174,8 +172,23 @@ def _replay_adjoint(
     alone = inside & (strip == 0)
     if chunk == tl.num_programs(1) - 1:
         total = finish_adjoint(
-            l, lam, h0, grad, c, total, grad_lam, grad_x, grad_h0, sequence, channel, T, N, alone,
-            COMPLEX, PER_STEP, BACKWARDS,
+            l,
+            lam,
+            h0,
+            grad,
+            c,
+            total,
+            grad_lam,
+            grad_x,
+            grad_h0,
+            sequence,
+            channel,
+            T,
+            N,
+            alone,
+            COMPLEX,
+            PER_STEP,
+            BACKWARDS,
         )
     if not PER_STEP:
         re, im = tl.sum(total[0], axis=0)[None, :], tl.sum(total[1], axis=0)[None, :]

@@ -1,8 +1,8 @@
 r"""What the kernels share: elements, products, and affine maps.
 
 A program works on a block of values ``(STRIPS, COLUMNS)``. A *column* is one channel of one sequence of the batch; a
-*strip* is a run of ``STEPS`` consecutive time steps, which one thread handles alone. Strips follow each other in time: a
-block covers a *tile* of ``STRIPS * STEPS`` steps.
+*strip* is a run of ``STEPS`` consecutive time steps, which one thread handles alone. Strips follow each other in time:
+a block covers a *tile* of ``STRIPS * STEPS`` steps.
 
 The columns of a block are neighbouring channels of one sequence. Where a sequence has fewer channels than a block has
 columns, they are those of several sequences, ``CHANNELS`` (a power of two) for each. So no index is divided by a number
@@ -132,8 +132,8 @@ def power(lam, n, COMPLEX: tl.constexpr):
 
 @triton.jit
 def block(number, batch, N, STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr):
-    """Sequences, in 64 bits, and channels of the block's columns ``(STRIPS, COLUMNS)``, strips ``(STRIPS, 1)``, and which
-    columns exist."""
+    """Sequences, in 64 bits, and channels of the block's columns ``(STRIPS, COLUMNS)``, its strips ``(STRIPS, 1)``, and
+    which columns exist."""
     column = tl.broadcast_to(tl.arange(0, COLUMNS)[None, :], (STRIPS, COLUMNS))
     if CHANNELS < COLUMNS:
         sequence = number * (COLUMNS // CHANNELS) + column // CHANNELS

@@ -19,7 +19,8 @@ meets, does not have this.
 
 What is published is float64 in words of 64 bits, each written and read as one, and a word that was not written yet is
 ``EMPTY``, a NaN that arithmetic does not produce. So a value is its own flag, and no order of memory accesses is relied
-on. Waiting ends after ``PATIENCE`` attempts: should a value never come, the result is NaN, not a device that hangs.
+on. Waiting ends after ``PATIENCE`` attempts: should a value never come, the kernel fails, and the next call that waits
+for the device raises; nothing hangs.
 
 Source: Merrill and Garland (2016), "Single-pass parallel prefix scan with decoupled look-back", for the idea.
 """
@@ -29,7 +30,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import INTEGERS, add, block, cast, choose, compose, constant, from_carry, index, initial, load, pointers, store
+from .elements import INTEGERS, add, block, choose, compose, constant, from_carry, index, initial, load, pointers, store
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
 
 EMPTY = tl.constexpr(-1)  # all bits set
@@ -57,6 +58,7 @@ def _await(words, at, inside, COMPLEX: tl.constexpr):
         re = tl.load(words + at, mask=inside, other=0, volatile=True)
         im = tl.load(words + at + 1, mask=inside, other=0, volatile=True) if COMPLEX else re
         tries += 1
+    tl.device_assert(tries < PATIENCE, "look-back waited in vain for an earlier tile: use another strategy")
     re = re.to(tl.float64, bitcast=True)
     return re, im.to(tl.float64, bitcast=True) if COMPLEX else tl.zeros_like(re)
 
@@ -159,8 +161,23 @@ def _look_back_adjoint(
     alone = inside & (strip == 0)
     if tile == tl.num_programs(0) // blocks - 1:
         total = finish_adjoint(
-            l, lam, h0, grad, leave, total, grad_lam, grad_x, grad_h0, sequence, channel, T, N, alone,
-            COMPLEX, PER_STEP, BACKWARDS,
+            l,
+            lam,
+            h0,
+            grad,
+            leave,
+            total,
+            grad_lam,
+            grad_x,
+            grad_h0,
+            sequence,
+            channel,
+            T,
+            N,
+            alone,
+            COMPLEX,
+            PER_STEP,
+            BACKWARDS,
         )
     if not PER_STEP:
         re, im = tl.sum(total[0], axis=0)[None, :], tl.sum(total[1], axis=0)[None, :]
