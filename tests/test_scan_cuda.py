@@ -223,6 +223,26 @@ def test_plans_cover_time_and_fill_the_device():
                 assert plan.groups <= 128, "the longest chain of waits"
 
 
+def test_expected_traffic_of_chunks():
+    """Counted by hand: chunks read the input twice, so of 3 elements moved 2 are needed, and so on; a walk moves no
+    element twice. A device has 132 multiprocessors, and (16, 4096, 256) gives work to 128."""
+    least = {(False, False): 2 / 3, (False, True): 3 / 4, (True, False): 3 / 5, (True, True): 5 / 7}
+    for (per_step, adjoint), share in least.items():
+        long = cuda.expected((1, 1048576, 16), torch.complex64, per_step, adjoint)
+        assert long["strategy"] == "chunks"
+        assert long["needed"] / long["moved"] == pytest.approx(share, abs=0.01)
+        short = cuda.expected((16, 4096, 256), torch.complex64, per_step, adjoint)
+        assert (
+            short["needed"]
+            == {(False, False): 2, (False, True): 3, (True, False): 3, (True, True): 5}[per_step, adjoint]
+            * 8
+            * 16
+            * 4096
+            * 256
+        )
+        assert short["share"] == pytest.approx(128 / 132, abs=0.01)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 @pytest.mark.parametrize("per_step", [False, True])
 def test_any_strides_and_lazy_views(dtype, per_step, small_sizes):

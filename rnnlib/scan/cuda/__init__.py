@@ -17,9 +17,9 @@ strategy         how                                                         mem
 chunks elsewhere. No stored measurement compares chunks with look-back yet, so the strategy whose programs wait for each
 other is not chosen by itself; ``tools/bench_gpu.py`` checks and times all three.
 
-States and gradients are computed in the precision of the input; products of eigenvalues, and what goes from strip to
-strip, from tile to tile and from chunk to chunk, in float64: rounded to float32, a product would act as a different
-:math:`\lambda` over the whole sequence. Every sum has a fixed order, so the same input gives the same bits at each
+States and gradients are computed in the precision of the input, those of bfloat16 and float16 in float32; products of
+eigenvalues, and what goes from strip to strip, from tile to tile and from chunk to chunk, in float64: rounded to
+float32, a product would act as a different :math:`\lambda` over the whole sequence. Every sum has a fixed order, so the same input gives the same bits at each
 call. No launch waits for the host and scratch memory comes from PyTorch's allocator, so CUDA graphs can capture a scan.
 
 With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CPU tensors, slowly, for tests.
@@ -237,6 +237,54 @@ def _block(
 def _chunks(time: int, blocks: int, processors: int) -> int:
     """One program for every multiprocessor, none shorter than 512 steps."""
     return max(1, min(processors // blocks, time // 512))
+
+
+def expected(
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    per_step: bool,
+    adjoint: bool,
+    strategy: str = "auto",
+    processors: int = 132,
+) -> dict[str, str | int | float]:
+    """What the plan of a scan allows, counted and not measured.
+
+    Args:
+        shape: batch, time and channels.
+        dtype: of all tensors.
+        per_step: whether each step has its own lam.
+        adjoint: the backward pass, else the forward one.
+        strategy: one of ``STRATEGIES``.
+        processors: multiprocessors of the device; 132 are those of an H100.
+
+    Returns:
+        The strategy; ``needed``, the bytes of each tensor once; ``moved``, those of what the kernels read and write;
+        ``busy``, the share of the multiprocessors that have work on average; and ``share``, of the bandwidth of a copy:
+        needed over moved, times busy, as if each multiprocessor had its own part of the bandwidth and launches were
+        free.
+    """
+    plan = _cut(strategy, shape, dtype, per_step, adjoint, processors)
+    tensor = math.prod(shape) * dtype.itemsize
+    carries = shape[0] * shape[2] * _wide(dtype).itemsize  # one float64 for each column
+    needed = ((3 if adjoint else 2) + (1 + adjoint) * per_step) * tensor
+    moved = needed
+    if plan.strategy == "chunks":  # stage 1 reads all chunks but the last; ends, products and carries, written and read
+        moved += (plan.count - 1) * ((1 + per_step) * tensor // plan.count + (2 + per_step) * 2 * carries)
+    elif plan.strategy == "look-back":  # words for the maps: emptied, written, read; read again they are in the cache
+        moved += 3 * plan.count * (1 + per_step) * carries
+    if adjoint and not per_step:  # parts of lam's gradient
+        moved += 2 * plan.count * carries
+    programs = plan.blocks * plan.count
+    busy = programs / (processors * triton.cdiv(programs, processors))
+    if plan.strategy == "look-back":  # programs follow each other
+        busy = min(1.0, programs / processors)
+    return {
+        "strategy": plan.strategy,
+        "needed": needed,
+        "moved": moved,
+        "busy": busy,
+        "share": needed / moved * busy,
+    }
 
 
 def _power_of_2_up_to(number: int) -> int:
