@@ -140,7 +140,7 @@ def block(number, batch, N, STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNEL
         channel = column % CHANNELS
         inside = (channel < N) & (sequence < batch)
     else:
-        blocks = tl.cdiv(N, COLUMNS)
+        blocks = (N + COLUMNS - 1) // COLUMNS
         sequence = number // blocks
         channel = number % blocks * COLUMNS + column
         inside = channel < N
