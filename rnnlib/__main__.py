@@ -1,27 +1,35 @@
-"""Command line: ``python -m rnnlib list | run | show | claims``."""
+"""Command line: ``python -m rnnlib list | run | show | claims``, or ``rnnlib`` where the package is installed."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import experiments
+from . import __version__, experiments
+from .experiments.requirements import need
+from .text import SourceError
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status."""
+    """Run a command; returns the exit status: 1 after an error, 128 and the signal's number after an interruption."""
     parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
+    parser.add_argument("--version", action="version", version=f"rnnlib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, and which results are stored")
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
     run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    run.add_argument("--workers", type=int, help="processes (default: one a core)")
+    run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train")
     run.add_argument("--to", type=Path, metavar="FOLDER", help="where results go (default: paper scale, the package)")
     show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
@@ -31,14 +39,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     claims.add_argument("figures", nargs="*", metavar="FIGURE")
     options = parser.parse_args(arguments)
     try:
+        need("pandas", "tqdm", extra="lab")
         {"list": _list, "run": _run, "show": _show, "claims": _claims}[options.command](options)
         sys.stdout.flush()
-    except (experiments.ResultError, ValueError) as error:
+    except (experiments.RequirementError, experiments.ResultError, SourceError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt as interrupt:
+        goes_on = "; the same command goes on" if options.command == "run" else ""
+        print(f"interrupted{goes_on}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
     except BrokenPipeError:  # ``| head`` has seen enough; the interpreter must not try to write the rest
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def console() -> None:
+    """Run the command of this process and exit."""
+
+    def terminate(number, frame):
+        raise _Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    sys.exit(main())
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -92,4 +121,4 @@ def _claims(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

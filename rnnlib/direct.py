@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from . import _checks
+from .files import read_arrays, write_arrays
 from .teacher import white_inputs
-from .training import Member, Protocol, Summary, check_members, read_arrays, write_arrays
+from .training import Member, Protocol, Summary, check_members
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -132,28 +133,24 @@ class DirectEnsemble:
                 arrays[f"{index}/{name}"] = value.detach().cpu().numpy()
         write_arrays(path, arrays)
 
-    def restore(self, path: Path, places: Sequence[int] | None = None) -> None:
-        """Go on from a checkpoint of an ensemble with the same protocol and these members, and maybe others.
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of an ensemble with the same protocol and members.
 
         Args:
             path: of the checkpoint.
-            places: of each member, its place in the ensemble that wrote it; by default they are the same members.
 
         Raises:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
         try:
-            if places is None and len(arrays["curve"]) != len(self.members):
-                raise ValueError("it has another number of students")
-            places = list(range(len(self.members)) if places is None else places)
-            done, curve, zero_losses = arrays["done"], arrays["curve"][places], arrays["zero"][places]
+            done, curve, zero_losses = arrays["done"], arrays["curve"], arrays["zero"]
             if curve.shape != self.curve.shape:
-                raise ValueError("it has another length")
+                raise ValueError("it has another number of students or epochs")
             epochs = int(done[0]) // self.protocol.report
             alive = [index for index in self.alive if not epochs or not np.isnan(curve[index, epochs - 1])]
             for index in alive:
-                values = {name: torch.as_tensor(arrays[f"{places[index]}/{name}"]) for name in self._tensors(index)}
+                values = {name: torch.as_tensor(arrays[f"{index}/{name}"]) for name in self._tensors(index)}
                 for name, value in self._tensors(index).items():
                     value.detach().copy_(values[name])
         except (KeyError, IndexError, ValueError, RuntimeError) as error:

@@ -75,7 +75,8 @@ _TOKENIZER = (
 )
 #: SHA-256 of the files behind the source ``"wikipedia"``, by name.
 CHECKSUMS = {name: digest for _, name, digest in (_DUMP, _WEIGHTS, _TOKENIZER)}
-_READERS = ("mwparserfromhell", "safetensors", "tokenizers")
+#: Packages that read them.
+READERS = ("mwparserfromhell", "safetensors", "tokenizers")
 
 # The paper's source: revisions are content hashes of git, and the weights are checked as well.
 _HUB_MODEL = ("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594")
@@ -140,7 +141,7 @@ def default_source() -> str:
     try:
         for file in (_DUMP, _WEIGHTS, _TOKENIZER):
             _packaged(*file)
-        _need(*_READERS, extra="text")
+        _need(*READERS, extra="text")
     except SourceError:
         return "gaussian"
     return "wikipedia"
@@ -465,7 +466,7 @@ def _plain(wikitext: str) -> str:
 
 @functools.cache
 def _packaged_text() -> tuple[Callable, _Encoder, Callable, str]:
-    _need(*_READERS, extra="text")
+    _need(*READERS, extra="text")
     dump, weights, vocabulary = (_packaged(*file) for file in (_DUMP, _WEIGHTS, _TOKENIZER))
     from safetensors import safe_open
     from tokenizers import Tokenizer

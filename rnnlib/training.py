@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from . import _checks, exact
+from .files import read_arrays, write_arrays
 from .teacher import SEEDS, STEPS, white_inputs
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __all__ = ["Ensemble", "Member", "Protocol", "Summary", "one_thread", "train"]
 
 _TILE = 64  # members of a tile: measured best or within a tenth of it for every kind of student
 _CHUNK = 1 << 16  # numbers that Adam goes through at a time: they stay in a core's cache
-_PAD = 8  # tiles are filled up to a multiple of this, so that vectorised loops leave no remainder
+_PAD = 8  # rows are filled up to a multiple of this, so that vectorised loops leave no remainder
 
 
 @dataclass(frozen=True)
@@ -438,25 +439,21 @@ class Ensemble:
                 arrays[f"{place}/{name}"] = value[: len(tile.indices)].cpu().numpy()
         write_arrays(path, arrays)
 
-    def restore(self, path: Path, places: Sequence[int] | None = None) -> None:
-        """Go on from a checkpoint of an ensemble with the same protocol and these members, and maybe others.
+    def restore(self, path: Path) -> None:
+        """Go on from a checkpoint of an ensemble with the same protocol and members.
 
         Args:
             path: of the checkpoint.
-            places: of each member, its place in the ensemble that wrote it; by default they are the same members.
 
         Raises:
             ValueError: the file is damaged or belongs to other members.
         """
         arrays = read_arrays(path)
         try:
-            if places is None and len(arrays["curve"]) != len(self.members):
-                raise ValueError("it has another number of students")
-            places = list(range(len(self.members)) if places is None else places)
-            curve, rate_curve, zero = (arrays[name][places] for name in ("curve", "rate_curve", "zero"))
+            curve, rate_curve, zero = (arrays[name] for name in ("curve", "rate_curve", "zero"))
             done = int(arrays["done"][0])
             if curve.shape != self.curve.shape or done % self.protocol.report:
-                raise ValueError("it has another length")
+                raise ValueError("it has another number of students or epochs")
             rows = {}  # of each member that was still there: tile and row
             while f"{len(rows)}/members" in arrays:
                 rows[len(rows)] = arrays[f"{len(rows)}/members"].tolist()
@@ -465,8 +462,8 @@ class Ensemble:
             for tile in self.tiles:
                 state = {name: value[: len(tile.indices)].clone() for name, value in tile.tensors().items()}
                 for row, index in enumerate(tile.indices):
-                    if places[index] in found:
-                        source, its_row = found[places[index]]
+                    if index in found:
+                        source, its_row = found[index]
                         for name, value in state.items():
                             value[row] = torch.as_tensor(arrays[f"{source}/{name}"][its_row])
                 states.append(state)
@@ -508,34 +505,6 @@ def check_members(members: Sequence[Member], protocol: Protocol) -> None:
                 raise ValueError(f"members must have one dtype, got {dtype} and, of {name!r}, {value.dtype}")
             if not value.requires_grad:
                 raise ValueError(f"all parameters are trained, but {name!r} has requires_grad=False: make it a buffer")
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays as an uncompressed .npz, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Read what :func:`write_arrays` wrote; the archive's checksums are verified.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    import zipfile
-
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it to start from the first step") from error
 
 
 def train(

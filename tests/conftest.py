@@ -7,6 +7,21 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RNNLIB_SCALE", "smoke")
+# These tests may run under make, and those that run make must not be a part of it.
+for name in (
+    "MAKEFLAGS",
+    "MAKELEVEL",
+    "MFLAGS",
+    "MAKEOVERRIDES",
+    "ARGS",
+    "HOST",
+    "KEEP",
+    "PORT",
+    "PYTHON",
+    "REMOTE",
+    "URL",
+):
+    os.environ.pop(name, None)
 
 import numpy as np
 import pytest

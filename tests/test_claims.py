@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from bs4 import BeautifulSoup
 
 from rnnlib import claims
 from rnnlib.__main__ import main
@@ -69,6 +70,17 @@ def test_table_of_all_figures_begins_with_what_fails(monkeypatch):
     monkeypatch.setattr(claims.registry, "CLAIMS", few)
     html = claims.table().to_html()
     assert 0 < html.index("fails") < html.index("holds") and html.rindex("fails") < html.index("holds")
+
+
+def test_what_a_claim_says_is_shown_as_it_is_written(monkeypatch):
+    words = {name: f'{name} $x$ <script>alert("1")</script> a & b <b>' for name in ("statement", "how", "source")}
+    claim = claims.Claim("fig01", expected=1.0, tolerance=0.1, measure=lambda: 1.0, **words)
+    monkeypatch.setattr(claims.registry, "CLAIMS", [claim])
+    html = BeautifulSoup(claims.table("fig01").to_html(), "html.parser")
+    cells = [cell.get_text() for cell in html.find_all("td")]
+    assert {words[name] for name in words} <= set(cells)
+    assert not html.find_all(["script", "b"])
+    assert {"tex2jax_ignore", "mathjax_ignore"} <= set(html.table["class"])  # else "$x$" becomes a formula
 
 
 def test_a_range_is_given_once():

@@ -1,15 +1,22 @@
 """Trained experiments: their grids are the paper's, interruptions lose nothing, and no damaged result passes."""
 
+import contextlib
 import dataclasses
 import errno
+import hashlib
 import importlib
+import importlib.util
 import itertools
 import json
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +26,7 @@ import torch
 
 from rnnlib import experiments, training
 from rnnlib.__main__ import _all, main
-from rnnlib.experiments import Cell, Experiment, ResultError, runner, store
+from rnnlib.experiments import Cell, Experiment, ResultError, analysis, runner, store
 from rnnlib.training import Protocol
 
 SHORT = Experiment(
@@ -258,41 +265,24 @@ def epochs_of(monkeypatch, chosen, folder):
     return len(count)
 
 
-OTHER = dataclasses.replace(
-    SHORT, name="other", cells=(Cell("lru", rates=(0.02,), nu0=(0.9,)), SHORT.cells[0]), seeds=(1, 2, 3)
-)
-
-
-def test_other_experiments_go_on_with_what_an_interrupted_command_did(expected, tmp_path, interrupt, monkeypatch):
+def test_an_interrupted_command_goes_on_from_its_checkpoint(expected, tmp_path, interrupt, monkeypatch):
     interrupt([SHORT], tmp_path, 4)
-    # 4 of 6 epochs are done of SHORT; OTHER's own runs need all 6
-    assert epochs_of(monkeypatch, [SHORT, OTHER], tmp_path) == 2 + 6
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 2
     assert tables(tmp_path) == expected
     assert experiments.load(SHORT, folder=tmp_path).attrs["origin"]["resumed"] is True
     assert not list((tmp_path / "home" / "blocks").iterdir())
-
-
-def test_part_of_what_was_interrupted_can_be_run_first(expected, tmp_path, interrupt, monkeypatch):
-    interrupt([SHORT, OTHER], tmp_path, 5)
-    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 1
-    assert tables(tmp_path) == expected
-    # what is left of OTHER is kept; the runs it shares with SHORT are stored there, and train again here
-    assert epochs_of(monkeypatch, [OTHER], tmp_path) == 1 + 6
-    assert not list((tmp_path / "home" / "blocks").iterdir())
-    alone = experiments.run(OTHER, "paper", folder=tmp_path / "alone", workers=1, progress=False)
-    pd.testing.assert_frame_equal(alone, experiments.load(OTHER, folder=tmp_path), check_exact=True)
 
 
 def test_what_is_stored_is_computed_again_when_asked_for(expected, tmp_path, monkeypatch):
     assert [epochs_of(monkeypatch, [SHORT], tmp_path) for _ in range(2)] == [6, 6]
 
 
-def test_a_finished_block_serves_other_experiments(expected, tmp_path, monkeypatch):
+def test_a_finished_block_is_not_trained_again(expected, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:  # interrupted between training and storing
         patch.setattr(store, "write", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
-    assert epochs_of(monkeypatch, [OTHER, SHORT], tmp_path) == 6
+    assert epochs_of(monkeypatch, [SHORT], tmp_path) == 0
     assert tables(tmp_path) == expected
 
 
@@ -308,7 +298,7 @@ def test_a_damaged_checkpoint_is_not_used(expected, tmp_path, interrupt, damage)
 
 
 def test_a_damaged_finished_block_is_trained_again(expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "_forget", lambda *arguments: None)
+    monkeypatch.setattr(runner.Block, "forget", lambda *arguments: None)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
     (finished,) = (tmp_path / "home" / "blocks").glob("*.npz")
     data = finished.read_bytes()
@@ -406,12 +396,181 @@ def test_a_changed_definition_makes_a_result_stale(stored):
         experiments.load(changed, folder=stored)
 
 
-def test_a_loss_that_is_missing_without_reason_is_refused(tmp_path):
-    one = dataclasses.replace(SHORT, cells=(Cell("lru", rates=(0.01,)),), seeds=(0,), details="none")
-    columns = ["student", "loss", "diverged"]
-    store.write(one, {"runs": (columns, [("lru", "", False)])}, {}, tmp_path)
-    with pytest.raises(ResultError, match="row 1: no loss, and not marked as diverged"):
-        experiments.load(one, folder=tmp_path)
+def reseal(folder, change=lambda record: None):
+    """Redo every checksum of an edited result."""
+    path = folder / "short.json"
+    record = json.loads(path.read_text())
+    for name, entry in record["files"].items():
+        text = (folder / name).read_bytes()
+        entry |= {"rows": text.count(b"\n") - 1, "sha256": hashlib.sha256(text).hexdigest()}
+    changed = change(record)
+    path.write_text(store.sealed(record if changed is None else changed))
+
+
+def lines(edit_lines):
+    def edited(folder):
+        text = (folder / "short.csv").read_text().splitlines(keepends=True)
+        (folder / "short.csv").write_text("".join(edit_lines(text)))
+
+    return edited
+
+
+def swapped(old, new):
+    return lambda folder: edit(folder / "short.csv", old, new)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (swapped("lru,0,0.5", "rnn,0,0.5"), "row 1: student is rnn, the experiment's is lru"),
+        (swapped("lru,0,0.5", "lru,1,0.5"), "row 1: teacher is 1, the experiment's is 0"),
+        (swapped(",0.01,0,", ",0.02,0,"), r"row 1: rate is 0\.02, the experiment's is 0\.01"),
+        (swapped(",0.01,0,", ",0.01,7,"), "row 1: seed is 7, the experiment's is 0"),
+        (lines(lambda text: [*text[:5], text[4], *text[6:]]), "row 5: "),
+        (lines(lambda text: text[:-1]), "it has 23 rows, the experiment has 24 runs"),
+        (lines(lambda text: [row.rpartition(",")[0] + "\n" for row in text]), "its columns are"),
+        (lines(lambda text: [text[0], *text[:0:-1]]), "row 1: student is rnn"),
+        (swapped(",False", ",no"), "diverged is not True or False"),
+        (swapped(",True", ",False"), "no loss, and not marked as diverged"),
+        (swapped(",False", ",True"), "row 1: a loss, and marked as diverged"),
+        (lines(lambda text: [text[0], re.sub(r"64,", "64,-", text[1]), *text[2:]]), "row 1: a loss that is negative"),
+        (lines(lambda text: [text[0], re.sub(r"64,[^,]+", "64,inf", text[1]), *text[2:]]), "row 1: .* infinite"),
+        (lines(lambda text: [text[0], re.sub(r"64,[^,]+", "64,much", text[1]), *text[2:]]), "no table of numbers"),
+        (lines(lambda text: [text[0], re.sub(r",[^,]+,False", ",-1,False", text[1]), *text[2:]]), "row 1: a zero_loss"),
+        (lines(lambda text: [text[0], "1,2,3" + 20 * ",4" + "\n", *text[2:]]), "no table of numbers"),
+        (lambda folder: (folder / "short.csv").write_bytes(b""), "no table of numbers"),
+        (lambda folder: (folder / "short.csv").write_bytes(b"\xff\xfe\x00"), "no table of numbers|its columns|it has"),
+    ],
+)
+def test_an_edit_that_breaks_the_grid_is_noticed_though_all_checksums_are_redone(stored, damage, message):
+    damage(stored)
+    reseal(stored)
+    with pytest.raises(ResultError, match=message) as refusal:
+        load(stored)
+    assert str(refusal.value).endswith("Compute it with: python -m rnnlib run short --scale paper")
+
+
+@pytest.mark.parametrize(
+    ("edit_lines", "message"),
+    [
+        (
+            lambda text: [text[0], text[1].replace("lru", "s4"), *text[2:]],
+            "row 1: the experiment has no run of student s4",
+        ),
+        (lambda text: [*text[:3], text[2], *text[4:]], "there twice|not the steps"),
+        (lambda text: text[:-6], "it has 138 rows, the experiment has 24 runs of 6 epochs"),
+        (lambda text: text[:-1], "not the steps 10, 20, ... of a run"),
+        (lambda text: ["a,b\n", "1,2\n"], "its columns are a, b"),
+    ],
+)
+def test_an_edit_of_curves_is_noticed_though_all_checksums_are_redone(stored, edit_lines, message):
+    path = stored / "short.curves.csv"
+    path.write_text("".join(edit_lines(path.read_text().splitlines(keepends=True))))
+    reseal(stored)
+    with pytest.raises(ResultError, match=message):
+        experiments.load(SHORT, "curves", folder=stored)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"rates": [', '"rates": [0.5, '), ('"commit": "', '"commit": "0'), ('"torch": "', '"torch": "9'), ('"t', '"T')],
+)
+def test_an_edit_of_the_record_is_noticed(stored, old, new):
+    path = stored / "short.json"
+    path.write_text(path.read_text().replace(old, new, 1))
+    with pytest.raises(ResultError, match=r"was edited|is damaged"):
+        load(stored)
+
+
+def test_an_edited_definition_is_noticed_though_all_checksums_are_redone(stored):
+    reseal(stored, lambda record: record["definition"]["protocol"].update(batch=1))
+    with pytest.raises(ResultError, match="its definition is not the experiment's"):
+        load(stored)
+
+
+def places(value, path=()):
+    """The path to every value in a record, the record itself first."""
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def test_a_record_with_anything_missing_or_of_another_type_is_refused_in_a_sentence(stored):
+    path = stored / "short.json"
+    whole = path.read_text()
+    sentences = []
+    for place in places(json.loads(whole)):
+        for new in ("gone", None, True, -1, 2.5, "text", [], ["a"], {}, {"a": 1}):
+            for seal in (json.dumps, store.sealed):
+                record = json.loads(whole)
+                if not place:
+                    record = new
+                else:
+                    holder = record
+                    for key in place[:-1]:
+                        holder = holder[key]
+                    if new == "gone":
+                        del holder[place[-1]]
+                    else:
+                        holder[place[-1]] = new
+                path.write_text(seal(record) if isinstance(record, dict) else json.dumps(record))
+                try:
+                    analysis.provenance(load(stored))
+                except ResultError as error:
+                    sentences.append(str(error))
+    assert len(sentences) > 1000
+    assert not [text for text in sentences if "\n" in text or "python -m rnnlib run short" not in text]
+
+
+def test_line_ends_do_not_count(stored):
+    before = load(stored)
+    for path in stored.glob("short*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load(stored).equals(before)
+    edit(stored / "short.csv", "lru,0,0.5", "lru,0,0.6")
+    with pytest.raises(ResultError, match="a number was changed"):
+        load(stored)
+
+
+def test_all_of_a_checkout_with_the_line_ends_of_windows_is_read(root, tmp_path):
+    """What git writes there when a user's configuration overrules ours: stored results and the teachers."""
+    shutil.copytree(root / "rnnlib", tmp_path / "rnnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    for suffix in ("csv", "json", "py"):
+        for path in (tmp_path / "rnnlib").rglob(f"*.{suffix}"):
+            path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))
+    command = [sys.executable, "-m", "rnnlib", "list"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    printed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert printed.count("  stored ") == len(experiments.names()) and "not stored" not in printed
+    assert "eol=lf" in (root / ".gitattributes").read_text()
+
+
+def test_records_of_older_versions_are_sealed(stored, monkeypatch):
+    seal = load_tool("seal")
+    path = stored / "short.json"
+    text = path.read_text()
+    record = json.loads(text)
+    del record["sha256"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ResultError, match="no checksum of its own: an older rnnlib stored it"):
+        load(stored)
+    monkeypatch.setitem(experiments.EXPERIMENTS, "short", SHORT)
+    assert seal.seal(stored) == ["short"] and path.read_text() == text
+    assert seal.seal(stored) == []
+    record["definition"]["seeds"] = [0]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ResultError, match="definition"):
+        seal.seal(stored)
+    assert json.loads(path.read_text()) == record
+
+
+def load_tool(name):
+    path = Path(__file__).resolve().parent.parent / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_a_full_disk_gives_a_clear_message_and_no_half_file(stored, monkeypatch):
@@ -479,10 +638,115 @@ def test_command_line(tmp_path, capsys):
         assert "device 'cuda': PyTorch sees no CUDA device" in capsys.readouterr().err
 
 
-def test_an_address_without_a_scheduler_is_named(tmp_path):
-    dask = pytest.importorskip("dask")
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(ValueError, match="no scheduler"):
-        experiments.run_all([SHORT], "paper", folder=tmp_path, dask="tcp://127.0.0.1:9", progress=False)
+@pytest.fixture
+def silent():
+    """A port of this machine that is open and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def babbling():
+    """A server that answers, but not as a scheduler does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(range(256)))
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        server.close()
+
+
+def refused_soon(address, folder):
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=r"^dask: ") as refusal:
+        experiments.run_all([SHORT], "paper", folder=folder, dask=address, progress=False)
+    assert time.monotonic() - start < 15 and repr(address) in str(refusal.value) and "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "tcp://nowhere.invalid:8786", "tls://127.0.0.1:9"]
+)
+def test_an_address_without_a_scheduler_is_named(tmp_path, address):
+    assert "no scheduler answers" in refused_soon(address, tmp_path)
+
+
+@pytest.mark.parametrize("address", ["", "foo", "tcp://", "tcp://127.0.0.1", "tcp://127.0.0.1:99999999", "a b", "::::"])
+def test_what_is_no_address_is_said_at_once(tmp_path, address):
+    assert "is not the address of a scheduler" in refused_soon(address, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["silent", "babbling"])
+def test_another_service_at_the_address_is_no_scheduler(tmp_path, kind, request):
+    assert "no scheduler answers" in refused_soon(request.getfixturevalue(kind), tmp_path)
+
+
+def test_results_are_checked_for_room_before_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training.Ensemble, "advance", lambda *arguments: pytest.fail("trained"))
+    (tmp_path / "file").write_text("")
+    run = ["run", "fig09cd", "--scale", "smoke", "--workers", "1", "--to"]
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert main([*run, str(folder)]) == 1
+        assert f"{folder} cannot be written" in capsys.readouterr().err
+    monkeypatch.setenv("RNNLIB_HOME", str(tmp_path / "file"))
+    assert main([*run, str(tmp_path / "results")]) == 1
+    assert "RNNLIB_HOME" in capsys.readouterr().err
+
+
+def test_a_folder_for_results_is_made(tmp_path):
+    assert main(["run", "fig09cd", "--scale", "smoke", "--workers", "1", "--to", str(tmp_path / "a" / "b")]) == 0
+    assert sorted(path.name for path in (tmp_path / "a" / "b").iterdir())[0] == "fig09cd.csv"
+
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Blocker())
+from rnnlib.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "blocked", "extra"),
+    [
+        (["list"], ["pandas", "tqdm"], "lab"),
+        (["show", "fig03a"], ["pandas"], "lab"),
+        (["claims", "fig02"], ["pandas"], "lab"),
+        (["run", "fig09cd", "--scale", "smoke"], ["tqdm"], "lab"),
+        (["run", "fig09cd", "--scale", "smoke", "--dask", "tcp://127.0.0.1:9"], ["distributed"], "lab,dask"),
+        (["run", "fig09cd", "fig12", "--scale", "smoke"], ["tokenizers"], "lab,text"),
+    ],
+)
+def test_a_missing_package_is_named_before_work_begins(root, tmp_path, arguments, blocked, extra):
+    code = BLOCKER.format(blocked=set(blocked))
+    environment = os.environ | {"PYTHONPATH": str(root), "RNNLIB_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stdout == ""
+    (sentence,) = done.stderr.splitlines()
+    assert " and ".join(blocked) in sentence and sentence.endswith(
+        f'pip install "rnnlib[{extra}] @ git+{address(root)}"'
+    )
+    assert not list(tmp_path.rglob("*.npz"))
+
+
+def address(root):
+    return tomllib.loads((root / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"rnnlib {importlib.import_module('rnnlib').__version__}\n"
 
 
 def test_scale_comes_from_the_environment(monkeypatch):

@@ -1,11 +1,13 @@
 """Requirements, pins, licences and addresses say the same thing in every file that states them; the wheel is rnnlib."""
 
+import importlib.metadata
 import json
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -66,21 +68,16 @@ def test_npm_lock_is_exact_and_names_no_server(root):
         assert locked[f"node_modules/{name}"]["integrity"].startswith("sha512-")
 
 
-def test_the_wheel_holds_rnnlib_and_all_its_files(root, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(tmp_path),
-        str(root),
-    ]
-    subprocess.run(command, check=True)
-    (wheel,) = tmp_path.glob("*.whl")
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(root)], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_rnnlib_and_all_its_files(root, wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = next(archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
@@ -91,6 +88,47 @@ def test_the_wheel_holds_rnnlib_and_all_its_files(root, tmp_path):
     assert "License-Expression: MIT" in metadata
     plain = re.findall(r"^Requires-Dist: ([^;\n]+)$", metadata, re.MULTILINE)
     assert {Requirement(text).name for text in plain} == {"torch", "numpy"}
+
+
+def linked(target: Path, *distributions: str) -> None:
+    """Put distributions of this environment, and all that they require without extras, into a folder, as links."""
+    waiting, done = list(distributions), set()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in done:
+            continue
+        done.add(name)
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
+            if not (target / top).exists():
+                (target / top).symlink_to(distribution.locate_file(top))
+        required = [Requirement(text) for text in distribution.requires or []]
+        waiting += [item.name for item in required if not item.marker or item.marker.evaluate({"extra": ""})]
+
+
+def test_the_package_alone_says_what_its_command_line_needs(project, wheel, tmp_path):
+    """The wheel beside torch and numpy and what they require, and nothing else."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+        (entry_points,) = [name for name in archive.namelist() if name.endswith("entry_points.txt")]
+        assert "rnnlib = rnnlib.__main__:console" in archive.read(entry_points).decode()
+    linked(tmp_path / "site", "torch", "numpy")
+    script = f"import sys; sys.path[:0] = [{str(tmp_path / 'site')!r}]; from rnnlib.__main__ import console; console()"
+
+    def run(*arguments):
+        command = [sys.executable, "-I", "-S", "-c", script, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    assert run("--version").stdout.startswith("rnnlib ")
+    address = project["project"]["urls"]["Repository"]
+    for arguments in (["list"], ["claims"], ["show", "fig03a"], ["run", "fig03a", "--scale", "paper"]):
+        done = run(*arguments)
+        wanted = f'pandas and tqdm are not installed: pip install "rnnlib[lab] @ git+{address}"\n'
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
+    extras = project["project"]["optional-dependencies"]
+    linked(tmp_path / "site", *(Requirement(text).name for text in extras["lab"] if "jinja2" not in text))
+    done = run("list")
+    assert done.returncode == 0 and "not stored" not in done.stdout, done.stderr
 
 
 def test_one_repository_address(root, project):

@@ -111,26 +111,6 @@ def test_checkpoints_resume_bit_for_bit(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_some_members_of_a_checkpoint_go_on_without_the_others(tmp_path):
-    members = [member(KINDS[name], rate=rate, seed=seed) for name in KINDS for rate in (1e-3, 1e3) for seed in (0, 1)]
-    with one_thread():
-        whole = train(members, SHORT).summary()
-        for epochs in (1, 2, 3):  # the last checkpoint holds zero losses too
-            begun = Ensemble(members, SHORT)
-            for _ in range(epochs):
-                begun.advance()
-            begun.save(tmp_path / "checkpoint.npz")
-            places = list(range(len(members) - 1, -1, -3))
-            some = Ensemble([members[place] for place in places], SHORT)
-            some.restore(tmp_path / "checkpoint.npz", places)
-            while some.done < SHORT.steps:
-                some.advance()
-            for name, values in vars(some.summary()).items():
-                assert np.array_equal(values, getattr(whole, name)[places], equal_nan=True), name
-    with pytest.raises(ValueError, match="another number of students"):
-        some.restore(tmp_path / "checkpoint.npz")
-
-
 def test_a_diverged_member_leaves_and_harms_nobody():
     good = [member(KINDS["rnn"], rate=1e-4, seed=seed) for seed in range(3)]
     bad = [member(KINDS["rnn"], rate=1e3, seed=seed) for seed in range(3)]

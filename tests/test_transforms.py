@@ -235,6 +235,8 @@ def linearize(f, arguments, tangents, weights):
     along = func.linearize(f, *arguments)[1]
     return [
         along(*tangents),
+        along(*(2 * t for t in tangents)),  # nothing that a call leaves behind may change the next
+        along(*tangents),
         func.linearize(first, arguments[0])[1](tangents[0]),
         func.linearize(func.grad(loss(f, weights), every(arguments)), *arguments)[1](*tangents),
         func.vmap(along)(*members(tangents)),
@@ -588,6 +590,20 @@ def test_one_graph_for_all_lengths_and_batches(make):
         program = torch.export.export(layer, (x,), dynamic_shapes=sizes, strict=strict).module()
         for other in (x[:, :5], torch.cat([x, x])):
             torch.testing.assert_close(program(other), layer(other))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_dynamic_batch_may_equal_the_channels(strict):
+    """lam per step has three axes; its batch must not be compared with the channels."""
+    x = torch.rand(3, 5, 4)
+    program = torch.export.export(
+        Holder(lambda scale, x: linear_scan(scale * x, x), torch.ones(())),
+        (x,),
+        dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=2)},),
+        strict=strict,
+    ).module()
+    for other in (x, torch.rand(4, 5, 4), torch.rand(2, 7, 4)):
+        torch.testing.assert_close(program(other), linear_scan(other, other))
 
 
 def test_the_table_in_the_book_is_this_one(root):

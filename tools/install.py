@@ -4,8 +4,10 @@ Standard library only, and syntax that an old Python can read: it has to run in 
 """
 
 import argparse
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -22,6 +24,14 @@ OFFLINE = (
     *("NewConnectionError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "Temporary failure in name resolution"),
     *("Connection refused", "ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ETIMEDOUT", "ENETUNREACH"),
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends an installation as Ctrl-C does."""
+
+
+def terminate(number, frame):
+    raise Terminated()
 
 
 def stop(sentence):
@@ -78,6 +88,8 @@ def prepare_venv(venv, named):
         (venv / MARKER).touch()
         return
     python = find_python(named)
+    if (venv / "bin" / "python").exists():
+        (venv / "bin" / "python").unlink()  # first: an environment that is half deleted fits no more
     shutil.rmtree(str(venv), ignore_errors=True)
     venv.mkdir()
     (venv / MARKER).touch()
@@ -89,8 +101,15 @@ def run(command, venv, what):
     log = venv / "install.log"
     with open(str(log), "ab") as out:
         start = out.tell()
-        done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, cwd=str(ROOT))
-    if done.returncode == 0:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=str(ROOT), start_new_session=True)
+        try:
+            status = process.wait()
+        except BaseException:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # pip's own children too; what is half-way is made anew
+                process.wait()
+            raise
+    if status == 0:
         return
     text = log.read_bytes()[start:].decode("utf-8", "replace")
     if any(sign in text for sign in DISK_FULL):
@@ -130,4 +149,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        main()
+    except KeyboardInterrupt as interrupt:
+        sys.stderr.write("\nmake: interrupted; the next make repairs the installation.\n")
+        sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT))

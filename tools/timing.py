@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from rnnlib import files
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -174,15 +176,5 @@ def file_of(record: dict[str, Any], folder: Path = RESULTS) -> Path:
 def store(record: dict[str, Any], folder: Path = RESULTS) -> Path:
     """Write the file whole or not at all."""
     path = file_of(record, folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write(path, (json.dumps(record, indent=1) + "\n").encode())
     return path

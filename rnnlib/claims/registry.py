@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..experiments.requirements import need
+
 if TYPE_CHECKING:
     import pandas as pd
     from pandas.io.formats.style import Styler
@@ -89,8 +91,10 @@ def evaluate(*figures: str) -> pd.DataFrame:
         measured, how, source, verdict.
 
     Raises:
+        RequirementError: pandas is missing.
         ValueError: a name has no claims.
     """
+    need("pandas", extra="lab")
     import pandas as pd
 
     known = sorted({entry.figure for entry in CLAIMS})
@@ -124,14 +128,21 @@ def table(*figures: str) -> Styler:
 
     Returns:
         A pandas Styler: claim, the numbers that agree, our number, how, source, verdict; of all figures, the
-        claims that fail first.
+        claims that fail first. Its text shows as it is written: characters of HTML are escaped, and "$" begins no
+        formula.
+
+    Raises:
+        RequirementError: pandas or jinja2 is missing.
+        ValueError: a name has no claims.
     """
+    need("pandas", "jinja2", extra="lab")
     frame = evaluate(*figures)
     if not figures:
         frame = frame.sort_values("verdict", kind="stable")  # "fails" before "holds"
     if len(figures) == 1:
         frame = frame.drop(columns="figure")
-    return frame.style.hide(axis="index").format({"measured": "{:.4g}".format})
+    styler = frame.style.hide(axis="index").format({"measured": "{:.4g}".format}, escape="html")
+    return styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')  # names that MathJax and Jupyter know
 
 
 def slope(moment: Callable[[float], float], eps: float) -> float:

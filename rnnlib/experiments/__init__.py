@@ -32,6 +32,7 @@ from . import (
 )
 from .definition import SCALES, Cell, Experiment, Run
 from .measurement import Measurement, measure
+from .requirements import RequirementError, need
 from .store import ResultError
 from .students import LABELS, STUDENTS, register
 
@@ -48,6 +49,7 @@ __all__ = [
     "Cell",
     "Experiment",
     "Measurement",
+    "RequirementError",
     "ResultError",
     "Run",
     "get",
@@ -123,7 +125,7 @@ def run_all(
     progress: bool = True,
     **training: Any,
 ) -> dict[str, pd.DataFrame]:
-    """Run experiments and store their results.
+    """Run experiments and store their results. Interrupted, the same call goes on.
 
     Args:
         experiments: as defined; training runs they share are trained once.
@@ -138,9 +140,15 @@ def run_all(
         The main table of each, by name, read back from where it was stored.
 
     Raises:
-        ResultError: results cannot be written.
+        RequirementError: a package is missing.
+        ResultError: results cannot be written, or a worker process died.
         ValueError: there is no such device, or no scheduler at the address.
     """
+    need("pandas", "tqdm", extra="lab")
+    for experiment in experiments:
+        if isinstance(experiment, Measurement):
+            for extra, modules in experiment.needs.items():
+                need(*modules, extra=f"lab,{extra}")
     if device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: PyTorch sees no CUDA device here; leave it out to compute on the CPU")
     options = {"device": device, "folder": folder, "progress": progress}

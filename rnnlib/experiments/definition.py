@@ -15,6 +15,7 @@ import torch
 
 from .. import _checks, teacher
 from ..training import Member, Protocol
+from . import tables
 from .students import STUDENTS
 
 if TYPE_CHECKING:
@@ -258,12 +259,9 @@ class Experiment:
         """How much there is to do, for the list."""
         return f"{len(self.runs())} runs"
 
-    def fault(self, frame: pd.DataFrame) -> str | None:
-        """What is wrong with a table of runs that its checksum does not show."""
-        if len(frame) != len(self.runs()):
-            return f"it has {len(frame)} rows, the experiment has {len(self.runs())} runs"
-        silent = frame[frame["loss"].isna() & ~frame["diverged"]]
-        return f"row {silent.index[0] + 1}: no loss, and not marked as diverged" if len(silent) else None
+    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+        """What is wrong with a table of the result that its checksum does not show."""
+        return tables.fault(self, frame, table)
 
 
 def check_name(name: str) -> None:
@@ -286,4 +284,5 @@ def content_hash(plain: object) -> str:
 
 
 def _teachers_hash() -> str:
-    return hashlib.sha256((resources.files("rnnlib") / "teachers.csv").read_bytes()).hexdigest()[:16]
+    text = (resources.files("rnnlib") / "teachers.csv").read_bytes()
+    return hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest()[:16]  # git on Windows may change line ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from .. import text
 from .measurement import Measurement, Tables
@@ -24,6 +25,8 @@ class Autocorrelations(Measurement):
         sequences: of each, where there are so many: with padding, one an article.
         length: tokens of each.
     """
+
+    needs: ClassVar = {"text": text.READERS}
 
     ways: tuple[str, ...] = tuple(_WAYS)
     sequences: int = 1024

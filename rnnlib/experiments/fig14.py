@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +61,8 @@ class Jacobians(Measurement):
         shown: entries of each kind in the table "entries".
         source: of the inputs, see :func:`rnnlib.text.load`.
     """
+
+    needs: ClassVar = {"text": text.READERS}
 
     settings: tuple[Setting, ...]
     networks: int = 4

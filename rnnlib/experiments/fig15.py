@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class Sensitivities(Measurement):
         shown: units in the table "units", of each pair.
         source: of the inputs, see :func:`rnnlib.text.load`.
     """
+
+    needs: ClassVar = {"text": text.READERS}
 
     cells: tuple[tuple[str, str], ...] = tuple(
         (cell, gates) for cell in CELLS for gates in ("constant", "input", "state")

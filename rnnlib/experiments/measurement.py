@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from .. import _checks
 from . import store
 from .definition import SCALES, check_name, content_hash
-from .runner import command, origin_of, peak_memory
+from .provenance import origin_of, peak_memory
+from .runner import command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +35,13 @@ class Measurement:
         name: names the result and its files, as of an :class:`Experiment`.
         title: one line for ``python -m rnnlib list``.
         smaller: what changes at scales ``"book"`` (the live part) and ``"smoke"`` (tests): values of fields, by scale.
+        needs: packages to import, by the extra of rnnlib that has them; checked before work begins.
 
     Raises:
         ValueError: the name cannot name files, or ``smaller`` has another scale or field.
     """
+
+    needs: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     name: str
     title: str
@@ -88,8 +92,8 @@ class Measurement:
         """How much there is to do, for the list."""
         return f"{len(self.parts())} parts"
 
-    def fault(self, frame: pd.DataFrame) -> str | None:
-        """What is wrong with a main table that its checksum does not show."""
+    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+        """What is wrong with a table that its checksum does not show."""
         return None if len(frame) else "it has no rows"
 
 
@@ -125,6 +129,7 @@ def measure(
     if not parts or len(set(parts)) < len(parts):
         raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {parts}")
     folder = folder or store.folder_of(scale)
+    store.prepare(folder, store.home() / "blocks")
     start = time.monotonic()
     tables: Tables = {}
     seconds, processor, peak = 0.0, 0.0, 0

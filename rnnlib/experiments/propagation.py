@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -49,6 +50,8 @@ class Propagation(Measurement):
         width: units of each layer.
         depth: blocks.
     """
+
+    needs: ClassVar = {"text": text.READERS}
 
     networks: tuple[tuple[str, str], ...]
     times: tuple[float, ...] = (1.0, 10**0.5, 10.0, 10**1.5, 100.0)

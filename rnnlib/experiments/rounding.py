@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -113,6 +113,8 @@ class Rounding(Measurement):
         channels: of each modulus, at least two.
         dtypes: ``"float32"`` or ``"complex64"``.
     """
+
+    needs: ClassVar = {"fast": ("numba",)}
 
     backends: tuple[str, ...] = ("chunked", "numba", "cuda walk", "cuda chunks", "cuda look-back")
     lengths: tuple[int, ...] = (2**8, 2**12, 2**16, 2**20)

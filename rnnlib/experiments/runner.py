@@ -1,39 +1,39 @@
-"""Running experiments: runs shared by all that need them, in blocks, on processes of this machine or through Dask."""
+"""Running experiments: in blocks that train together, here, on processes of this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
-import datetime
+import functools
 import importlib
-import json
-import math
 import multiprocessing
 import os
-import platform
-import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from ..direct import DirectEnsemble
-from ..training import Ensemble, Protocol, one_thread, read_arrays, write_arrays
-from . import store
+from ..files import read_arrays, remove_abandoned, write_arrays
+from ..training import Ensemble, Protocol, one_thread
+from . import executors, store
 from .definition import Experiment, Run, _teachers_hash, content_hash
+from .provenance import origin_of, peak_memory
 from .students import STUDENTS
+from .tables import tables
 
 if TYPE_CHECKING:
+    import distributed
     import pandas as pd
 
 _CHECKPOINT_SECONDS = 30.0
-_COLUMNS = ["student", "teacher", "nu0", "theta0", "heads", "rate", "seed", "start", "width"]
+
+Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class Kind:
     method: str
     device: str
 
-    @property
-    def key(self) -> str:
-        """Names it in the files of blocks."""
-        return content_hash((asdict(self), _teachers_hash()))
-
 
 @dataclass(frozen=True)
 class Block:
@@ -65,30 +60,42 @@ class Block:
     Attributes:
         runs: what to train.
         kind: how.
-        source: a finished block or a checkpoint, of an earlier command, that holds these runs and maybe others.
-        places: of the runs in it.
     """
 
     runs: tuple[Run, ...]
     kind: Kind
-    source: Path | None = None
-    places: tuple[int, ...] = ()
 
     @property
     def key(self) -> str:
         """Names the block's files."""
-        return content_hash(([asdict(run) for run in self.runs], self.kind.key))
+        return content_hash(([asdict(run) for run in self.runs], asdict(self.kind), _teachers_hash()))
+
+    def finished(self, folder: Path) -> Arrays | None:
+        """What an interrupted command trained to the end; None if it did not, or if the file is damaged."""
+        with contextlib.suppress(ValueError):
+            return read_arrays(folder / f"{self.key}.npz") | {"resumed": np.array(True)}
+        return None
+
+    def finish(self, folder: Path, arrays: Arrays) -> None:
+        """Keep what :meth:`train` returned until it is stored."""
+        _save(folder / f"{self.key}.npz", lambda path: write_arrays(path, arrays))
+        self._checkpoint(folder).unlink(missing_ok=True)
+
+    def forget(self, folder: Path) -> None:
+        """Delete the block's files, once its results are stored."""
+        for path in (folder / f"{self.key}.npz", self._checkpoint(folder)):
+            path.unlink(missing_ok=True)
 
     def train(
         self,
         folder: Path | None,
         progress: Callable[[int], None] = lambda steps: None,
         checkpoint_seconds: float = _CHECKPOINT_SECONDS,
-    ) -> dict[str, np.ndarray]:
-        """Train to the end, from where an earlier command left these runs.
+    ) -> Arrays:
+        """Train to the end, from the checkpoint of an interrupted command if there is one.
 
         Args:
-            folder: for checkpoints and the finished block; None keeps neither.
+            folder: for checkpoints; None for none.
             progress: called now and then with the number of steps done.
             checkpoint_seconds: how often to write a checkpoint.
 
@@ -97,112 +104,40 @@ class Block:
             and for each run i with details ``rates/i/NAME``.
 
         Raises:
-            ResultError: the disk is full.
+            ResultError: a checkpoint cannot be written, for instance because the disk is full.
         """
         protocol = self.kind.protocol
-        source = self.source if self.source and self.source.exists() else None
-        if source and not source.name.endswith(_CHECKPOINT):
-            with contextlib.suppress(ValueError):  # damaged: train again, to the same numbers
-                return _rows(read_arrays(source), self.places)
-            source = None
+        make = {"exact": Ensemble, "direct": DirectEnsemble}[self.kind.method]
         with one_thread() if self.kind.device == "cpu" else contextlib.nullcontext():
-            members = [run.member(protocol.length) for run in self.runs]
-            ensemble = {"exact": Ensemble, "direct": DirectEnsemble}[self.kind.method](
-                members, protocol, self.kind.device
-            )
-            if source:
-                with contextlib.suppress(ValueError):
-                    ensemble.restore(source, self.places)
+            ensemble = make([run.member(protocol.length) for run in self.runs], protocol, self.kind.device)
+            if folder:
+                with contextlib.suppress(ValueError):  # none, or damaged: train from the start, to the same numbers
+                    ensemble.restore(self._checkpoint(folder))
             progress(ensemble.done)
             resumed, saved = ensemble.done > 0, time.monotonic()
             while ensemble.done < protocol.steps:
                 ensemble.advance(progress)
                 if folder and time.monotonic() - saved > checkpoint_seconds:
-                    self._keep(folder, _CHECKPOINT, ensemble.save)
+                    _save(self._checkpoint(folder), ensemble.save)
                     saved = time.monotonic()
             arrays = {**vars(ensemble.summary()), "seconds": np.array(ensemble.seconds), "resumed": np.array(resumed)}
             if self.kind.details:
                 for index, rates in ensemble.effective_rates().items():
                     arrays |= {f"rates/{index}/{name}": values for name, values in rates.items()}
-        if folder:
-            self._keep(folder, ".npz", lambda path: write_arrays(path, arrays))
-            (folder / f"{self.key}{_CHECKPOINT}").unlink(missing_ok=True)
         return arrays
 
-    def _keep(self, folder: Path, suffix: str, write: Callable[[Path], None]) -> None:
-        """Write a file of the block, and beside it which runs it holds."""
-        path = folder / f"{self.key}{suffix}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            write(path)
-        except OSError as error:
-            raise store.unwritable(path, error) from error
-        runs = folder / f"{self.key}.json"
-        if not runs.exists():
-            store.write_text(runs, json.dumps({"kind": self.kind.key, "runs": [asdict(run) for run in self.runs]}))
+    def _checkpoint(self, folder: Path) -> Path:
+        return folder / f"{self.key}.checkpoint.npz"
 
 
-_CHECKPOINT = ".checkpoint.npz"
+def _save(path: Path, write: Callable[[Path], None]) -> None:
+    try:
+        write(path)
+    except OSError as error:
+        raise store.unwritable(path, error) from error
 
 
-def _rows(arrays: dict[str, np.ndarray], places: Sequence[int]) -> dict[str, np.ndarray]:
-    """Those of some runs of a finished block."""
-    found = {"resumed": np.array(True), "seconds": arrays["seconds"] * (len(places) / len(arrays["loss"]))}
-    for name, values in arrays.items():
-        if name.startswith("rates/"):
-            _, index, parameter = name.split("/", 2)
-            if int(index) in places:
-                found[f"rates/{places.index(int(index))}/{parameter}"] = values
-        elif name not in found:
-            found[name] = values[list(places)]
-    return found
-
-
-@dataclass(frozen=True)
-class _Left:
-    """What an earlier command left of a block: a file and the runs in it (None: no longer wanted)."""
-
-    path: Path
-    done: float
-    kind: str
-    runs: tuple[Run | None, ...]
-
-
-def _left(folder: Path) -> list[_Left]:
-    """What earlier commands left, the most advanced first; damaged files are passed over."""
-    found = []
-    for listing in sorted(folder.glob("*.json")):
-        for suffix, done in ((".npz", math.inf), (_CHECKPOINT, None)):
-            path = listing.with_suffix(suffix)
-            with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-                plain = json.loads(listing.read_text(encoding="utf-8"))
-                runs = tuple(run and Run(**run) for run in plain["runs"])
-                if done is None:
-                    with np.load(path, allow_pickle=False) as arrays:
-                        done = float(arrays["done"][0])
-                if path.exists():
-                    found.append(_Left(path, done, plain["kind"], runs))
-    return sorted(found, key=lambda left: -left.done)
-
-
-def _forget(folder: Path, blocks: Iterable[Block]) -> None:
-    """Delete what is kept of runs that are stored; files that hold others stay, with these struck from their list."""
-    stored = {(block.kind.key, run) for block in blocks for run in block.runs}
-    for left in _left(folder):
-        runs = [None if (left.kind, run) in stored else run for run in left.runs]
-        listing = folder / f"{left.path.name.partition('.')[0]}.json"
-        if any(runs) and tuple(runs) != left.runs:
-            kept = {"kind": left.kind, "runs": [run and asdict(run) for run in runs]}
-            store.write_text(listing, json.dumps(kept))
-        elif not any(runs):
-            for path in (left.path, listing):
-                path.unlink(missing_ok=True)
-    for block in blocks:  # what kills in the middle of writing have left
-        for path in folder.glob(f"{block.key}*.tmp"):
-            path.unlink(missing_ok=True)
-
-
-def blocks_of(experiments: Iterable[Experiment], device: str, parts: int, folder: Path | None = None) -> list[Block]:
+def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> list[Block]:
     """The blocks that cover the runs of some experiments, each run once, the longest first.
 
     Args:
@@ -210,31 +145,20 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int, folder
         device: ``"cpu"`` or ``"cuda"``.
         parts: into how many blocks each protocol's data seeds are divided. A block draws its inputs for itself, so
             seeds stay together; the more of them, the fuller the tiles. Trained directly, a run is a block.
-        folder: where an interrupted command, of these experiments or others, left its blocks. Their runs go on from
-            there, in blocks of their own.
     """
     groups: dict[Kind, dict[Run, None]] = {}
     for experiment in experiments:
         groups.setdefault(_kind(experiment, device), {}).update(dict.fromkeys(experiment.runs()))
-    blocks, earlier = [], _left(folder) if folder else []
+    blocks = []
     for kind, runs in groups.items():
-        for left in earlier:
-            mine = [(run, place) for place, run in enumerate(left.runs) if run in runs and left.kind == kind.key]
-            if mine:
-                some, places = zip(*mine, strict=True)
-                blocks.append(Block(some, kind, left.path, places))
-                taken = set(some)
-                runs = dict.fromkeys(run for run in runs if run not in taken)
         if kind.method == "direct":  # they share nothing
             blocks += [Block((run,), kind) for run in runs]
             continue
         seeds = sorted({run.seed for run in runs})
-        count = min(parts, len(seeds))
-        for part in range(count):
-            mine = set(seeds[part::count])
-            kept = [run for run in runs if run.seed in mine]
-            kept.sort(key=lambda run: (run.student, run.heads, run.width))
-            blocks.append(Block(tuple(kept), kind))
+        for part in range(min(parts, len(seeds))):
+            some = [run for run in runs if run.seed in seeds[part::parts]]
+            some.sort(key=lambda run: (run.student, run.heads, run.width))
+            blocks.append(Block(tuple(some), kind))
     return sorted(blocks, key=lambda block: -len(block.runs) * block.kind.protocol.steps)
 
 
@@ -253,7 +177,7 @@ def run_all(
     progress: bool = True,
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
 ) -> dict[str, pd.DataFrame]:
-    """Run experiments and store their results.
+    """Run experiments and store their results. Interrupted, the same call goes on.
 
     Args:
         experiments: as defined; runs they share are trained once.
@@ -270,44 +194,45 @@ def run_all(
         The main table of each, by name, read back from where it was stored.
 
     Raises:
-        ResultError: results cannot be written.
+        ResultError: results cannot be written, or a worker process died.
+        ValueError: no scheduler answers at the address.
     """
     scaled = [experiment.at(scale) for experiment in experiments]
-    folder = folder or store.folder_of(scale)
-    work = store.home() / "blocks"
-    workers = 1 if device != "cpu" else workers or (_dask_threads(dask) if dask else os.cpu_count()) or 1
-    blocks = blocks_of(scaled, device, workers, work)
-    workers = min(workers, len(blocks))
+    folder, work = folder or store.folder_of(scale), store.home() / "blocks"
+    store.prepare(folder, work)
     start = time.monotonic()
-    with _bar(blocks, progress) as report:
-        if dask:
-            finished = _through_dask(blocks, dask, work, report)
-        elif workers == 1:
-            finished = []
-            for index, block in enumerate(blocks):
-                finished.append(block.train(work, lambda steps, index=index: report(index, steps), checkpoint_seconds))
-        else:
-            finished = _in_processes(blocks, workers, work, report, checkpoint_seconds)
-    origin = origin_of(device, dask or workers, threads=1 if device == "cpu" else torch.get_num_threads()) | {
+    with contextlib.ExitStack() as stack:
+        client = None if dask is None else stack.enter_context(executors.connect(dask))
+        workers = 1 if device != "cpu" else workers or (executors.threads(client) if client else os.cpu_count()) or 1
+        blocks = blocks_of(scaled, device, workers)
+        report = stack.enter_context(_bar(blocks, progress))
+        stack.callback(remove_abandoned, work)  # of workers that were ended while they wrote
+        trained = _train_all(blocks, min(workers, len(blocks)), client, work, report, checkpoint_seconds)
+    origin = origin_of(device, dask or min(workers, len(blocks)), threads=_threads_here(device)) | {
         "scale": scale,
         "run together": [experiment.name for experiment in scaled],
         "seconds, this command": round(time.monotonic() - start, 1),
-        "seconds, all processes": round(float(sum(arrays["seconds"] for arrays in finished)), 1),
-        "resumed": any(bool(arrays["resumed"]) for arrays in finished),
+        "seconds, all processes": round(float(sum(arrays["seconds"] for arrays in trained)), 1),
+        "resumed": any(bool(arrays["resumed"]) for arrays in trained),
         "peak MiB, largest process": peak_memory(),
     }
     where = {
         (block.kind, run): (arrays, index)
-        for block, arrays in zip(blocks, finished, strict=True)
+        for block, arrays in zip(blocks, trained, strict=True)
         for index, run in enumerate(block.runs)
     }
     frames = {}
     for experiment in scaled:
-        found = [where[_kind(experiment, device), run] for run in experiment.runs()]
-        store.write(experiment, _tables(experiment, found), origin, folder)
+        mine = [where[_kind(experiment, device), run] for run in experiment.runs()]
+        store.write(experiment, tables(experiment, mine), origin, folder)
         frames[experiment.name] = store.read(experiment, folder, command(experiment.name, scale))
-    _forget(work, blocks)
+    for block in blocks:
+        block.forget(work)
     return frames
+
+
+def _threads_here(device: str) -> int:
+    return 1 if device == "cpu" else torch.get_num_threads()
 
 
 def command(name: str, scale: str) -> str:
@@ -315,41 +240,55 @@ def command(name: str, scale: str) -> str:
     return f"python -m rnnlib run {name} --scale {scale}"
 
 
-def _tables(experiment: Experiment, found: list[tuple[dict[str, np.ndarray], int]]) -> dict[str, Any]:
-    runs = experiment.runs()
-    settings = [tuple(getattr(run, column) for column in _COLUMNS) for run in runs]
-    rows = []
-    for setting, (arrays, index) in zip(settings, found, strict=True):
-        loss, zero_loss = float(arrays["loss"][index]), float(arrays["zero_loss"][index])
-        rows.append(
-            (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
-        )
-    tables = {"runs": ([*_COLUMNS, "loss", "zero_loss", "diverged"], rows)}
-    if experiment.details in ("curves", "coarse curves"):
-        coarse, report = experiment.details == "coarse curves", experiment.protocol.report
-        names = ["student", *["start"] * coarse, "heads", "rate", "seed"]
-        curves = []
-        for run, (arrays, index) in zip(runs, found, strict=True):
-            if coarse and arrays["diverged"][index]:
-                continue
-            setting = [getattr(run, name) for name in names]
-            for epoch, numbers in enumerate(np.column_stack([arrays["curve"][index], arrays["rates"][index]]), 1):
-                if epoch % (5 if coarse else 1) == 0:
-                    curves.append((*setting, epoch * report, *(f"{number:.6g}" for number in numbers)))
-        tables["curves"] = ([*names, "step", "loss", "effective", "effective_plain", "negative"], curves)
-    if experiment.details == "parameters":  # of the first seed: a dot a parameter
-        tables["parameters"] = (
-            ["student", "start", "seed", "parameter", "index", "effective", "effective_plain"],
-            [
-                (run.student, run.start, run.seed, name.split("/")[2], place, f"{paper:.6g}", f"{plain:.6g}")
-                for run, (arrays, index) in zip(runs, found, strict=True)
-                if run.seed == experiment.seeds[0]
-                for name, values in arrays.items()
-                if name.startswith(f"rates/{index}/")
-                for place, (paper, plain) in enumerate(values.T)
-            ],
-        )
-    return tables
+def _train_all(
+    blocks: Sequence[Block],
+    workers: int,
+    client: distributed.Client | None,
+    folder: Path,
+    report: Callable[[int, int], None],
+    checkpoint_seconds: float,
+) -> list[Arrays]:
+    """What each block gives. A block is kept in the folder once it is done, whoever trains it."""
+    results = [block.finished(folder) for block in blocks]
+
+    for index, block in enumerate(blocks):
+        report(index, block.kind.protocol.steps if results[index] else 0)
+    waiting = [index for index, arrays in enumerate(results) if not arrays]
+
+    def finish(index: int, arrays: Arrays) -> None:
+        results[index] = arrays
+        blocks[index].finish(folder, arrays)
+        report(index, blocks[index].kind.protocol.steps)
+
+    if not client and workers == 1:
+        for index in waiting:
+            finish(index, blocks[index].train(folder, functools.partial(report, index), checkpoint_seconds))
+        return results
+    makers = {STUDENTS[run.student].__module__ for block in blocks for run in block.runs}
+    modules = sorted(name for name in makers if not name.startswith(("rnnlib.", "__")))
+    steps = multiprocessing.get_context("spawn").Array("q", len(blocks), lock=False)
+    with executors.cluster(client) if client else executors.processes(workers, steps) as executor:
+        own = None if client else folder  # a cluster's workers may have no folder in common with this machine
+        with contextlib.nullcontext() if client else executors.without_interrupts():
+            futures = {
+                executor.submit(_train, index, blocks[index], own, checkpoint_seconds, modules): index
+                for index in waiting
+            }
+        running = set(futures)
+        while running:
+            done, running = concurrent.futures.wait(running, 0.2, concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                finish(futures[future], future.result())
+            for future in running:
+                report(futures[future], steps[futures[future]])
+    return results
+
+
+def _train(index: int, block: Block, folder: Path | None, checkpoint_seconds: float, modules: list[str]) -> Arrays:
+    """In a worker."""
+    for module in modules:  # students defined elsewhere register themselves when imported
+        importlib.import_module(module)
+    return block.train(folder, functools.partial(executors.count, index), checkpoint_seconds)
 
 
 @contextlib.contextmanager
@@ -373,151 +312,3 @@ def _bar(blocks: Sequence[Block], show: bool) -> Iterator[Callable[[int, int], N
             done[index] = steps
 
         yield report
-
-
-_counter: Any = None  # in a worker process: steps done by each block, shared with the parent
-
-
-def _start_worker(counter: Any, modules: list[str]) -> None:
-    global _counter
-    _counter = counter
-    for module in modules:  # students defined elsewhere register themselves when imported
-        importlib.import_module(module)
-    keep_memory()
-
-
-def keep_memory() -> None:
-    """Have the C library keep freed memory instead of returning it: each return costs page faults at the next step."""
-    if sys.platform == "linux":
-        import ctypes
-
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; measured: a quarter to a third less time
-        if mallopt:
-            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-            mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
-
-
-def _work(index: int, block: Block, folder: Path, checkpoint_seconds: float) -> dict[str, np.ndarray]:
-    parent = os.getppid()
-
-    def progress(steps: int) -> None:
-        _counter[index] = steps
-        if os.getppid() != parent:  # killed: leave the rest to whoever starts again
-            os._exit(1)
-
-    return block.train(folder, progress, checkpoint_seconds)
-
-
-def _in_processes(
-    blocks: Sequence[Block], workers: int, folder: Path, report: Callable[[int, int], None], checkpoint_seconds: float
-) -> list[dict[str, np.ndarray]]:
-    context = multiprocessing.get_context("spawn")
-    counter = context.Array("q", len(blocks), lock=False)
-    makers = {STUDENTS[run.student].__module__ for block in blocks for run in block.runs}
-    modules = sorted(name for name in makers if not name.startswith(("rnnlib.", "__")))
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(counter, modules))
-    with pool:
-        futures = [pool.submit(_work, index, block, folder, checkpoint_seconds) for index, block in enumerate(blocks)]
-        try:
-            while not all(future.done() for future in futures):
-                for index in range(len(blocks)):
-                    report(index, counter[index])
-                if any(future.done() and future.exception() for future in futures):
-                    break
-                time.sleep(0.2)
-            results = [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(pool._processes.values()):
-                process.terminate()
-            raise
-        for index, block in enumerate(blocks):
-            report(index, block.kind.protocol.steps)
-    return results
-
-
-def _dask_threads(address: str) -> int:
-    from distributed import Client
-
-    try:
-        client = Client(address, set_as_default=False)
-    except OSError as error:  # a refused connection or none within Dask's own time limit
-        raise ValueError(f"dask: no scheduler answers at {address!r}; start one with: dask scheduler") from error
-    with client:
-        return sum(client.nthreads().values())
-
-
-def _through_dask(
-    blocks: Sequence[Block], address: str, folder: Path, report: Callable[[int, int], None]
-) -> list[dict[str, np.ndarray]]:
-    """Blocks on the workers of a Dask cluster; finished ones are kept on this machine.
-
-    Dask moves the blocks of a worker that dies to another, which trains them from the start, to the same numbers.
-    """
-    from distributed import Client, as_completed
-
-    results: dict[int, dict[str, np.ndarray]] = {}
-    with Client(address, set_as_default=False) as client:
-        futures = {}
-        for index, block in enumerate(blocks):
-            if block.source and not block.source.name.endswith(_CHECKPOINT):
-                results[index] = block.train(folder)
-            else:
-                futures[client.submit(block.train, None, pure=False)] = index
-        for future in as_completed(list(futures), loop=client.loop):
-            index = futures[future]
-            arrays = results[index] = future.result()
-            blocks[index]._keep(folder, ".npz", lambda path, arrays=arrays: write_arrays(path, arrays))
-            report(index, blocks[index].kind.protocol.steps)
-    return [results[index] for index in range(len(blocks))]
-
-
-def origin_of(device: str, workers: int | str, *, threads: int) -> dict[str, Any]:
-    """Where numbers come from: commit, date, device, processes, threads of each, versions."""
-    return {
-        "commit": _commit(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "device": torch.cuda.get_device_name() if device == "cuda" else _processor(),
-        "processes": workers,
-        "threads a process": threads,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "rnnlib": importlib.import_module("rnnlib").__version__,
-        },
-    }
-
-
-def peak_memory() -> int | None:
-    """MiB that this process or the largest of its finished children held at most; None where nobody counts."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10))
-
-
-def _processor() -> str:
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def _commit() -> str:
-    """The commit of a checkout, with "+" if files of the package have changed since; "unknown" when installed."""
-    package = Path(__file__).resolve().parent.parent
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(command, cwd=package, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", "*.py", "teachers.csv") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
 from ..scan import linear_scan
 from .checks import check_sequences, check_sizes, check_state, check_step
@@ -126,6 +127,8 @@ class ChronoGRU(nn.Module):
         if state is not None:
             check_state(state, x, self.hidden_size)
         if self.candidate == "tanh":
+            if in_forward_mode():
+                return iterate(self, x, state)
             return self.gru(x, None if state is None else state[None].contiguous())[0]
         if self.gates != "state":
             z = self._gate(x, None)
@@ -250,6 +253,21 @@ class ChronoGRU(nn.Module):
     def extra_repr(self) -> str:
         sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}"
         return f"{sizes}, candidate={self.candidate!r}, gates={self.gates!r}"
+
+
+def in_forward_mode() -> bool:
+    """Whether forward derivatives are being taken. There PyTorch's GRU and LSTM must not be used: what
+    ``torch.func.linearize`` records of them adds into its own constants, so that a second call would be wrong."""
+    return forward_ad._current_level >= 0
+
+
+def iterate(layer: nn.Module, x: Float[Tensor, "B T in"], state: Tensor | None) -> Tensor:
+    """States of a layer, one ``step`` after another, along a new axis of time."""
+    state, states = layer.initial_state(x.shape[0]) if state is None else state, []
+    for x_t in x.unbind(1):
+        _, state = layer.step(x_t, state)
+        states.append(state)
+    return torch.stack(states, dim=1)
 
 
 def chrono_bias(

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .checks import check_sequences, check_sizes, check_state, check_step
-from .gru import check_options, chrono_bias, orthogonal
+from .gru import check_options, chrono_bias, in_forward_mode, iterate, orthogonal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -117,7 +117,7 @@ class ChronoLSTM(nn.Module):
             ValueError: x or the state has another shape, or x no time steps.
         """
         self._check_sequences(x, state)
-        if self.candidate == "tanh":
+        if self.candidate == "tanh" and not in_forward_mode():
             return self.lstm(x, None if state is None else tuple(state.transpose(0, 1)[:, None].contiguous()))[0]
         return self.states(x, state)[:, :, 0]
 
@@ -136,11 +136,7 @@ class ChronoLSTM(nn.Module):
             ValueError: x or the state has another shape, or x no time steps.
         """
         self._check_sequences(x, state)
-        state, states = self.initial_state(len(x)) if state is None else state, []
-        for x_t in x.unbind(1):
-            _, state = self.step(x_t, state)
-            states.append(state)
-        return torch.stack(states, dim=1)
+        return iterate(self, x, state)
 
     def _check_sequences(self, x: Tensor, state: Tensor | None) -> None:
         check_sequences(x, self.input_size)

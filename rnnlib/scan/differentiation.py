@@ -93,12 +93,15 @@ def _side_by_side(t: Tensor) -> Tensor:
     return t.movedim(0, -2).flatten(-2)
 
 
-@torch.compiler.allow_in_graph
 def scan(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
-    """The differentiable scan. ``torch.compile`` cannot look into a Function with ``jvp``: it takes the call whole."""
+    """The differentiable scan."""
+    if torch.compiler.is_compiling():
+        from .compiled import scan_in_graph
+
+        return scan_in_graph(lam, x, h0, reverse, backend)
     if torch.jit.is_tracing():
         return scan_operator(lam, x, h0, reverse, backend)
-    return _differentiable(lam, x, h0, reverse, backend)
+    return differentiable(lam, x, h0, reverse, backend)
 
 
 def _adjoint(scan, lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -176,10 +179,10 @@ class LinearScan(torch.autograd.Function):
         ]
         x_dot = zeros if x_dot is None else x_dot
         h0_dot = zero if h0_dot is None else h0_dot
-        return _differentiable(lam, x_dot, h0_dot, ctx.reverse, ctx.backend, *itertools.chain(*terms))
+        return differentiable(lam, x_dot, h0_dot, ctx.reverse, ctx.backend, *itertools.chain(*terms))
 
 
-def _differentiable(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str, *forcing: Tensor) -> Tensor:
+def differentiable(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str, *forcing: Tensor) -> Tensor:
     tensors = (lam, x, h0, *forcing)
     batched = any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)  # no public name exists
     if batched and torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
