@@ -23,7 +23,7 @@ from typing import Any
 
 import timing
 import torch
-from gpu import checks, compiling, devices, layers, peers, rounding, table, timings, tune
+from gpu import checks, compiling, devices, inputs, layers, peers, rounding, table, timings, tune
 from gpu.clock import Clock, Emit, Record, Step, run, terminations_raise
 
 from rnnlib.scan.cuda import tuning
@@ -31,7 +31,6 @@ from rnnlib.scan.cuda import tuning
 FOLDER = timing.ROOT / "_build" / "bench-gpu"
 SECTIONS = ("checks", "scan", "growth", "accuracy", "layer", "step", "grid", "variants", "tuning")
 EVERY = ["auto", *devices.STRATEGIES]
-DTYPES = (torch.float32, torch.complex64, torch.float64, torch.complex128)
 
 
 def device_step(device: devices.Gpu, beside: str, record: dict[str, Any], emit: Emit) -> None:
@@ -66,10 +65,10 @@ def scans_to_time(device: devices.Gpu) -> list[dict[str, Any]]:
 def other_scans(device: devices.Gpu) -> list[dict[str, Any]]:
     """Double precision and reverse."""
     if device.rehearsal:
-        return [scan | {"reverse": [True]} for scan in scans_to_time(device)[:1]]
+        return [scan | {"reverse": [True], "pass": "forward"} for scan in scans_to_time(device)[:1]]
     return [
         {"shape": shape, "dtype": name_of(dtype), "per_step": per_step, "strategy": strategy, "reverse": [False, True]}
-        for strategy, shape, dtype, per_step in itertools.product(EVERY, device.odd, DTYPES, [False, True])
+        for strategy, shape, dtype, per_step in itertools.product(EVERY, device.odd, inputs.DTYPES, [False, True])
     ]
 
 
@@ -79,6 +78,7 @@ def name_of(dtype: torch.dtype) -> str:
 
 def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step]:
     """All of them, the most important first. Seconds are guesses for an H100 with 16 cores."""
+
     def step(name: str, seconds: float, limit: float, work, *arguments, **options) -> Step:
         return Step(name, functools.partial(work, device, *arguments), seconds, limit, **options)
 
@@ -88,7 +88,7 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
         *(step(f"check {s}", 8, 60, checks.strategy_step, s, seed, strategy=s) for s in EVERY),
     ]
     if not args.only_check:
-        listed += [step(f"time {s}", 12, 60, timings.scan_step, s, seed, strategy=s) for s in every]
+        listed += [step(f"time {s}", 12, 60, timings.scan_step, s, seed, strategy=s) for s in EVERY]
     if args.write_tuning:
         listed.append(step("tune", 40, 150, tune.tune_step, seed))
     halves = (torch.bfloat16, torch.float16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -119,10 +118,7 @@ def strategy_step(device: Gpu, strategy: str, seed: int, record: dict[str, Any],
 
 def others_step(device: Gpu, strategy: str, seed: int, record: dict[str, Any], emit: Emit) -> None:
     """Double precision, and scans in reverse."""
-    dtypes = [torch.complex64, torch.float64] if device.rehearsal else [
-        torch.float32, torch.complex64, torch.float64, torch.complex128
-    ]  # fmt: skip
-    values(device, strategy, device.odd, list(itertools.product(dtypes, [False, True], [False, True])), seed, emit)
+    values(device, strategy, device.odd, device.other_kinds, seed, emit)
 
 
 def offsets_step(device: Gpu, record: dict[str, Any], emit: Emit) -> None:

@@ -140,6 +140,7 @@ def run(steps: list[Step], record: Record, clock: Clock) -> None:
             record.say(f"-- {step.name}")
             began = clock.now()
             row["status"] = "running"
+            record.store()
             try:
                 row["status"], row["why"] = _attempt(step, record, clock)
             except BaseException as error:
@@ -161,17 +162,25 @@ def run(steps: list[Step], record: Record, clock: Clock) -> None:
 
 def _attempt(step: Step, record: Record, clock: Clock) -> tuple[str, str]:
     """The step in a child; how it ended, and why."""
-    fork = multiprocessing.get_context("fork")
-    receiver, sender = fork.Pipe(duplex=False)
-    child = fork.Process(target=_child, args=(step, record.content, sender, record.log.fileno()))
-    child.start()
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = os.fork()
+    if not child:
+        receiver.close()
+        _child(step, record.content, sender, record.log.fileno())
     sender.close()
     end = min(clock.now() + step.limit, clock.deadline - RESERVE)
-    stored = time.monotonic()
+    stored, news = time.monotonic(), False
     try:
         while True:
+            if news and time.monotonic() - stored > _STORE_SECONDS:
+                record.store()
+                stored, news = time.monotonic(), False
             left = end - clock.now()
             if left <= 0:
+                _kill(child)
+                with contextlib.suppress(EOFError, OSError):  # what it had sent by then
+                    while receiver.poll(0) and (message := receiver.recv())[0] != "end":
+                        record.take(message)
                 out_of_time = clock.remaining <= RESERVE
                 return "killed", "the time was up" if out_of_time else f"it took over {step.limit:.0f} seconds"
             try:
@@ -179,14 +188,11 @@ def _attempt(step: Step, record: Record, clock: Clock) -> tuple[str, str]:
                     continue
                 message = receiver.recv()
             except (EOFError, OSError):
-                child.join(5)
-                return "died", f"its process ended with exit status {child.exitcode}"
+                return "died", f"its process ended with {_kill(child)}"
             if message[0] == "end":
                 return message[1:]
             record.take(message)
-            if time.monotonic() - stored > _STORE_SECONDS:
-                record.store()
-                stored = time.monotonic()
+            news = True
     finally:
         _kill(child)
         receiver.close()
@@ -197,9 +203,9 @@ def _child(step: Step, content: dict[str, Any], pipe: Connection, log: int) -> N
     with contextlib.suppress(OSError, AttributeError):  # Linux
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.stdout.flush()
     os.dup2(log, 1)
     os.dup2(log, 2)
+    sys.stdout = sys.stderr = os.fdopen(os.dup(log), "w", buffering=1)
     try:
         step.work(content, Emit(pipe))
         end = ("done", "")
@@ -208,19 +214,27 @@ def _child(step: Step, content: dict[str, Any], pipe: Connection, log: int) -> N
     except BaseException as error:
         traceback.print_exc()
         end = ("failed", describe(error))
-    sys.stdout.flush()
-    sys.stderr.flush()
     with contextlib.suppress(OSError):
         pipe.send(("end", *end))
     os._exit(0)  # no destructor of a broken CUDA context runs
 
 
-def _kill(child: multiprocessing.Process) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        child.kill()  # if it has no group of its own yet
-    child.join()
+def _kill(child: int) -> str:
+    """End a child and what it started, and say how it ended. One that the driver holds is left behind: time is short."""
+    for _ in range(100):
+        try:
+            ended, status = os.waitpid(child, os.WNOHANG)
+        except ChildProcessError:
+            return "an unknown status"
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)  # if it has no group of its own yet
+        time.sleep(0.02)
+    return "nothing that could be waited for"
 
 
 @contextlib.contextmanager

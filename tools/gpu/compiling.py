@@ -1,6 +1,6 @@
 """Compile what the steps need in parallel, without a device, into the cache where the steps look for it.
 
-    python tools/gpu/compiling.py '{"capability": "9.0", "multiprocessors": 132, "scans": [...], "workers": 16}'
+    echo '{"capability": "9.0", "multiprocessors": 132, "scans": [...], "workers": 16}' | python tools/gpu/compiling.py
 
 Prints a line of JSON for each variant. Tensors are on the meta device: a scan makes its plan and its launches as on a
 GPU, and each launch is noted in place of being made. What is new among them is compiled by several processes.
@@ -35,9 +35,10 @@ def compile_all(scans: list[dict], facts: dict, emit) -> None:
         "workers": os.cpu_count(),
         **{name: facts[name] for name in ("capability", "multiprocessors")},
     }
-    process = subprocess.Popen(
-        [sys.executable, __file__, json.dumps(asked)], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, __file__], env=environment, stdin=pipe, stdout=pipe, text=True)
+    process.stdin.write(json.dumps(asked))
+    process.stdin.close()
     failed = []
     for line in process.stdout:
         row = json.loads(line)
@@ -144,7 +145,7 @@ def _compile(launch: tuple, capability: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    asked = json.loads(sys.argv[1])
+    asked = json.load(sys.stdin)
     wanted = launches(asked["scans"], asked["capability"], asked["multiprocessors"])
     fork = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(asked["workers"], mp_context=fork) as pool:

@@ -31,6 +31,7 @@ class Gpu:
 
     def __init__(self):
         self.kinds = list(itertools.product([torch.complex64, torch.float32], [False, True]))  # dtype, lam per step
+        self.other_kinds = list(itertools.product(inputs.DTYPES, [False, True], [False, True]))  # and reverse
         self.all_shapes, self.two_odd, self.odd = inputs.SHAPES, inputs.TWO_ODD, inputs.ODD
         self.lengths, self.rounding = inputs.LENGTHS, {"lengths": (2**8, 2**12, 2**16), "channels": 16}
         self.layer = {"batch": 16, "length": 4096, "input_size": 256, "hidden_size": 256, "output_size": 256}
@@ -136,6 +137,7 @@ class Rehearsal(Gpu):
 
     def __init__(self):
         self.kinds = [(torch.complex64, False), (torch.float32, True)]
+        self.other_kinds = [(torch.float64, True, True)]
         self.all_shapes, self.two_odd, self.odd = [(1, 9, 2)], [(2, 5, 3)], [(1, 1, 1), (2, 5, 3)]
         self.lengths, self.rounding = [8], {"lengths": (16,), "channels": 2}
         self.layer = {"batch": 2, "length": 9, "input_size": 3, "hidden_size": 4, "output_size": 2}

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+DTYPES = (torch.float32, torch.complex64, torch.float64, torch.complex128)
 SHAPES = [(16, 4096, 256), (64, 1024, 512), (8, 16384, 1024), (1, 131072, 64), (1, 1048576, 16)]
 TWO_ODD = [(3, 1031, 7), (2, 20_011, 3)]
 ODD = [(1, 1, 1), (2, 20_011, 3), (300, 67, 2049), (70_000, 33, 1)]

@@ -53,7 +53,8 @@ def neighbours(plan: dict[str, Any]) -> list[tuning.Choice]:
 
 def tune_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> None:
     """Time the neighbours of the fastest plan of each case; what differs from the plain result is not taken."""
-    candidates = [(case, choice) for case, row in best_rows(record).items() for choice in neighbours(row["plan"])]
+    cases = list(best_rows(record).items())[: 1 if device.rehearsal else None]
+    candidates = [(case, choice) for case, row in cases for choice in neighbours(row["plan"])]
     scans = [
         {"shape": shape, "dtype": dtype, "per_step": lam == "step", "pass": direction, "strategy": choice.strategy}
         | {"choice": vars(choice)}
