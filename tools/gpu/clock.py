@@ -220,7 +220,7 @@ def _child(step: Step, content: dict[str, Any], pipe: Connection, log: int) -> N
 
 
 def _kill(child: int) -> str:
-    """End a child and what it started, and say how it ended. One that the driver holds is left behind: time is short."""
+    """End a child and what it started, and say how it ended. One that the driver holds is left behind."""
     for _ in range(100):
         try:
             ended, status = os.waitpid(child, os.WNOHANG)

@@ -61,7 +61,9 @@ def key(capability: str, shape: tuple[int, int, int], dtype: torch.dtype, per_st
 def entry(value: Any) -> Choice | None:
     """An entry of the file as a choice; None if it is not one."""
     names = [field.name for field in fields(Choice)]
-    if not isinstance(value, dict) or not set(names) <= set(value) or not isinstance(value["strategy"], str):
+    if not isinstance(value, dict) or not set(names) <= set(value):
+        return None
+    if not isinstance(value["strategy"], str) or value["strategy"] == "auto":
         return None
     for name, limit in LIMITS.items():
         number = value[name]
