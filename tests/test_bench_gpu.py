@@ -326,10 +326,9 @@ cuda.cuda_scan = wrong
 @interpreted
 def test_the_budget_holds_for_the_real_steps(tmp_path):
     start = time.monotonic()
-    done = bench("--to", tmp_path, "--minutes", "0.2")
-    assert time.monotonic() - start < 12 + 15, "12 seconds, and imports"
+    done = bench("--to", tmp_path, "--minutes", "0.4")
+    assert time.monotonic() - start < 24
     record = read(tmp_path)
-    assert record["seconds"] < 12
     status = [row["status"] for row in record["steps"]]
     assert status[0] == "done" and "skipped" in status and "not reached" not in status
     assert "were left and it takes about" in done.stdout

@@ -24,7 +24,7 @@ from typing import Any
 import timing
 import torch
 from gpu import checks, compiling, devices, inputs, layers, peers, rounding, table, timings, tune
-from gpu.clock import Clock, Emit, Record, Step, run, terminations_raise
+from gpu.clock import Clock, Emit, Record, Step, age, run, terminations_raise
 
 from rnnlib.scan.cuda import tuning
 
@@ -37,11 +37,15 @@ def device_step(device: devices.Gpu, beside: str, record: dict[str, Any], emit: 
     """The machine, versions, and how fast it copies."""
     if not device.rehearsal and not torch.cuda.is_available():
         raise RuntimeError("no CUDA device was found; TRITON_INTERPRET=1 rehearses without one")
-    found = timing.provenance(device.device, beside)
-    if device.rehearsal:
-        found |= {"machine": "rehearsal", "device": "none"}
-    emit.facts(**found, facts=device.facts())
+    emit.facts(facts=device.facts())
     emit.facts(copy=device.copy_bandwidth())
+    try:
+        emit.facts(**timing.provenance(device.device, beside))
+    except OSError as error:  # no git
+        emit.missing("versions", str(error))
+        emit.facts(machine=timing.machine(device.device), load=beside)
+    if device.rehearsal:
+        emit.facts(machine="rehearsal", device="none")
 
 
 def compile_step(device: devices.Gpu, scans: list[dict[str, Any]], record: dict[str, Any], emit: Emit) -> None:
@@ -125,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     device.runs = args.runs or device.runs
     content = {"name": "bench", "device": "cuda", "machine": "unknown", "seed": seed, "missing": {}}
     content |= {"finished": False, **{section: [] for section in SECTIONS}}
-    record, clock = Record(args.to or FOLDER, content), Clock(60 * args.minutes)
+    record, clock = Record(args.to or FOLDER, content), Clock(60 * args.minutes - age())
     record.say(f"{args.minutes:g} minutes, seed {seed}, torch {torch.__version__}; {record.path}")
     try:
         with terminations_raise():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import statistics
@@ -89,7 +90,7 @@ class Gpu:
                 for _ in range(3):
                     work()
                 torch.cuda.synchronize()
-                calls[name, "eager"] = lambda work=work: [work() for _ in range(CALLS)]
+                calls[name, "eager"] = functools.partial(_repeat, work)
             except Exception as error:
                 failed[name] = describe(error)
                 continue
@@ -116,17 +117,26 @@ class Gpu:
         return torch.cuda.max_memory_allocated() - before
 
 
+def _repeat(work: Callable) -> None:
+    for _ in range(CALLS):
+        work()  # its result is dropped before the next call
+
+
 def _graph(work: Callable) -> Callable:
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
+    before, stream = torch.cuda.current_stream(), torch.cuda.Stream()
+    stream.wait_stream(before)
     with torch.cuda.stream(stream):
         work()
-    torch.cuda.current_stream().wait_stream(stream)
+    before.wait_stream(stream)
     torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for _ in range(CALLS):
-            work()
+    try:
+        with torch.cuda.graph(graph):
+            _repeat(work)
+    except RuntimeError:
+        torch.cuda.set_stream(before)  # a capture that fails leaves its own
+        torch.cuda.synchronize()
+        raise
     return graph.replay
 
 

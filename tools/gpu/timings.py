@@ -126,11 +126,15 @@ def half_step(device: Gpu, dtype: torch.dtype, seed: int, record: dict[str, Any]
                 )
             if shape == odd:
                 continue
-            sets = [[t.detach() for t in tensors]]
-            target = torch.empty_like(sets[0][1])
-            works = {("copy", "forward"): functools.partial(target.copy_, sets[0][1])} | {
-                ("rnnlib cuda", "forward"): functools.partial(linear_scan, *sets[0][:2], backend="cuda"),
-                ("rnnlib cuda", "forward + backward"): functools.partial(both, leaves[:2], grad),
+            sets = input_sets(device, shape, dtype, per_step, seed)
+            target, pairs = torch.empty_like(sets[0][1]), [[t.requires_grad_() for t in each[:2]] for each in sets]
+            plain = [[t.detach() for t in pair] for pair in pairs]
+            works = {
+                ("copy", "forward"): cycle([functools.partial(target.copy_, x) for _, x in plain]),
+                ("rnnlib cuda", "forward"): cycle([functools.partial(linear_scan, *t, backend="cuda") for t in plain]),
+                ("rnnlib cuda", "forward + backward"): cycle(
+                    [functools.partial(both, pair, each[3]) for pair, each in zip(pairs, sets, strict=True)]
+                ),
             }
             times, _ = device.timed(works)
         clone_s = statistics.median(times.pop(("copy", "forward"))["graph"])
