@@ -49,7 +49,7 @@ device = "cuda" if torch.cuda.is_available() else "cpu"
 # As a program it is a loop. This is the definition that every other implementation is tested against.
 
 # %%
-print(inspect.getsource(rnnlib.scan.sequential_scan).split('"""')[-1].strip("\n"))
+print(inspect.getsource(rnnlib.scan.sequential.sequential_scan).split('"""')[-1].strip("\n"))
 
 # %% [markdown]
 # Each turn does little work, one multiplication and one addition per channel, and must wait for the turn before. A processor with thousands of lanes

@@ -41,11 +41,9 @@ def linear_scan(
 
     .. math:: h_t = \lambda_t \odot h_{t-1} + x_t, \qquad t = 1, \dots, T.
 
-    Differentiable any number of times, in reverse and in forward mode, and under ``torch.func`` (``grad``, ``vmap``,
-    ``jvp``, ``hessian``). Under ``torch.compile`` it is one opaque operator with first derivatives by ``backward()``;
-    second derivatives, forward mode and ``torch.func`` transforms inside a compiled function are not supported. Nor is
-    the older vectorisation behind ``is_grads_batched=True`` and ``torch.autograd.functional``'s ``vectorize=True``: use
-    ``torch.func.jacrev`` instead.
+    Differentiable any number of times, in reverse and in forward mode, under ``torch.func``, ``torch.compile`` (one
+    graph for all batches and lengths) and ``torch.export``. The API page lists what PyTorch offers: what does not work
+    raises.
 
     In float32 (complex64) and for :math:`|\lambda| < 1` no state of the loop is further from the exact recurrence than
     :math:`4 u \, \min\big(T, 1/(1 - \max|\lambda|)\big) \max_t |h_t|` with :math:`u = 2^{-24}`, the unit roundoff:
