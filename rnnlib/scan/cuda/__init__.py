@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 import torch
 import triton
 
+from . import tuning
 from .chunks import _carry, _reduce, _replay, _replay_adjoint
 from .lookback import EMPTY, _look_back, _look_back_adjoint
 
@@ -156,14 +157,27 @@ class _Plan:
 def _plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> _Plan:
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    return _cut(strategy, tuple(x.shape), x.dtype, lam.ndim == 3, adjoint, _multiprocessors(x.device))
+    kind = tuple(x.shape), x.dtype, lam.ndim == 3, adjoint
+    return _cut(strategy, *kind, _multiprocessors(x.device), tuning.choose(tuning.capability(x.device), *kind))
 
 
 @lru_cache(maxsize=1024)  # a plan takes as long as a launch
-def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoint: bool, processors: int) -> _Plan:
+def _cut(
+    strategy: str,
+    shape: tuple,
+    dtype: torch.dtype,
+    per_step: bool,
+    adjoint: bool,
+    processors: int,
+    choice: tuning.Choice | None,
+) -> _Plan:
     batch, time, channels = shape
     columns = batch * channels
     width, strips, steps = _block(columns, (1 + adjoint + per_step) * dtype.itemsize, strategy, processors)
+    warps = max(1, strips * width // 32)
+    if choice and strategy in ("auto", choice.strategy) and choice.strategy in STRATEGIES:
+        strategy, strips, steps, warps = choice.strategy, choice.strips, choice.steps, choice.warps
+        width = min(choice.columns, triton.next_power_of_2(columns))
     blocks = triton.cdiv(columns, width)
     if strategy == "auto":
         strategy = "walk" if blocks >= 0.75 * processors or time <= 1024 else "chunks"
@@ -174,7 +188,7 @@ def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoin
         length = triton.cdiv(triton.cdiv(steps_in_all, chunks), tile) * tile
     count = triton.cdiv(steps_in_all, length)
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
-    flags["num_warps"] = max(1, strips * width // 32)
+    flags["num_warps"] = warps
     return _Plan(strategy, (time, channels, columns), blocks, length, count, count * length - (time - adjoint), flags)
 
 
