@@ -113,7 +113,7 @@ def test_the_wheel_is_typed_and_open_to_new_pythons(tmp_path):
     subprocess.run([str(word) for word in command], check=True)
     with zipfile.ZipFile(*tmp_path.glob("*.whl")) as archive:
         metadata = next(archive.read(name).decode() for name in archive.namelist() if name.endswith("/METADATA"))
-        assert "rnnlib/py.typed" in archive.namelist()
+        assert {"rnnlib/py.typed", "rnnlib/scan/cuda/tuning.json"} <= set(archive.namelist())
     assert "Requires-Python: >=3.11\n" in metadata
     assert "Classifier: Typing :: Typed\n" in metadata
 

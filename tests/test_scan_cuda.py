@@ -446,37 +446,6 @@ def test_interpreted_faster_reductions_are_the_interpreter_s():
     assert expected.isfinite().all()
 
 
-@pytest.mark.skipif(not INTERPRETED, reason="a rehearsal of what a GPU runs in full: python tools/bench_gpu.py")
-def test_the_gpu_script_rehearses(root, tmp_path):
-    """Every line of tools/bench_gpu.py but the device's own, at tiny sizes."""
-    command = [sys.executable, root / "tools/bench_gpu.py", "--runs", "1", "--beside", "tests", "--to", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    record = json.loads((tmp_path / "bench-rehearsal.json").read_text())
-    assert all(row["passed"] and row["worst"] <= row["bound"] for row in record["checks"])
-    for what in ("walk", "chunks", "look-back", "torch.compile"):
-        assert any(what in row["what"] for row in record["checks"]), what
-    timed = {(row["implementation"], row["pass"]) for row in record["scan"]}
-    assert {("rnnlib cuda", "forward"), ("rnnlib cuda, look-back", "backward"), ("copy", "forward")} <= timed
-    assert record["growth"] and record["accuracy"]
-    assert record["device"] == "none"
-
-
-@pytest.mark.skipif(not INTERPRETED, reason="about a rehearsal")
-def test_the_gpu_script_times_nothing_that_is_wrong(root, tmp_path):
-    code = f"""
-import argparse, pathlib, sys
-sys.path.insert(0, {str(root / "tools")!r})
-import bench_gpu
-scan = bench_gpu.cuda.cuda_scan
-bench_gpu.cuda.cuda_scan = lambda *arguments, **keywords: scan(*arguments, **keywords).mul(1.001)
-bench_gpu.main(argparse.Namespace(runs=1, beside="", to=pathlib.Path({str(tmp_path)!r})))
-"""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "checks failed, nothing more is timed: walk, (1, 1, 1): states" in result.stderr
-    assert not list(tmp_path.iterdir())
-
-
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -23,7 +23,7 @@ from torch.utils import checkpoint
 from torch.utils._pytree import tree_leaves
 
 from rnnlib import LRU, S4D, ChronoGRU, ChronoLSTM, DenseRNN, DiagonalRNN, linear_scan
-from rnnlib.scan import differentiation
+from rnnlib.scan import backends, differentiation
 from rnnlib.scan.sequential import sequential_scan
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -655,3 +655,13 @@ def test_the_table_in_the_book_is_this_one(root):
     page = (root / "book" / "api.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (.+?) \| (right|error)\b.*? \| *<!-- (.+?) --> *$", page, re.MULTILINE)
     assert {(row, outcome) for _, outcome, row in rows} == {(t.row, t.outcome) for t in TRANSFORMS.values()}
+
+
+@pytest.mark.parametrize("backend", ["chunked", "numba"])
+def test_a_compiled_scan_looks_for_no_package(backend, monkeypatch):
+    """torch 2.11, Colab's, refuses to trace ``find_spec``, with which an eager scan asks whether numba is there."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr(backends.Backend, "installed", lambda self: not torch.compiler.is_compiling())
+    compiled = torch.compile(lambda *t: linear_scan(*t, backend=backend), fullgraph=True, backend="aot_eager")
+    lam, x = torch.rand(3), torch.randn(2, 5, 3)
+    torch.testing.assert_close(compiled(lam, x), linear_scan(lam, x, backend="sequential"))

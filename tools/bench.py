@@ -270,20 +270,23 @@ def steps() -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    which = argparse.ArgumentParser(add_help=False)
+    which.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="cuda: see bench_gpu.py --help")
+    chosen, others = which.parse_known_args()
+    if chosen.device == "cuda":
+        import bench_gpu
+
+        raise SystemExit(bench_gpu.main(others))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, parents=[which]
+    )
     parser.add_argument("--runs", type=int, default=9, help="counted turns (default 9)")
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--compiled", action="store_true", help="also PyTorch's associative_scan, compiled (minutes)")
     parser.add_argument("--beside", default="not said", help="what else ran on the machine, for the record")
     parser.add_argument("--to", type=Path, default=timing.RESULTS, help="folder for the JSON")
     args = parser.parse_args()
     if args.runs < 1:
         parser.error("--runs must be at least 1")
-    if args.device == "cuda":
-        import bench_gpu
-
-        bench_gpu.main(args)
-        return
     start = time.monotonic()
     missing = {} if peers.has_jax() else {"jax": peers.MISSING_JAX}
     if not args.compiled:

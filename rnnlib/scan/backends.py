@@ -82,7 +82,8 @@ def check_usable(name: str, device: torch.device) -> None:
             f"backend={name!r} needs tensors on {where}, but x is on {device}: move lam, x and h0 with "
             f".to({backend.device!r}), or use backend='auto'"
         )
-    if not backend.installed():
+    # not traced: torch 2.11 would refuse the search for a package
+    if not torch.compiler.is_compiling() and not backend.installed():
         extra = " (rnnlib's extra 'fast')" if name == "numba" else ""
         raise ValueError(
             f"backend={name!r} needs {backend.package}, which is not installed: pip install {backend.package}{extra}, "

@@ -38,6 +38,7 @@ import numpy as np
 import torch
 import triton
 
+from . import tuning
 from .chunks import _carry, _reduce, _replay, _replay_adjoint
 from .lookback import EMPTY, _look_back, _look_back_adjoint
 
@@ -177,18 +178,34 @@ class _Plan:
 def _plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> _Plan:
     if strategy not in STRATEGIES:
         raise ValueError(f"unknown strategy {strategy!r}; choose one of {', '.join(STRATEGIES)}")
-    return _cut(strategy, tuple(x.shape), x.dtype, lam.ndim == 3, adjoint, _multiprocessors(x.device))
+    kind = tuple(x.shape), x.dtype, lam.ndim == 3, adjoint
+    return _cut(strategy, *kind, _multiprocessors(x.device), tuning.choose(tuning.capability(x.device), *kind))
 
 
 @lru_cache(maxsize=1024)  # a plan takes as long as a launch
-def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoint: bool, processors: int) -> _Plan:
+def _cut(
+    strategy: str,
+    shape: tuple,
+    dtype: torch.dtype,
+    per_step: bool,
+    adjoint: bool,
+    processors: int,
+    choice: tuning.Choice | None,
+) -> _Plan:
     batch, time, channels = shape
     few = _blocks(batch, channels, 32) < 0.75 * processors
+    tuned = choice if choice and strategy in ("auto", choice.strategy) and choice.strategy in STRATEGIES else None
+    if tuned:
+        strategy = tuned.strategy
     if strategy == "auto":
         strategy = "chunks" if few and time > 1024 else "walk"
     columns_of_a_thread = _vector(batch, channels, dtype.itemsize, strategy, processors)
     bytes_per_step = (1 + adjoint + per_step) * dtype.itemsize
     width, strips, steps = _block(batch, channels, bytes_per_step, columns_of_a_thread, strategy, processors)
+    warps = max(1, strips * width // (32 * columns_of_a_thread))
+    if tuned:
+        strips, steps, warps = tuned.strips, tuned.steps, tuned.warps
+        width = min(tuned.columns, triton.next_power_of_2(batch * channels))
     blocks = _blocks(batch, channels, width)
     steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
     length = tile = strips * steps
@@ -198,7 +215,7 @@ def _cut(strategy: str, shape: tuple, dtype: torch.dtype, per_step: bool, adjoin
     count = triton.cdiv(steps_in_all, length)
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
     flags |= {"CHANNELS": min(width, triton.next_power_of_2(channels)), "ALIGN": math.gcd(channels, 8)}
-    flags["num_warps"] = max(1, strips * width // (32 * columns_of_a_thread))
+    flags["num_warps"] = warps
     return _Plan(strategy, shape, blocks, length, count, count * length - (time - adjoint), flags)
 
 
