@@ -159,7 +159,7 @@ class Own(experiments.Measurement):
         return {"runs": (["value"], [(1.0,)])}
 
 try:
-    experiments.run(Own(name="own", title=""), "paper", folder="results", progress=False)
+    experiments.run(Own(name="own", title=""), "paper", folder=pathlib.Path("results"), progress=False)
 except KeyboardInterrupt:
     pass
 """
