@@ -15,7 +15,7 @@ WITH_ARGS := $(BIN)/python tools/with_args.py
 override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 export HOST
 
-.PHONY: help book pdf slides test lint format serve reproduce bench course pairs pins set-repository colab clean
+.PHONY: help book pdf slides test lint format serve reproduce bench kernels course pairs pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -53,6 +53,11 @@ reproduce: $(INSTALLED) ## compute the stored results again at the paper's size,
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(WITH_ARGS) tools/bench.py
+
+kernels: $(INSTALLED) ## compile the kernels for GPUs and check layouts, accesses and registers, on triton 3.6.0 too
+	$(BIN)/pytest -q tests/test_scan_cuda_layout.py
+	$(BIN)/pip install --quiet --no-deps --upgrade --target _build/triton-3.6.0 triton==3.6.0
+	PYTHONPATH="$$PWD/_build/triton-3.6.0" $(BIN)/pytest -q tests/test_scan_cuda_layout.py
 
 course: ## write the notebooks without solutions, for students, into _build/course
 	@"$${HOST:-$$PYTHON}" tools/course.py

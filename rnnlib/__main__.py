@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import __version__, experiments
-from .experiments.requirements import need
-from .text import SourceError
+from . import __version__
+
+if TYPE_CHECKING:
+    from .experiments import Experiment, Measurement
 
 
 class _Terminated(KeyboardInterrupt):
@@ -21,6 +23,23 @@ class _Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 1 after an error, 128 and the signal's number after an interruption."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt as interrupt:
+        goes_on = "; the same command goes on" if arguments[:1] == ["run"] else ""
+        print(f"interrupted{goes_on}", file=sys.stderr)
+        return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
+    except BrokenPipeError:  # ``| head`` has seen enough; the interpreter must not try to write the rest
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _main(arguments: Sequence[str]) -> int:
+    from . import experiments  # takes seconds, in which Ctrl-C may come
+    from .experiments.requirements import need
+    from .text import SourceError
+
     parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
     parser.add_argument("--version", action="version", version=f"rnnlib {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -28,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
     run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
-    run.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
     run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
-    run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train")
-    run.add_argument("--to", type=Path, metavar="FOLDER", help="where results go (default: paper scale, the package)")
+    run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train; others measure here")
+    run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: paper scale, the package)")
     show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--scale", choices=experiments.SCALES, default="paper")
@@ -45,12 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (experiments.RequirementError, experiments.ResultError, SourceError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt as interrupt:
-        goes_on = "; the same command goes on" if options.command == "run" else ""
-        print(f"interrupted{goes_on}", file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(interrupt, _Terminated) else signal.SIGINT)
-    except BrokenPipeError:  # ``| head`` has seen enough; the interpreter must not try to write the rest
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -70,7 +83,15 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(text)
+
+
 def _list(options: argparse.Namespace) -> None:
+    from . import experiments
+
     for name, experiment in experiments.EXPERIMENTS.items():
         try:
             experiments.load(name)
@@ -81,6 +102,8 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from . import experiments
+
     scale = options.scale or experiments.scale_from_environment()
     chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
     frames = experiments.run_all(
@@ -96,11 +119,13 @@ def _run(options: argparse.Namespace) -> None:
         print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
 
 
-def _all(scale: str) -> list[experiments.Experiment | experiments.Measurement]:
+def _all(scale: str) -> list[Experiment | Measurement]:
     """Every experiment that exists at a scale, but those whose point is to be slow.
 
     Trained experiments without a live part have nothing to run at scale book.
     """
+    from . import experiments
+
     every = [experiments.get(name) for name in experiments.names()]
     trained = [experiment for experiment in every if isinstance(experiment, experiments.Experiment)]
     left_out = [item for item in trained if item.method == "direct" or (scale == "book" and not item.live)]
@@ -108,6 +133,8 @@ def _all(scale: str) -> list[experiments.Experiment | experiments.Measurement]:
 
 
 def _show(options: argparse.Namespace) -> None:
+    from . import experiments
+
     frame = experiments.load(options.name, scale=options.scale)
     print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
     print(frame.to_string(index=False))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from . import _checks
+
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float, Inexact
     from torch import Tensor
@@ -52,8 +54,15 @@ class Parametrization:
             Complex eigenvalues, same shape.
 
         Raises:
+            TypeError: they are not tensors of one real floating-point dtype, float32 or float64.
             ValueError: shapes differ.
         """
+        for name, value in [("omega_nu", omega_nu), ("omega_theta", omega_theta)]:
+            _check_dtype(name, value, torch.float32, torch.float64)
+        if omega_nu.dtype != omega_theta.dtype:
+            raise TypeError(
+                f"omega_nu and omega_theta must have one dtype, got {omega_nu.dtype} and {omega_theta.dtype}"
+            )
         if omega_nu.shape != omega_theta.shape:
             raise ValueError(
                 "omega_nu and omega_theta must have one shape, got "
@@ -76,8 +85,10 @@ class Parametrization:
             The pair :math:`(\omega_\nu, \omega_\theta)`, each of the same shape.
 
         Raises:
+            TypeError: lam is no tensor of floating-point numbers.
             ValueError: an eigenvalue is 0 or not inside the unit circle.
         """
+        _check_dtype("lam", lam, *LAM)
         nu = lam.abs()
         if not nu.is_meta:
             outside = nu[~((nu > 0) & (nu < 1))]
@@ -92,6 +103,15 @@ class Parametrization:
         """:meth:`parameters` without looking at values, which tensors without storage do not have."""
         nu, theta = lam.abs(), lam.angle().remainder(2 * math.pi)
         return self.modulus_inverse(nu), self.angle_inverse(theta, nu)
+
+
+LAM = (torch.complex64, torch.complex128, torch.float32, torch.float64)
+
+
+def _check_dtype(name: str, value: Tensor, *dtypes: torch.dtype) -> None:
+    if not isinstance(value, torch.Tensor) or value.dtype not in dtypes:
+        got = f"a tensor of {value.dtype}" if isinstance(value, torch.Tensor) else _checks.shown(value)
+        raise TypeError(f"{name} must be a tensor of {' or '.join(map(str, dtypes))}, got {got}")
 
 
 def _modulus_itself(nu: Tensor) -> Tensor:
@@ -124,7 +144,8 @@ def _exponential_angle_inverse(theta: Tensor, nu: Tensor) -> Tensor:
 
 
 def _optimal_angle(omega: Tensor, nu: Tensor) -> Tensor:
-    return omega * _optimal_stretch(nu)
+    limit = torch.finfo(omega.dtype).max  # an infinite angle would make an eigenvalue NaN, also one of modulus 0
+    return (omega * _optimal_stretch(nu)).clamp(-limit, limit)
 
 
 def _optimal_angle_inverse(theta: Tensor, nu: Tensor) -> Tensor:
@@ -182,8 +203,12 @@ def input_scale(lam: Inexact[Tensor, "*N"]) -> Float[Tensor, "*N"]:
     Returns:
         Real scales of the same shape, in [0, 1].
 
+    Raises:
+        TypeError: lam is no tensor of floating-point numbers.
+
     Source: Zucchet and Orvieto (2024), section 3.1.
     """
+    _check_dtype("lam", lam, torch.bfloat16, torch.float16, *LAM)
     modulus = lam.abs()
     eps = torch.finfo(modulus.dtype).eps
     # The product loses no digits as the modulus approaches 1. The square is smooth at 0, where a modulus is not.
@@ -223,8 +248,10 @@ def ring(
 
     Source: Orvieto et al. (2023), Lemma 3.2; Zucchet and Orvieto (2024), appendix D.
     """
-    if size < 1:
-        raise ValueError(f"size must be at least 1, got {size}")
+    size = _checks.whole("size", size)
+    _checks.generator(generator)
+    for name, value in [("min_modulus", min_modulus), ("max_modulus", max_modulus), ("max_angle", max_angle)]:
+        _checks.number(name, value)
     if not 0 <= min_modulus <= max_modulus <= 1 or max_modulus == 0:
         raise ValueError(
             "radii must satisfy 0 <= min_modulus <= max_modulus <= 1 and max_modulus > 0, got "

@@ -252,10 +252,10 @@ def matched(sequences: Sequences, count: int, seed: int = 0) -> Sequences:
     x = sequences.x
     mean = x.mean(0)
     generator = torch.Generator().manual_seed(seed)
-    combine = torch.randn(count, len(x), generator=generator) / math.sqrt(len(x))
+    combine = torch.randn(count, len(x), generator=generator).to(x.device) / math.sqrt(len(x))
     deviations = (x - mean).flatten(1)
     drawn = mean + (combine @ deviations).view(count, *mean.shape)
-    mask = torch.ones(count, x.shape[1], dtype=torch.bool)
+    mask = torch.ones(count, x.shape[1], dtype=torch.bool, device=x.device)
     return Sequences(drawn, mask, f"Gaussian with the mean and covariances of: {sequences.source}")
 
 
@@ -287,8 +287,8 @@ def autocorrelation(
         raise ValueError(f"lags must be between 1 and the {time} steps of x, got {lags}")
     if mask is not None:
         _checks.shape("mask", mask, *x.shape[:2])
-    kept = torch.ones(x.shape[:2]) if mask is None else mask.float()
-    products = torch.zeros(time, time, dtype=torch.float64)
+    kept = torch.ones(x.shape[:2], device=x.device) if mask is None else mask.to(x.device, torch.float32)
+    products = torch.zeros(time, time, dtype=torch.float64, device=x.device)
     for some, seen in zip(x.split(16), kept.split(16), strict=True):  # in double, without a copy of all of x
         rows = (some * seen[..., None]).double().transpose(0, 1).flatten(1)
         products += rows @ rows.T / x.shape[2]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import numbers
 import operator
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -73,8 +74,13 @@ def _gate(lam):
 def _checked(name, value, inside, domain, real=False):
     if isinstance(value, list | tuple):
         value = np.asarray(value)
-    if isinstance(value, numbers.Rational) and not isinstance(value, numbers.Integral):
-        value = float(value)  # NumPy would make arrays of objects
+    if isinstance(value, numbers.Rational | Decimal):
+        try:
+            number = float(value)
+        except (OverflowError, ValueError):  # the latter for Decimal's signalling NaN
+            raise ValueError(f"{name} must be {domain}, got {_shown(value)}") from None
+        if not isinstance(value, numbers.Integral):
+            value = number  # NumPy would make arrays of objects
     if not _is_numeric(value):
         raise TypeError(f"{name} must be a number, an array or a tensor of numbers, got {type(value).__name__}")
     ok = abs(value) < 0 if real and _is_complex(value) else inside(value)
@@ -92,11 +98,21 @@ def _is_numeric(value) -> bool:
     return isinstance(value, numbers.Number) or np.asarray(value).dtype.kind in "iufc"
 
 
+def _shown(value) -> str:
+    """A value as one short line."""
+    if np.ndim(value):
+        return f"{type(value).__name__} of shape {tuple(np.shape(value))}"
+    if isinstance(value, numbers.Rational) and abs(value) >= 2**1024:
+        return "a number beyond the largest float, 1.8e308"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:60]}..."
+
+
 def _first(value, ok):
     """The first value that is not fine."""
     if isinstance(value, torch.Tensor):
         return value.detach()[~ok][0].item()
-    return np.asarray(value)[~np.asarray(ok, bool)][0]
+    return np.asarray(value)[~np.asarray(np.ma.filled(ok, True), bool)][0]
 
 
 def _all(ok) -> tuple[bool, bool]:
@@ -104,6 +120,8 @@ def _all(ok) -> tuple[bool, bool]:
     if isinstance(ok, torch.Tensor) and torch.compiler.is_compiling():
         return False, True
     try:
+        if isinstance(ok, np.ma.MaskedArray):  # what is masked is no value
+            ok = ok.filled(True)
         return True, bool(ok.all() if hasattr(ok, "all") else ok)
     except RuntimeError:  # vmap and tracing
         return False, True
@@ -131,6 +149,21 @@ def _beside_tensors(value, device):
     if isinstance(value, np.generic | numbers.Number):
         return complex(value) if _is_complex(value) else float(value)
     return value if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value), device=device)
+
+
+def _tensors(*values):
+    """Numbers as tensors too, in the precision of the tensors beside them and in float32 at least."""
+    dtype = torch.float32
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            dtype = torch.promote_types(dtype, value.dtype)
+    real = dtype.to_real()
+    return tuple(
+        value
+        if isinstance(value, torch.Tensor)
+        else torch.as_tensor(value, dtype=real.to_complex() if _is_complex(value) else real)
+        for value in values
+    )
 
 
 def _finite(name, value):
@@ -414,11 +447,11 @@ def gated_response(lam, steps):
 def _gate_and_lags(lam, steps):
     """The gate with one more axis, and the lags along it."""
     try:
-        whole = operator.index(steps)
+        whole = 0 if isinstance(steps, bool) else operator.index(steps)
     except TypeError:
         whole = 0
     if whole < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
+        raise ValueError(f"steps must be a whole number of at least 1, got {_shown(steps)}")
     lam = _gate(lam)
     if isinstance(lam, torch.Tensor):
         return lam[..., None], torch.arange(whole, device=lam.device)
@@ -540,7 +573,7 @@ def one_dimensional_gradient(nu, theta, lam_star, *, normalized=False):
     theta = _checked("theta", theta, lambda theta: abs(theta) < float("inf"), "real and finite", real=True)
     nu, theta, lam_star = _alike(nu=nu, theta=theta, lam_star=_disc("lam_star", lam_star))
     if torch.Tensor in map(type, (nu, theta, lam_star)):
-        nu, theta, lam_star = map(torch.as_tensor, (nu, theta, lam_star))
+        nu, theta, lam_star = _tensors(nu, theta, lam_star)
     exp, sqrt = (torch.exp, torch.sqrt) if isinstance(nu, torch.Tensor) else (np.exp, np.sqrt)
     z = nu * exp(1j * theta) * _conj(lam_star)
     inverse = 1 / (1 - z)
@@ -589,7 +622,7 @@ def diagonal_hessian(lam, b, c, rho=0.0):
     \end{pmatrix}_{ij}`.
 
     Args:
-        lam: eigenvalues, inside the unit circle, NumPy array ``(n,)``.
+        lam: eigenvalues, inside the unit circle, ``(n,)``.
         b: input weights ``(n,)``.
         c: output weights ``(n,)``.
         rho: correlation of consecutive inputs, a number from -1 to 1; white by default.
@@ -599,12 +632,19 @@ def diagonal_hessian(lam, b, c, rho=0.0):
 
     Source: Zucchet and Orvieto (2024), section 3.2 and appendix C.2.
     """
-    lam, b, c = map(np.asarray, (_disc("lam", lam), _finite("b", b), _finite("c", c)))
+    lam, b, c = (
+        value if isinstance(value, torch.Tensor) else np.asarray(value)
+        for value in (_disc("lam", lam), _finite("b", b), _finite("c", c))
+    )
     if lam.ndim != 1 or not lam.shape == b.shape == c.shape:
-        raise ValueError(f"lam, b and c must have one shape (n,), got {lam.shape}, {b.shape} and {c.shape}")
-    if np.shape(_correlation(rho)) != ():
-        raise ValueError(f"rho must be one number, got an array of shape {np.shape(rho)}")
-    w = b * c
-    A = np.outer(w, w) * _cross_sensitivity(lam[:, None], lam[None, :], rho)
-    B = np.outer(w, w.conj()) * _cross_sensitivity(lam[:, None], lam[None, :].conj(), rho)
-    return 0.5 * np.block([[(A + B).real, (B - A).imag], [-(A + B).imag, (B - A).real]])
+        shapes = ", ".join(str(tuple(value.shape)) for value in (lam, b, c))
+        raise ValueError(f"lam, b and c must have one shape (n,), got {shapes}")
+    rho = _correlation(rho)
+    if np.shape(rho) != ():
+        raise ValueError(f"rho must be one number, got an array of shape {tuple(np.shape(rho))}")
+    lam, b, c, rho = _one_kind(lam, b, c, rho)
+    w = b * c + 0j  # complex, because PyTorch gives real tensors no imaginary part
+    A = w[:, None] * w * _cross_sensitivity(lam[:, None], lam, rho)
+    B = w[:, None] * _conj(w) * _cross_sensitivity(lam[:, None], _conj(lam), rho)
+    join = torch.cat if isinstance(w, torch.Tensor) else np.concatenate
+    return 0.5 * join([join([(A + B).real, (B - A).imag], 1), join([-(A + B).imag, (B - A).real], 1)])

@@ -260,8 +260,11 @@ class _Tile:
 
 
 class _Draws:
-    """Minibatches of all data seeds, step by step; for a GPU, drawn ahead by threads, since drawing takes longer there
-    than a step.
+    """Minibatches of all data seeds, step by step.
+
+    They are drawn on the CPU whatever device trains: a GPU's generator is another one (Philox instead of the Mersenne
+    Twister) and gives other numbers for a seed. For a GPU threads draw ahead, into pinned memory, from which the copy
+    runs beside the computation.
 
     Args:
         seeds: data seeds.
@@ -329,7 +332,7 @@ class Ensemble:
             mine = [index for index, member in enumerate(self.members) if member.seed == seed]
             stacked = torch.stack([self.members[index].target for index in mine])
             self.targets[seed], places = torch.unique(stacked, dim=0, return_inverse=True)
-            self.target_of[mine] = places.numpy()
+            self.target_of[mine] = places.cpu().numpy()
         threads = 0 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
         self.draws = _Draws(list(self.targets), protocol, threads)
         self.zero_losses = {seed: np.zeros(len(targets)) for seed, targets in self.targets.items()}

@@ -13,6 +13,11 @@ import pytest
 import torch
 from browsing import address, browser, pages, site, visit  # noqa: F401 - fixtures
 
+# These tests may run under make; those that run make must not be a part of it.
+MAKE_SETS = "MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES ARGS HOST KEEP PORT PYTHON REMOTE URL"
+for name in MAKE_SETS.split():
+    os.environ.pop(name, None)
+
 HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it once

@@ -1,8 +1,10 @@
 """The stored benchmarks are well formed and hold what the performance page reads."""
 
+import importlib
 import math
 
 import pytest
+import torch
 
 from rnnlib import benchmarks
 
@@ -70,6 +72,24 @@ def test_the_kernels_round_no_worse_than_the_loop_on_a_device(record):
     assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
     worse = accuracy[accuracy["ratio"] > 1 + 3 * accuracy["ratio_error"] + 1e-9]
     assert worse.empty, worse.to_string()
+
+
+def test_the_bench_times_both_forms_of_lam(root, monkeypatch):
+    """The same scan twice; with lam per step one number more to move an element forward, three with the gradient."""
+    monkeypatch.syspath_prepend(root / "tools")
+    bench = importlib.import_module("bench")
+    x, states = [], []
+    for form in bench.FORMS:
+        lam, *_ = arguments = bench.example((2, 5, 3), form)
+        assert lam.ndim == {"channel": 1, "step": 3}[form]
+        x.append(arguments[1])
+        states.append(bench.ours("numba", *arguments)["rnnlib numba", "forward"]())
+    assert torch.equal(x[0], x[1]) and torch.equal(states[0], states[1])
+    by_form = [bench.scans((2, 5, 3), form, 1, 1e9, {}, compiled=False) for form in bench.FORMS]
+    for channel, step in zip(*by_form, strict=True):
+        assert (channel["lam"], step["lam"]) == ("channel", "step")
+        more = {"forward": 1, "forward + backward": 3}[step["pass"]] if step["implementation"] != "clone" else 0
+        assert step["bytes"] - channel["bytes"] == more * 2 * 5 * 3 * 8
 
 
 def test_unknown_sections_are_named():

@@ -19,6 +19,8 @@ EXPERIMENT = Experiment(name="one", title="for tests", cells=(CELL,))
     ("change", "message"),
     [
         ({"student": "gpt"}, "no student 'gpt': choose from rnn, .* or register one of your own first"),
+        ({"student": {}}, "no student {}: choose from rnn"),
+        ({"rates": ({},)}, "rates must be a tuple of different values, one at least, got"),
         ({"rates": ()}, "rates must be a tuple of different values, one at least, got"),
         ({"rates": 0.1}, "rates must be a tuple"),
         ({"rates": (0.1, 0.1)}, "rates must be a tuple of different values"),
@@ -59,6 +61,9 @@ def test_every_field_of_a_cell_is_checked(change, message):
         ({"teacher": "Seed"}, "teacher must be the number of a teacher or 'seed', got 'Seed'"),
         ({"protocol": None}, "protocol must be a Protocol, got None"),
         ({"live": (("lru", -1.0),)}, r"the live rate of lru must be a number in \(0, inf\), got -1.0"),
+        *[({"title": title}, "title must be one line of text, got") for title in (None, 3, b"x", "a\nb", "\ud800")],
+        ({"live": None}, "live must be a tuple of pairs of a student's name and a rate, got None"),
+        ({"live": (({}, 0.1),)}, "each of live must be a pair of a student's name and a rate, got"),
         ({"live": (("gpt", 0.1),)}, "each of live must be a pair of a student's name and a rate, got"),
     ],
     ids=str,
@@ -69,7 +74,25 @@ def test_every_field_of_an_experiment_is_checked(change, message):
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "..", ".", ".x", "a/b", "a\\b", "/tmp/x", "C:x", "", "-x", "x\n", "é", "a" * 101, None]
+    "name",
+    [
+        "../x",
+        "..",
+        ".",
+        ".x",
+        "a/b",
+        "a\\b",
+        "/tmp/x",
+        "C:x",
+        "",
+        "-x",
+        "x\n",
+        "é",
+        "a" * 101,
+        None,
+        "p.curves",
+        "a.b.1",
+    ],
 )
 def test_a_name_cannot_leave_its_folder(name):
     for make in (
@@ -90,6 +113,12 @@ def test_what_a_measurement_changes_exists():
         Measurement(name="one", title="for tests", smaller={"tiny": {}})
     with pytest.raises(ValueError, match=r"each field of smaller.* must be one of name, title, smaller, got 'size'"):
         Measurement(name="one", title="for tests", smaller={"book": {"size": 1}})
+    for smaller in (None, 3, {"book": None}):
+        with pytest.raises(ValueError, match=r"smaller.* must map .* got (None|3)"):
+            Measurement(name="one", title="for tests", smaller=smaller)
+    for title in (None, 3, b"x"):
+        with pytest.raises(ValueError, match="title must be one line of text, got"):
+            Measurement(name="one", title=title)
 
 
 def test_parts_of_a_measurement_have_names_of_their_own(tmp_path):

@@ -109,13 +109,13 @@ def test_an_lru_without_gamma_scales_no_input():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="heads must divide hidden_size, got 3 heads for 8 units"):
         DenseRNN(1, 8, 1, heads=3)
-    with pytest.raises(ValueError, match="hidden_size must be at least 1"):
+    with pytest.raises(ValueError, match="hidden_size must be a whole number of at least 1"):
         DenseRNN(1, 0, 1)
     with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\)"):
         DenseRNN(1, 8, 1)(torch.randn(5, 1))
     with pytest.raises(ValueError, match="x must have 1 features"):
         DenseRNN(1, 8, 1)(torch.randn(5, 7, 3))
-    with pytest.raises(ValueError, match="min_modulus must be in"):
+    with pytest.raises(ValueError, match="min_modulus must be a number in"):
         DenseRNN(1, 8, 1, min_modulus=1.0)
     with pytest.raises(ValueError, match="max_angle must be in"):
         DenseRNN(1, 8, 1, max_angle=4.0)

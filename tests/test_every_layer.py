@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -14,7 +15,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, S4D, ChronoGRU, ChronoLSTM, DenseRNN, DiagonalRNN
 from rnnlib.networks import DeepRNN
-from rnnlib.parametrization import OPTIMAL, POLAR
+from rnnlib.parametrization import OPTIMAL, POLAR, ring
 
 DIAGONAL = {
     "complex": functools.partial(DiagonalRNN, 3, 8, 2),
@@ -135,7 +136,7 @@ def test_a_packed_sequence_is_refused_with_the_way_to_unpack_it(make):
 @pytest.mark.parametrize("length", [0, -1])
 def test_an_impulse_response_has_a_length(length):
     for make in (MAKERS["lru"], MAKERS["dense"]):
-        with pytest.raises(ValueError, match=f"length must be at least 1, got {length}"):
+        with pytest.raises(ValueError, match=f"length must be a whole number of at least 1, got {length}"):
             make().impulse_response(length)
 
 
@@ -297,3 +298,112 @@ def test_under_autocast_the_recurrence_stays_in_single_precision(make, dtype, ru
     assert (actual - expected).abs().max() < tolerance * expected.abs().max()
     actual.sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+
+
+# Sizes, dtypes and devices that are refused ---------------------------------------------------------------------------
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("size", ["3", None, 3.0, True, 0], ids=repr)
+def test_a_size_is_a_whole_number(make, size):
+    sizes = list(make.args)
+    for axis, name in enumerate(["input_size", "hidden_size", "output_size"][: len(sizes)]):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got {size!r}"):
+            make.func(*sizes[:axis], size, *sizes[axis + 1 :], **make.keywords)
+    with pytest.raises(TypeError, match=r"generator must be a torch\.Generator or None, got 0"):
+        make(generator=0)
+
+
+@every(MAKERS)
+def test_sizes_of_numpy_make_the_same_layer(make):
+    layer = make.func(*map(np.int64, make.args), **make.keywords, generator=generator())
+    for one, other in zip(layer.parameters(), make(generator=generator()).parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert all(type(getattr(layer, name)) is int for name in ("input_size", "hidden_size", "output_size"))
+
+
+WRONG = {
+    "ring of a string": (lambda: ring("3"), "size must be a whole number of at least 1, got '3'"),
+    "ring of a fraction": (lambda: ring(2.5), "size must be a whole number of at least 1, got 2.5"),
+    "ring of a shape": (lambda: ring((2, 3)), r"size must be a whole number of at least 1, got \(2, 3\)"),
+    "modulus": (lambda: ring(3, max_modulus="a"), "max_modulus must be a number, got 'a'"),
+    "angle": (lambda: LRU(3, 8, 2, max_angle=None), "max_angle must be a number, got None"),
+    "step": (lambda: S4D(3, 8, 2, step="a"), "step must be a number, got 'a'"),
+    "time": (lambda: ChronoLSTM(3, 8, min_time="a"), "min_time must be a number, got 'a'"),
+    "scale": (lambda: ChronoGRU(3, 8, input_scale="a"), "input_scale must be a number, got 'a'"),
+    "dense": (lambda: DenseRNN(3, 8, 2, min_modulus="a"), r"min_modulus must be a number in \[0, 1\), got 'a'"),
+    "digits": (lambda: ring(-(10**400)), r"size must be a whole number of at least 1, got -1000.{40,60}\.\.\. \(402"),
+    "more digits": (lambda: ring(-(10**5000)), "size must be a whole number of at least 1, got an integer of"),
+    "array": (lambda: ring(np.ones(9)), r"size must be a whole number of at least 1, got ndarray of shape \(9,\)"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG.values(), ids=WRONG)
+def test_an_argument_of_another_kind_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.cfloat])
+def test_another_dtype_is_refused_with_the_way_to_the_right_one(make, dtype):
+    layer, x = make(), torch.ones(2, 5, 3).to(dtype)
+    message = rf"x must have the layer's dtype, torch.float32, got {dtype}: pass x.*\.to\(torch.float32\)"
+    for method in over_sequences(layer):
+        with pytest.raises(TypeError, match=message):
+            method(x, *(() if method is layer else (layer.initial_state(2),)))
+    with pytest.raises(TypeError, match=message):
+        layer.step(x[:, 0], layer.initial_state(2))
+    if dtype == torch.float64:
+        assert layer.double()(x).dtype == dtype
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.complex64, torch.complex128])
+def test_a_state_has_the_dtype_of_the_layer(make, dtype):
+    layer, x = make(), torch.ones(2, 5, 3)
+    state = layer.initial_state(2)
+    if dtype == state.dtype:
+        return
+    ways = [layer.step, *([layer.stepper()] if hasattr(layer, "stepper") else [])]
+    calls = [functools.partial(way, x[:, 0]) for way in ways] + [functools.partial(layer, x)]
+    for call in calls:
+        with pytest.raises(TypeError, match=rf"state must have the layer's dtype, {state.dtype}, got {dtype}: pass"):
+            call(torch.zeros(state.shape, dtype=dtype))
+
+
+@every(MAKERS)
+def test_another_device_is_refused_by_name(make):
+    layer, x = make(), torch.ones(2, 5, 3)
+    with pytest.raises(ValueError, match=r"x is on meta, the layer on cpu: pass x.to\('cpu'\)"):
+        layer(x.to("meta"))
+    with pytest.raises(ValueError, match=r"state is on meta, the layer on cpu: pass state.to\('cpu'\)"):
+        layer.step(x[:, 0], layer.initial_state(2).to("meta"))
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_takes_half_precision(make, dtype):
+    layer, x = make(generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
+    expected, tolerance = layer(x), 0.05
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(x.to(dtype))
+        state = layer.initial_state(2)
+        for x_t in x.to(dtype).unbind(1):
+            y_t, state = layer.step(x_t, state)
+    torch.testing.assert_close(y.float(), expected, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(y_t.float(), expected[:, -1], rtol=tolerance, atol=tolerance)
+
+
+# Export ---------------------------------------------------------------------------------------------------------------
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("strict", [False, True], ids=["traced", "strict"])
+def test_export_with_any_batch(make, strict):
+    """Input features, time steps and the example's batch are all of one size, which must not tie them together."""
+    layer = make.func(4, *make.args[1:], **make.keywords, generator=generator())
+    example, x = torch.randn(4, 4, 4), torch.randn(7, 4, 4, generator=generator(1))
+    batch = torch.export.Dim("b")
+    program = torch.export.export(layer, (example,), dynamic_shapes=({0: batch},), strict=strict)
+    torch.testing.assert_close(program.module()(x), layer(x))

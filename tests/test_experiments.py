@@ -396,9 +396,9 @@ def test_a_changed_definition_makes_a_result_stale(stored):
         experiments.load(changed, folder=stored)
 
 
-def reseal(folder, change=lambda record: None):
+def reseal(folder, change=lambda record: None, name="short"):
     """Redo every checksum of an edited result."""
-    path = folder / "short.json"
+    path = folder / f"{name}.json"
     record = json.loads(path.read_text())
     for name, entry in record["files"].items():
         text = (folder / name).read_bytes()
@@ -427,16 +427,19 @@ def swapped(old, new):
         (swapped(",0.01,0,", ",0.02,0,"), r"row 1: rate is 0\.02, the experiment's is 0\.01"),
         (swapped(",0.01,0,", ",0.01,7,"), "row 1: seed is 7, the experiment's is 0"),
         (lines(lambda text: [*text[:5], text[4], *text[6:]]), "row 5: "),
-        (lines(lambda text: text[:-1]), "it has 23 rows, the experiment has 24 runs"),
+        (lines(lambda text: text[:-1]), "it has 23 rows, the experiment has 24"),
         (lines(lambda text: [row.rpartition(",")[0] + "\n" for row in text]), "its columns are"),
         (lines(lambda text: [text[0], *text[:0:-1]]), "row 1: student is rnn"),
         (swapped(",False", ",no"), "diverged is not True or False"),
         (swapped(",True", ",False"), "no loss, and not marked as diverged"),
         (swapped(",False", ",True"), "row 1: a loss, and marked as diverged"),
-        (lines(lambda text: [text[0], re.sub(r"64,", "64,-", text[1]), *text[2:]]), "row 1: a loss that is negative"),
-        (lines(lambda text: [text[0], re.sub(r"64,[^,]+", "64,inf", text[1]), *text[2:]]), "row 1: .* infinite"),
+        (lines(lambda text: [text[0], re.sub(r"64,", "64,-", text[1]), *text[2:]]), "row 1: loss is -"),
+        (lines(lambda text: [text[0], re.sub(r"64,[^,]+", "64,inf", text[1]), *text[2:]]), "row 1: loss is inf"),
         (lines(lambda text: [text[0], re.sub(r"64,[^,]+", "64,much", text[1]), *text[2:]]), "no table of numbers"),
-        (lines(lambda text: [text[0], re.sub(r",[^,]+,False", ",-1,False", text[1]), *text[2:]]), "row 1: a zero_loss"),
+        (
+            lines(lambda text: [text[0], re.sub(r",[^,]+,False", ",-1,False", text[1]), *text[2:]]),
+            "row 1: zero_loss is -1",
+        ),
         (lines(lambda text: [text[0], "1,2,3" + 20 * ",4" + "\n", *text[2:]]), "no table of numbers"),
         (lambda folder: (folder / "short.csv").write_bytes(b""), "no table of numbers"),
         (lambda folder: (folder / "short.csv").write_bytes(b"\xff\xfe\x00"), "no table of numbers|its columns|it has"),
@@ -455,11 +458,21 @@ def test_an_edit_that_breaks_the_grid_is_noticed_though_all_checksums_are_redone
     [
         (
             lambda text: [text[0], text[1].replace("lru", "s4"), *text[2:]],
-            "row 1: the experiment has no run of student s4",
+            "row 1: student is s4, the experiment's is lru",
         ),
-        (lambda text: [*text[:3], text[2], *text[4:]], "there twice|not the steps"),
-        (lambda text: text[:-6], "it has 138 rows, the experiment has 24 runs of 6 epochs"),
-        (lambda text: text[:-1], "not the steps 10, 20, ... of a run"),
+        (lambda text: [*text[:3], text[2], *text[4:]], "row 3: step is 20, the experiment's is 30"),
+        (lambda text: text[:-6], "it has 138 rows, the experiment has 144"),
+        (lambda text: text[:-1], "it has 143 rows, the experiment has 144"),
+        (lambda text: [text[0], *text[:0:-1]], "row 1: student is rnn"),
+        (lambda text: [row.rpartition(",")[0] + "\n" for row in text], "its columns are .*, not .*, negative"),
+        (lambda text: [text[0].replace("effective", "rate2", 1), *text[1:]], "its columns are .*, not"),
+        (lambda text: [text[0], re.sub("10,[^,]+", "10,inf", text[1]), *text[2:]], "row 1: loss is inf"),
+        (lambda text: [text[0], re.sub("10,[^,]+", "10,", text[1]), *text[2:]], "row 1: no loss, though"),
+        (lambda text: [text[0], re.sub("10,[^,]+", "10,much", text[1]), *text[2:]], "no table of numbers"),
+        (lambda text: [text[0], text[1].rpartition(",")[0] + ",\n", *text[2:]], "row 1: a loss without effective"),
+        (lambda text: [text[0], text[1].rpartition(",")[0] + ",1.5\n", *text[2:]], "row 1: a share .* above 1"),
+        (lambda text: [*text[:-1], "rnn,32,1000.0,2,60,1,1,1,0\n"], "row 144: a loss after the run has diverged"),
+        (lambda text: ["\ufeff" + text[0], *text[1:]], "byte order mark"),
         (lambda text: ["a,b\n", "1,2\n"], "its columns are a, b"),
     ],
 )
@@ -469,6 +482,62 @@ def test_an_edit_of_curves_is_noticed_though_all_checksums_are_redone(stored, ed
     reseal(stored)
     with pytest.raises(ResultError, match=message):
         experiments.load(SHORT, "curves", folder=stored)
+
+
+TABLES = [
+    (name, table)
+    for name in sorted(set(experiments.names()) - NOT_COMPUTED_YET - {"fig11"})  # its curves are like those of SHORT
+    for table in sorted(path.name.split(".")[-2] for path in store.PACKAGED.glob(f"{name}*.csv")
+                        if path.name.split(".")[0] == name)
+]  # fmt: skip
+
+
+def last_cell(value):
+    return lambda text: [*text[:-1], text[-1].rpartition(",")[0] + f",{value}\n"]
+
+
+EDITS = {
+    "no rows": lambda text: text[:1],
+    "the first half": lambda text: text[: len(text) // 2 + 1],
+    "every second row": lambda text: [text[0], *text[1::2]],
+    "the last row missing": lambda text: text[:-1],
+    "a row more": lambda text: [*text, text[-1]],
+    "a row twice": lambda text: [*text[:-1], text[-2]],
+    "reversed": lambda text: [text[0], *text[:0:-1]],
+    "the last column dropped": lambda text: [row.rpartition(",")[0] + "\n" for row in text],
+    "the last column renamed": lambda text: [text[0].rpartition(",")[0] + ",other\n", *text[1:]],
+    "the first column renamed": lambda text: ["other," + text[0].partition(",")[2], *text[1:]],
+    "columns swapped": lambda text: [",".join([*row.strip().split(",")[1:], row.split(",")[0]]) + "\n" for row in text],
+    "a blank cell": last_cell(""),
+    "a text": last_cell("much"),
+    "infinite": last_cell("inf"),
+    "a byte order mark": lambda text: ["\ufeff" + text[0], *text[1:]],
+    "a column twice": lambda text: (
+        [text[0].strip() + "," + text[0].strip().rpartition(",")[2] + "\n"]
+        + [row.strip() + "," + row.strip().rpartition(",")[2] + "\n" for row in text[1:]]
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "table"), TABLES)
+def test_no_edit_of_a_stored_table_passes_though_all_checksums_are_redone(tmp_path, name, table):
+    for path in [store.PACKAGED / f"{name}.json", *store.PACKAGED.glob(f"{name}.*csv")]:
+        shutil.copy(path, tmp_path)
+    path = tmp_path / (f"{name}.csv" if table == name else f"{name}.{table}.csv")
+    text = path.read_text().splitlines(keepends=True)
+    table = "runs" if table == name else table
+    reseal(tmp_path, name=name)
+    assert len(experiments.load(name, table, folder=tmp_path)) == len(text) - 1
+    passed = []
+    for edit, edited in EDITS.items():
+        path.write_text("".join(edited(text)))
+        reseal(tmp_path, name=name)
+        try:
+            experiments.load(name, table, folder=tmp_path)
+        except ResultError:
+            continue
+        passed.append(edit)
+    assert not passed
 
 
 @pytest.mark.parametrize(
@@ -681,6 +750,59 @@ def test_what_is_no_address_is_said_at_once(tmp_path, address):
     assert "is not the address of a scheduler" in refused_soon(address, tmp_path)
 
 
+@pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1:9"])
+def test_a_cluster_is_not_promised_to_what_runs_here(tmp_path, capsys, monkeypatch, address):
+    monkeypatch.setattr(experiments.Measurement, "measure", lambda *arguments: pytest.fail("measured"))
+    assert main(["run", "fig13", "--scale", "smoke", "--dask", address, "--to", str(tmp_path / "results")]) == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith(f"dask: {address!r} ") and "fig13: measurements run on this machine" in sentence
+
+
+def test_a_folder_without_a_name_is_none(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "fig09cd", "--scale", "smoke", "--to", ""])
+    assert "--to: the name of the folder is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        *[({"workers": value}, f"workers must be a whole number of at least 1, got {value!r}")
+          for value in (0, -1, 1.5, "2")],
+        ({"dask": 3}, "dask must be the address of a scheduler, .* got 3"),
+        ({"dask": b"tcp://127.0.0.1:9"}, "dask must be the address of a scheduler"),
+        ({"progress": "no"}, "progress must be True or False, got 'no'"),
+        *[({"checkpoint_seconds": value}, r"checkpoint_seconds must be a number in \[0, inf\), got")
+          for value in (-1, "3", None, float("nan"))],
+        *[({"folder": value}, f"folder must be the path of a folder, got {value!r}") for value in ("", 3, True)],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["fig09cd", "fig13"])
+def test_options_are_checked_before_anything_runs(tmp_path, monkeypatch, name, options, message):
+    monkeypatch.setattr(training.Ensemble, "advance", lambda *arguments: pytest.fail("trained"))
+    monkeypatch.setattr(type(experiments.get("fig13")), "measure", lambda *arguments: pytest.fail("measured"))
+    with pytest.raises(ValueError, match=message):
+        experiments.run(name, "smoke", **{"folder": tmp_path, "progress": False} | options)
+
+
+def test_an_unknown_option_is_refused_for_measurements_too(tmp_path):
+    with pytest.raises(TypeError, match="wrokers"):
+        experiments.run("fig13", "smoke", folder=tmp_path, progress=False, wrokers=2)
+
+
+def test_a_folder_may_be_a_string_and_experiments_may_be_names(tmp_path):
+    folder = str(tmp_path / "results")
+    options = {"workers": np.int64(1), "progress": False}
+    (frame,) = experiments.run_all(["fig09cd"], "smoke", folder=folder, **options).values()
+    pd.testing.assert_frame_equal(experiments.load("fig09cd", scale="smoke", folder=folder), frame)
+
+
+def test_one_result_does_not_replace_another_of_the_same_name(tmp_path):
+    other = dataclasses.replace(SHORT, seeds=(0,))
+    with pytest.raises(ValueError, match="two have the same name"):
+        experiments.run_all([SHORT, other], "paper", folder=tmp_path, progress=False)
+
+
 @pytest.mark.parametrize("kind", ["silent", "babbling"])
 def test_another_service_at_the_address_is_no_scheduler(tmp_path, kind, request):
     assert "no scheduler answers" in refused_soon(request.getfixturevalue(kind), tmp_path)
@@ -789,8 +911,9 @@ def test_a_name_is_registered_once():
 
 
 def test_unknown_names_and_scales():
-    with pytest.raises(ValueError, match="no experiment 'x'"):
-        experiments.get("x")
+    for name in ("x", {}, [], None):
+        with pytest.raises(ValueError, match=f"no experiment {re.escape(repr(name))}"):
+            experiments.get(name)
     with pytest.raises(ValueError, match="unknown scale 'x'"):
         SHORT.at("x")
     assert np.isclose(SHORT.runs()[0].rate, 0.01)

@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_named():
     ]:
         with pytest.raises(ValueError, match=message):
             ChronoGRU(3, 4, **options)
-    with pytest.raises(ValueError, match="hidden_size must be at least 1"):
+    with pytest.raises(ValueError, match="hidden_size must be a whole number of at least 1"):
         ChronoGRU(3, 0)
     for layer in (ChronoGRU(3, 4), ChronoGRU(3, 4, candidate="linear")):
         with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\)"):

@@ -140,6 +140,42 @@ def test_whatever_ends_a_command_the_same_command_goes_on(expected, tmp_path, wo
     assert not list((tmp_path / "home" / "blocks").iterdir())  # no checkpoint, and no temporary file of those killed
 
 
+SLOW_START = """
+import os, signal, sys
+from rnnlib.__main__ import console
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "rnnlib.experiments":
+            os.kill(os.getpid(), int(sys.argv.pop()))
+
+sys.meta_path.insert(0, Interrupt())
+console()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_the_command_starts_is_said_in_one_sentence(tmp_path, number):
+    for arguments, said in ((["run", "fig09cd"], "interrupted; the same command goes on"), (["list"], "interrupted")):
+        command = [sys.executable, "-c", SLOW_START, *arguments, str(int(number))]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "RNNLIB_HOME": str(tmp_path)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", f"{said}\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of Unix")
+def test_a_limit_on_the_size_of_files_is_said_in_one_sentence(tmp_path):
+    code = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024)); "
+    code += "from rnnlib.__main__ import console; console()"
+    command = [sys.executable, "-B", "-c", code, "run", "fig09cd", "--scale", "smoke", "--workers"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RNNLIB_HOME": str(tmp_path)}
+    for workers, said in (("1", "cannot be written (File too large)"), ("2", "worker processes cannot share memory")):
+        done = subprocess.run([*command, workers], env=environment, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+        assert said in done.stderr.splitlines()[-1]
+
+
 def test_only_files_of_dead_writers_are_removed(tmp_path):
     code = "import sys, pathlib; from rnnlib import files; file = files._locked(pathlib.Path(sys.argv[1])); "
     code += "file.write(b'half'); file.flush(); print(flush=True); sys.stdin.read()"

@@ -161,7 +161,7 @@ def test_training_lowers_the_loss_and_reaches_every_parameter(make):
 
 
 def test_bad_shapes_are_named():
-    with pytest.raises(ValueError, match="hidden_size must be at least 1"):
+    with pytest.raises(ValueError, match="hidden_size must be a whole number of at least 1"):
         LRU(1, 0, 1)
     with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\)"):
         LRU(2, 4, 1)(torch.randn(5, 2))

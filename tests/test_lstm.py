@@ -82,7 +82,7 @@ def test_gates_start_at_the_chosen_times(make):
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="needs candidate='linear'"):
         ChronoLSTM(3, 4, gates="input")
-    with pytest.raises(ValueError, match="input_size must be at least 1"):
+    with pytest.raises(ValueError, match="input_size must be a whole number of at least 1"):
         ChronoLSTM(0, 4)
     with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\)"):
         ChronoLSTM(3, 4)(torch.zeros(5, 3))

@@ -107,7 +107,7 @@ def test_misuse_is_named():
         embedding_loss(torch.zeros(1, 5, 2), torch.zeros(1, 5, 2), 5)
     with pytest.raises(ValueError, match=r"one shape \(batch, time, dimension\)"):
         embedding_loss(torch.zeros(5, 7), torch.zeros(5, 7))
-    with pytest.raises(ValueError, match="output_size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="output_size must be a whole number of at least 1, got 0"):
         DeepRNN(3, [ChronoGRU(4, 4)], 0)
 
 

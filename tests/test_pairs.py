@@ -459,3 +459,61 @@ def test_every_order_of_edits_ends_with_both_or_a_refusal(tree):
         text = tree.script.read_text() + json.dumps(nbformat.read(tree.notebook, as_version=4))
         assert "added = True" in text, order
         assert "fourth = 5" in text, order
+
+
+def tab(tree) -> nbformat.NotebookNode:
+    """What a tab of JupyterLab holds: the notebook as it was when the tab was opened."""
+    return nbformat.read(tree.notebook, as_version=4)
+
+
+PY_EDITS = {
+    "added": ("fourth = 4", "fourth = 4\n\n# %%\nadded_here = 5", "code: added_here = 5"),
+    "changed": ("first = 1", "first = 10", "code: first = 1"),
+    "deleted": ("# %%\nfirst = 1\n\n", "", "code: first = 1"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "named"), PY_EDITS.values(), ids=PY_EDITS)
+@pytest.mark.parametrize("edit", [add_at_the_end, lambda cells: cells.append(new_code_cell("added_there = 6"))])
+def test_a_tab_that_was_opened_before_the_last_run_undoes_no_edit(tree, old, new, named, edit):
+    tree.commit()
+    stale = tab(tree)
+    tree.in_editor(old, new)
+    assert pairs.update(tree.root) == []
+    edit(stale.cells)
+    nbformat.write(stale, tree.notebook)
+    before = tree.bytes()
+    (sentence,) = pairs.update(tree.root)
+    assert named in sentence
+    assert tree.bytes() == before
+    assert pairs.update(tree.root, ".ipynb") == []
+    assert [path.read_bytes() for path in tree.saved() if path.suffix == ".py"] == [before[0]]
+
+
+def test_an_editor_that_held_the_old_script_undoes_no_edit(tree):
+    tree.commit()
+    tree.in_jupyter(add_at_the_end)
+    assert pairs.update(tree.root) == []
+    tree.script.write_text(SCRIPT + "\n\n# %%\nadded_here = 5\n")
+    before = tree.bytes()
+    (sentence,) = pairs.update(tree.root)
+    assert "markdown: The end." in sentence
+    assert tree.bytes() == before
+
+
+@pytest.mark.parametrize("edit", [change, add])
+def test_what_is_overwritten_is_in_git_or_saved(agreed, edit):
+    agreed.in_editor("fourth = 4", "fourth = 5")
+    assert pairs.update(agreed.root) == []
+    saved, script = agreed.saved(), agreed.script.read_bytes()
+    agreed.in_jupyter(edit)
+    assert pairs.update(agreed.root) == []
+    assert "fourth = 5" in agreed.sources()
+    assert [path.read_bytes() for path in agreed.saved() if path not in saved] == [script]
+
+
+def test_what_git_holds_is_not_saved(tree):
+    tree.commit()
+    tree.in_jupyter(add)
+    assert pairs.update(tree.root) == []
+    assert tree.saved() == []

@@ -222,7 +222,7 @@ def test_other_dtypes_of_a_ring_are_refused(dtype):
 
 
 def test_a_ring_has_eigenvalues():
-    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="size must be a whole number of at least 1, got 0"):
         ring(0)
 
 
@@ -236,3 +236,37 @@ def test_bad_radii_are_named(radii):
 def test_bad_angle_is_named(angle):
     with pytest.raises(ValueError, match="max_angle"):
         ring(3, max_angle=angle)
+
+
+WRONG = {
+    "a number": (lambda: POLAR.parameters(0.5), r"lam must be a tensor of torch.complex64 .*, got 0.5"),
+    "whole numbers": (
+        lambda: POLAR.parameters(torch.ones(2, dtype=torch.int64)),
+        "lam must be .*, got a tensor of torch",
+    ),
+    "raw whole numbers": (
+        lambda: EXPONENTIAL.eigenvalues(torch.ones(2, dtype=torch.int64), torch.ones(2)),
+        "omega_nu must be a tensor of torch.float32 or torch.float64, got a tensor of torch.int64",
+    ),
+    "a raw angle": (lambda: OPTIMAL.eigenvalues(torch.ones(2), 1.0), "omega_theta must be a tensor .*, got 1.0"),
+    "two dtypes": (
+        lambda: POLAR.eigenvalues(torch.ones(2), torch.ones(2).double()),
+        "omega_nu and omega_theta must have one dtype, got torch.float32 and torch.float64",
+    ),
+    "a scale": (lambda: input_scale(0.5), "lam must be a tensor .*, got 0.5"),
+}
+
+
+@pytest.mark.parametrize(("call", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_no_tensor_of_real_numbers_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("omega_theta", [3e38, -3e38])
+def test_the_optimal_eigenvalue_of_modulus_0_is_0_at_any_angle(omega_theta):
+    omega_nu = torch.zeros(1, requires_grad=True)
+    lam = OPTIMAL.eigenvalues(omega_nu, torch.full((1,), omega_theta))
+    assert lam.item() == 0
+    lam.real.sum().backward()
+    assert bool(omega_nu.grad.isfinite().all())

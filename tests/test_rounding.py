@@ -76,6 +76,13 @@ def test_without_triton_an_error_says_so(monkeypatch):
         smoke.measure(smoke.parts()[2], "cpu")
 
 
+def test_outside_a_checkout_an_error_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(rounding, "_INTERPRETER", tmp_path / "interpreted.py")
+    smoke = rounding.EXPERIMENT.at("smoke")
+    with pytest.raises(ValueError, match=r"rounding of 'cuda walk' without a GPU runs from a checkout"):
+        smoke.measure(smoke.parts()[2], "cpu")
+
+
 @pytest.fixture(scope="module")
 def stored():
     return experiments.load("rounding")

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 import torch
-from test_scan import DTYPES, draw, wide
+from test_scan import DTYPES, UNIT_ROUNDOFF, draw, wide
 
 from rnnlib import linear_scan
 from rnnlib.scan import backends, cpu
@@ -30,23 +30,87 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(cpu, "_CHUNK", 5)
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", [*DTYPES, *UNIT_ROUNDOFF], ids=str)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("per_step", [False, True])
 def test_every_cut_gives_the_loop_and_its_gradients(per_step, reverse, dtype, small_pieces):
-    tolerance = 1e-5 if dtype in (torch.float32, torch.complex64) else 1e-12
+    tolerance = {torch.float32: 1e-5, torch.complex64: 1e-5, torch.float16: 1.5e-3, torch.bfloat16: 1.2e-2}.get(
+        dtype, 1e-12
+    )
     for (B, T, N), threads in itertools.product(SHAPES, [1, 2, 3, 16]):
         lam, x, h0 = draw(B, T, N, dtype=dtype, per_step=per_step)
+        if dtype in UNIT_ROUNDOFF:  # as the operators give them
+            lam, h0 = lam if per_step else lam.float(), h0.float()
         reference = [t.requires_grad_() for t in wide(lam, x, h0)]
         expected = sequential_scan(*reference, reverse)
         grad = torch.randn_like(expected)
         states = cpu.cpu_scan(lam, x, h0, reverse, threads)
         actual = [states, *cpu.cpu_adjoint(lam, states, h0, grad.to(dtype), reverse, threads)]
         wanted = [expected, *torch.autograd.grad(expected, reference, grad)]
-        for a, e in zip(actual, wanted, strict=True):
-            assert a.dtype == dtype and a.is_contiguous()
+        for a, e, like in zip(actual, wanted, [x, lam, x, h0], strict=True):
+            assert a.dtype == like.dtype and a.is_contiguous()
             scale = max(1.0, e.abs().max().item())
             torch.testing.assert_close(a.to(e.dtype), e.detach(), rtol=tolerance, atol=tolerance * scale)
+
+
+ROUNDING = """
+import torch
+from rnnlib import linear_scan
+
+for dtype in (torch.float16, torch.bfloat16):
+    halves = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
+    # all of them and what lies between neighbours: halfway, and the next float up and down
+    below, above = halves.sort().values[:-1].float(), halves.sort().values[1:].float()
+    middle = below + (above - below) / 2
+    floats = torch.cat([halves.float(), *(middle.nextafter(t) for t in (middle, below, above)), 2 * above])
+    # one step, h = lam h0 + x with h0 = 1 and x = -0.0, stores lam
+    x = torch.full((1, 1, len(floats)), -0.0, dtype=dtype)
+    stored = linear_scan(floats, x, torch.ones(1, len(floats)), backend="numba")[0, 0]
+    expected = floats.to(dtype)
+    assert torch.equal(stored.isnan(), expected.isnan())
+    same = stored.view(torch.int16) == expected.view(torch.int16)
+    assert (same | expected.isnan()).all(), (dtype, floats[~same][:5])
+    # and all of them are read: x, with h0 = 0
+    read = linear_scan(floats[: 2**16], halves[None, None], backend="numba")[0, 0]
+    same = read.view(torch.int16) == halves.view(torch.int16)
+    assert (same | halves.isnan() | (halves == 0) | ~floats[: 2**16].isfinite()).all(), dtype
+print("done")
+"""
+
+
+@pytest.mark.parametrize("processor", [{}, {"NUMBA_CPU_NAME": "generic"}], ids=["this one", "generic"])
+def test_half_precision_is_read_and_rounded_as_pytorch_does(processor, tmp_path):
+    """To nearest, halfway to even, with infinities, NaN and denormals; also where no instruction does it."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), **processor}
+    command = [sys.executable, "-W", "error", "-c", ROUNDING]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+def test_without_instructions_for_float16_results_are_the_same(per_step, monkeypatch):
+    lam, x, h0 = draw(2, 30, 5, dtype=torch.float16, per_step=per_step)
+    results = []
+    for has in (True, False):
+        monkeypatch.setattr(cpu.loops, "HAS_FLOAT16", has)
+        states = cpu.cpu_scan(lam, x, h0)
+        results.append([states, *cpu.cpu_adjoint(lam, states, h0, x)])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype == torch.float16 and torch.equal(a, b)
+
+
+@pytest.mark.parametrize("per_step", [False, True])
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16], ids=str)
+def test_a_channel_has_the_same_bits_whatever_its_neighbours(dtype, per_step):
+    """Vectors of every length do the same arithmetic."""
+    lam, x, h0 = draw(2, 30, 40, dtype=dtype, per_step=per_step)
+    states = cpu.cpu_scan(lam, x, h0)
+    gradients = cpu.cpu_adjoint(lam, states, h0, x)
+    for N in range(1, 40):
+        few = [t[..., :N] for t in (lam, x, h0)]
+        assert torch.equal(cpu.cpu_scan(*few), states[..., :N])
+        for a, b in zip(cpu.cpu_adjoint(few[0], states[..., :N], few[2], few[1]), gradients, strict=True):
+            assert torch.equal(a, b[..., :N])
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7, 64])

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.skipif(
 )
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
 MARGIN = 64
+TOOLS = Path(__file__).resolve().parent.parent / "tools"
 
 
 @pytest.fixture(autouse=True)
@@ -115,10 +117,11 @@ def assert_close(results, references, dtype, roundoffs=16):
     ("cut", "kind"), [*itertools.product(ALONE, KINDS), *itertools.product(TOGETHER, FEW if INTERPRETED else KINDS)]
 )
 def test_kernels_equal_the_loop(cut, kind, small_sizes):
-    """T: one step, a tile and one step more, a prime; B * N: one, a block of 4 and one more, several blocks."""
+    """T: one step, a tile and one step more, a prime; N: one, a block of 4 and one more; two and five sequences of two
+    channels, of which a block has two."""
     (strategy, strips), (dtype, per_step, reverse) = cut, kind
     small_sizes(strips)
-    for shape in [(1, 1, 1), (1, 2 * strips + 1, 5), (2, 11, 2)]:
+    for shape in [(1, 1, 1), (1, 2 * strips + 1, 5), (2, 11, 2), (5, 3, 2)]:
         tensors = draw(dtype, per_step, shape)
         assert_close(kernels(*tensors, reverse, strategy), reference(*tensors, reverse), dtype)
 
@@ -182,16 +185,18 @@ def test_strategies_are_named():
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="changes a kernel that is compiled already")
-def test_a_tile_that_waits_in_vain_gives_nan(small_sizes, monkeypatch):
-    """Where an earlier tile's word never comes, waiting ends, and what depends on it is no number."""
+def test_a_tile_that_waits_in_vain_fails(small_sizes, monkeypatch):
+    """Where an earlier tile's word never comes, waiting ends and the kernel says so."""
+    options = triton.runtime.interpreter.InterpreterOptions(debug=True)  # as the look-back kernels are compiled
+    monkeypatch.setattr(triton.runtime.interpreter.interpreter_builder, "options", options)
+    assert cuda._LOOK_BACK["debug"]
     lookback = importlib.import_module("rnnlib.scan.cuda.lookback")
     monkeypatch.setattr(lookback, "PATIENCE", 3)
     monkeypatch.setattr(lookback, "_publish", lambda *arguments: None)
     small_sizes(2)
     lam, x, h0, _ = draw(torch.float32, False, (1, 9, 1))
-    states = cuda.cuda_scan(lam, x, h0, False, "look-back")
-    assert torch.equal(states[:, :4], cuda.cuda_scan(lam, x, h0, False, "walk")[:, :4])
-    assert states[:, 4:].isnan().all()
+    with pytest.raises(Exception, match="waited in vain for an earlier tile"):
+        cuda.cuda_scan(lam, x, h0, False, "look-back")
 
 
 def test_plans_cover_time_and_fill_the_device():
@@ -199,9 +204,9 @@ def test_plans_cover_time_and_fill_the_device():
     meta = {"device": "meta", "dtype": torch.complex64}
     expected = {
         (16, 4096, 256): ("walk", 8, 128, 1),
-        (64, 1024, 512): ("walk", 1, 1024, 1),
-        (8, 16384, 1024): ("walk", 4, 256, 1),
-        (1, 131072, 64): ("chunks", 8, 2, 66),
+        (64, 1024, 512): ("walk", 1, 512, 1),
+        (8, 16384, 1024): ("walk", 4, 128, 1),
+        (1, 131072, 64): ("chunks", 4, 1, 132),
         (1, 1048576, 16): ("chunks", 16, 1, 132),
     }
     for shape, cut in expected.items():
@@ -216,6 +221,26 @@ def test_plans_cover_time_and_fill_the_device():
                 plan = cuda._plan("look-back", lam, x, adjoint)
                 assert plan.run * plan.flags["STRIPS"] * plan.groups >= plan.count
                 assert plan.groups <= 128, "the longest chain of waits"
+
+
+def test_expected_traffic_of_chunks():
+    """Counted by hand: chunks read the input twice, so of 3 elements moved 2 are needed, and so on; a walk moves no
+    element twice. A device has 132 multiprocessors, and (16, 4096, 256) gives work to 128."""
+    least = {(False, False): 2 / 3, (False, True): 3 / 4, (True, False): 3 / 5, (True, True): 5 / 7}
+    for (per_step, adjoint), share in least.items():
+        long = cuda.expected((1, 1048576, 16), torch.complex64, per_step, adjoint)
+        assert long["strategy"] == "chunks"
+        assert long["needed"] / long["moved"] == pytest.approx(share, abs=0.01)
+        short = cuda.expected((16, 4096, 256), torch.complex64, per_step, adjoint)
+        assert (
+            short["needed"]
+            == {(False, False): 2, (False, True): 3, (True, False): 3, (True, True): 5}[per_step, adjoint]
+            * 8
+            * 16
+            * 4096
+            * 256
+        )
+        assert short["share"] == pytest.approx(128 / 132, abs=0.01)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
@@ -269,6 +294,38 @@ def test_a_growing_channel_stays_finite_until_it_is_fed(per_step):
         assert torch.equal(cuda.cuda_scan(lam, x, x[:, 0], strategy=strategy), x)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(("strategy", "per_step"), [("walk", True), ("chunks", False), ("look-back", False)])
+def test_floats_of_16_bits_are_storage_alone(dtype, strategy, per_step, small_sizes):
+    """Computed in float32 and rounded once; the gradients are those at the stored, rounded states."""
+    # where a device rounds to the nearest, Triton's interpreter cuts bits off; a shared lam's gradient PyTorch rounds
+    cuts = INTERPRETED and dtype == torch.bfloat16
+
+    def stored(t, last=False):
+        return (t.view(torch.int32) & -0x10000).view(torch.float32).to(dtype) if cuts and not last else t.to(dtype)
+
+    small_sizes(2)
+    lam, x, h0, grad = draw(dtype, per_step, (2, 11, 3))
+    states = cuda.cuda_scan(lam, x, h0, False, strategy)
+    assert torch.equal(states, stored(cuda.cuda_scan(lam.float(), x.float(), h0.float(), False, strategy)))
+    results = cuda.cuda_adjoint(lam, states, h0, grad, False, strategy)
+    single = cuda.cuda_adjoint(*(t.float() for t in (lam, states, h0, grad)), False, strategy)
+    for k, (result, expected) in enumerate(zip(results, single, strict=True)):
+        assert torch.equal(result, stored(expected, last=k == 0 and not per_step))
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="about Triton's interpreter")
+@pytest.mark.parametrize(("release", "fails"), [("3.6.0", True), ("3.7.0", False)])
+def test_a_pair_of_releases_that_cannot_interpret_says_so(release, fails):
+    code = (
+        f"import numpy, triton; triton.__version__, numpy.__version__ = {release!r}, '2.4.1'; import rnnlib.scan.cuda"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode != 0) == fails, result.stderr
+    sentence = "interpreter of release 3.6.0 fails with numpy 2.4.1: install triton 3.7 or later, or numpy below 2.4"
+    assert (sentence in result.stderr) == fails
+
+
 def test_empty_batch():
     tensors = draw(torch.float32, False, (0, 70, 3))
     states, grad_lam, grad_x, grad_h0 = kernels(*tensors, False)
@@ -277,12 +334,19 @@ def test_empty_batch():
     assert torch.equal(grad_lam, torch.zeros(3, device=DEVICE))
 
 
+def tool(name):
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # for its dataclasses
+    spec.loader.exec_module(module)
+    return module
+
+
 def without_interpreter(code, cache):
     """What the code prints, as JSON, in a process of its own: Triton decides once, when imported, what it does."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     result = subprocess.run(
-        [sys.executable, "-c", f"import json\nfrom rnnlib.scan.cuda.ahead import compile_ahead, variants\n{code}"],
-        env=environment | {"TRITON_CACHE_DIR": str(cache)},
+        [sys.executable, "-c", f"import json\nfrom ahead import compile_ahead, variants\n{code}"],
+        env=environment | {"TRITON_CACHE_DIR": str(cache), "PYTHONPATH": os.pathsep.join(map(str, (TOOLS, *sys.path)))},
         capture_output=True,
         text=True,
         check=False,
@@ -291,19 +355,23 @@ def without_interpreter(code, cache):
     return json.loads(result.stdout)
 
 
-@pytest.mark.parametrize("capability", [75, 80, 90])
-def test_kernels_compile_without_a_gpu(capability, tmp_path):
-    """Every kernel, real and complex, lam shared and per step, both kinds of step; float64 on the newest only."""
+@pytest.mark.parametrize(
+    ("capability", "channels", "dtypes"),
+    [(75, 16, ["float32", "float16"]), (80, 8, ["float32", "bfloat16"]), (90, 16, ["float32", "float64"])],
+)
+def test_kernels_compile_without_a_gpu(capability, channels, dtypes, tmp_path):
+    """Every kernel, real and complex, lam shared and per step, both kinds of step, a block of one sequence and of two;
+    carries are float64 whatever the dtype."""
     code = f"""
 sizes = [
     len(compile_ahead(kernel, {capability}, dtype=dtype, **constants).asm["cubin"])
-    for kernel, dtype, constants in variants(STRIPS=2, COLUMNS=16, STEPS=2)
-    if dtype == "float32" or {capability} == 90
+    for kernel, dtype, constants in variants(*{dtypes}, STRIPS=2, COLUMNS=16, CHANNELS={channels}, ALIGN=8, STEPS=2)
 ]
 print(json.dumps(sizes))
 """
     sizes = without_interpreter(code, tmp_path)
-    assert len(sizes) == (2 if capability == 90 else 1) * 4 * (2 + 2 + 1 + 1 + 1 + 1)
+    kinds = 2 * 2 if "float64" in dtypes else 2 + 1  # 16-bit floats are real
+    assert len(sizes) == kinds * 2 * (2 + 2 + 1 + 1 + 1 + 1)
     assert min(sizes) > 1000
 
 
@@ -311,6 +379,7 @@ def test_machine_code_of_an_h100(tmp_path):
     """At full size: a complex element is one access of 64 bits, all of them before the first use, and few barriers."""
     code = """
 common = {"COMPLEX": True, "PER_STEP": False, "BACKWARDS": False, "COLUMNS": 32, "STRIPS": 8, "STEPS": 16}
+common |= {"CHANNELS": 32, "ALIGN": 8}
 kernels = ("_replay", "_look_back")
 print(json.dumps({kernel: compile_ahead(kernel, 90, warps=8, **common).asm["ptx"] for kernel in kernels}))
 """
@@ -326,7 +395,7 @@ print(json.dumps({kernel: compile_ahead(kernel, 90, warps=8, **common).asm["ptx"
 
 @pytest.mark.skipif(not INTERPRETED, reason="about TRITON_INTERPRET=1")
 def test_nothing_to_compile_when_interpreted():
-    ahead = importlib.import_module("rnnlib.scan.cuda.ahead")
+    ahead = tool("ahead")
     with pytest.raises(RuntimeError, match="TRITON_INTERPRET"):
         ahead.compile_ahead("_replay", 80, COMPLEX=False, PER_STEP=False)
 
@@ -334,14 +403,13 @@ def test_nothing_to_compile_when_interpreted():
 @pytest.mark.skipif(not INTERPRETED, reason="tests Triton's interpreter: needs TRITON_INTERPRET=1, not a GPU")
 @pytest.mark.parametrize("strategy", ["walk", "chunks", "look-back"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64], ids=str)
-def test_interpreted_sooner_the_kernels_give_the_same_bits(dtype, strategy, small_sizes):
-    from rnnlib.scan.cuda.interpreted import sooner
-
+def test_interpreted_faster_the_kernels_give_the_same_bits(dtype, strategy, small_sizes):
+    faster = tool("interpreted").faster
     small_sizes(2)
     inputs = draw(dtype, True, (1, 19, 5))
     expected = kernels(*inputs, False, strategy)
     before = triton.runtime.interpreter._patch_lang, tl.associative_scan
-    with sooner():
+    with faster():
         assert triton.runtime.interpreter._patch_lang is not before[0]
         found = kernels(*inputs, False, strategy)
     assert (triton.runtime.interpreter._patch_lang, tl.associative_scan) == before
@@ -364,8 +432,8 @@ def _sum_and_product(a, b):
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="tests Triton's interpreter: needs TRITON_INTERPRET=1, not a GPU")
-def test_interpreted_sooner_reductions_are_the_interpreter_s():
-    from rnnlib.scan.cuda.interpreted import sooner
+def test_interpreted_faster_reductions_are_the_interpreter_s():
+    faster = tool("interpreted").faster
 
     def reduced():
         results = [torch.full((8,), torch.nan) for _ in range(2)]
@@ -373,7 +441,7 @@ def test_interpreted_sooner_reductions_are_the_interpreter_s():
         return torch.cat(results)
 
     expected = reduced()
-    with sooner():
+    with faster():
         assert torch.equal(reduced(), expected)
     assert expected.isfinite().all()
 

@@ -106,7 +106,8 @@ def test_time_and_hardware_of_each_notebook_are_measured(site, page):
     assert min(peaks) > 100, "Python with PyTorch takes more than that"
     assert int(rows[-1][2]) == max(peaks)
     uses_gpu = {name for name in NOTEBOOKS if measured[name][3] == "used if present"}
-    assert uses_gpu == {name for name in NOTEBOOKS if "cuda.is_available" in (ROOT / f"{name}.py").read_text()}
+    asks = re.compile(r"choose_device\(|cuda\.is_available\(")
+    assert uses_gpu == {name for name in NOTEBOOKS if asks.search((ROOT / f"{name}.py").read_text())}
     assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
 
 

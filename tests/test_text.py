@@ -125,7 +125,7 @@ def test_missing_packages_are_named_and_the_default_falls_back(monkeypatch, no_c
     assert text.default_source() == "gaussian"
     with pytest.raises(SourceError, match=r"of the package gensim is missing: install rnnlib with its extra \[text\]"):
         text.load("wikipedia", 1, 16)
-    monkeypatch.setattr(text, "_READERS", ("no_such_reader",))
+    monkeypatch.setattr(text, "READERS", ("no_such_reader",))
     with pytest.raises(SourceError, match=r"no_such_reader must be installed.*source=\"gaussian\""):
         text.load("wikipedia", 1, 16)
 

@@ -3,6 +3,8 @@
 import functools
 import itertools
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -390,3 +392,59 @@ def test_tensors_and_arrays_mix():
     assert theory.sensitivity(torch.tensor(0.5), np.float64(0.3)).dtype == torch.float32
     for weights in theory.gated_response(torch.tensor([0.2, 0.9]), 4):
         assert theory.window_moment(weights, [1, 0.5, 0.2, 0.1]).shape == (2,)
+
+
+# Kinds of numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_numbers_beside_a_tensor_keep_its_precision():
+    """Close to the circle nu / (1 - nu^2)^2 is 2.5e11, of which float32 leaves two digits."""
+    for arguments in [(0.999999, torch.tensor([0.3]).double(), 0.5), (0.999999, 0.3, torch.tensor([0.5]).double())]:
+        actual = theory.one_dimensional_gradient(*arguments)
+        expected = theory.one_dimensional_gradient(*(float(value) for value in (0.999999, arguments[1], arguments[2])))
+        assert expected[0] == pytest.approx(2.5e11, rel=1e-5)
+        for one, other in zip(actual, expected, strict=True):
+            assert one.item() == pytest.approx(other, rel=1e-9)
+
+
+def test_masked_values_are_not_looked_at():
+    masked = np.ma.array([0.5, 1.5, 0.25], mask=[False, True, False])
+    actual = theory.sensitivity(masked, 0.5)
+    assert list(actual.mask) == [False, True, False]
+    np.testing.assert_allclose(actual.compressed(), theory.sensitivity(np.array([0.5, 0.25]), 0.5))
+    assert theory.sensitivity(np.ma.array([1.5, 2.0], mask=True), 0.5).mask.all()
+    with pytest.raises(ValueError, match=r"lam must be .*, got 2\.5$"):
+        theory.sensitivity(np.ma.array([0.5, 1.5, 2.5], mask=[False, True, False]), 0.5)
+
+
+def test_decimals_are_numbers():
+    assert theory.sensitivity(Decimal("0.5"), Decimal("0.25")) == theory.sensitivity(0.5, 0.25)
+    assert type(theory.one_dimensional_curvature(Decimal("0.5"))[0]) is float
+    for value in ("2", "nan", "snan", "inf"):
+        with pytest.raises(ValueError, match="lam must be inside the unit circle"):
+            theory.sensitivity(Decimal(value), 0.5)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**5000), Fraction(10**400, 3)], ids=["400", "5000", "fraction"])
+def test_long_numbers_are_not_printed_whole(value):
+    calls = [lambda: theory.sensitivity(value, 0.5), lambda: theory.sensitivity(0.5, value)]
+    calls += [lambda: theory.one_dimensional_gradient(0.5, value, 0.5), lambda: theory.gated_response(0.5, -abs(value))]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"must be .*, got a number beyond the largest float, 1\.8e308$"):
+            call()
+
+
+def test_the_hessian_of_tensors_is_that_of_arrays_and_differentiable():
+    lam, b, c = np.array([0.5 + 0.2j, -0.3j]), np.array([1.0, 2.0]), np.array([0.5, 1 - 1j])
+    expected = theory.diagonal_hessian(lam, b, c, 0.5)
+    rho = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    for arguments in [(torch.tensor(lam), b, c, 0.5), (lam, b, c, rho), (lam, torch.tensor(b), torch.tensor(c), rho)]:
+        actual = theory.diagonal_hessian(*arguments)
+        np.testing.assert_allclose(actual.detach().numpy(), expected, rtol=1e-12)
+    (slope,) = torch.autograd.grad(actual[0, 0], rho)
+    step = [theory.diagonal_hessian(lam, b, c, 0.5 + sign * 1e-5)[0, 0] for sign in (1, -1)]
+    assert slope.item() == pytest.approx((step[0] - step[1]) / 2e-5, rel=1e-6)
+    real = (np.array([0.5, 0.25]), np.ones(2), np.ones(2))
+    coarse = theory.diagonal_hessian(*(torch.tensor(value, dtype=torch.bfloat16) for value in real), 0.5)
+    np.testing.assert_allclose(coarse.float().numpy(), theory.diagonal_hessian(*real, 0.5), rtol=0.05)
+    assert theory.diagonal_hessian(*(torch.tensor(value, device="meta") for value in real)).shape == (4, 4)

@@ -90,6 +90,15 @@ def test_200_steps_are_those_of_back_propagation_through_time(make):
         torch.testing.assert_close(parameters(ensemble, 0)[name], value.detach(), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.gpu
+@EVERY_KIND
+def test_training_on_a_gpu_is_that_of_the_cpu(make):
+    members = [member(make, seed=seed) for seed in (0, 1, 1)]
+    here, there = train(members, SHORT).summary(), train(members, SHORT, device="cuda").summary()
+    for name in ("loss", "zero_loss", "curve"):
+        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-3, err_msg=name)
+
+
 def test_checkpoints_resume_bit_for_bit(tmp_path):
     members = [member(make, seed=seed) for make in KINDS.values() for seed in (0, 1)]
     members.append(member(KINDS["rnn"], rate=1e3))  # diverges at once

@@ -235,6 +235,8 @@ def linearize(f, arguments, tangents, weights):
     along = func.linearize(f, *arguments)[1]
     return [
         along(*tangents),
+        along(*(2 * t for t in tangents)),  # nothing that a call leaves behind may change the next
+        along(*tangents),
         func.linearize(first, arguments[0])[1](tangents[0]),
         func.linearize(func.grad(loss(f, weights), every(arguments)), *arguments)[1](*tangents),
         func.vmap(along)(*members(tangents)),
@@ -481,6 +483,50 @@ def test_of_the_scan(backend, per_step, name):
     torch.testing.assert_close(attempt(transform.apply, f, case), expected_of_scan(name, *kind))
 
 
+def complex_of(lam):
+    return lam * (0.8 + 0.6j)
+
+
+def parts(states):
+    return states.real + 2 * states.imag
+
+
+MIXED = {  # dtypes of lam and x; what happens around the scan
+    "float16": (torch.float16, torch.float16, lambda scan, *inputs: scan(*inputs)),
+    "lam float32, x bfloat16": (torch.float32, torch.bfloat16, lambda scan, *inputs: scan(*inputs)),
+    "lam complex, x float64": (
+        torch.float64,
+        torch.float64,
+        lambda scan, lam, x, h0: parts(scan(complex_of(lam), x, h0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, t in TRANSFORMS.items() if t.outcome == "right"])
+@pytest.mark.parametrize("mixed", MIXED)
+@pytest.mark.parametrize("backend", ["chunked", "numba"])
+def test_of_the_scan_with_other_dtypes(backend, mixed, name):
+    """Half precision, and complex lam with real x, against the loop in double precision."""
+    lam_dtype, x_dtype, around = MIXED[mixed]
+    (lam, *rest), tangents, weights = scan_case(backend == "numba", (2, 3, 2))
+    # of a size that leaves sines and third derivatives of their sums well above the rounding errors
+    arguments = 0.8 * lam.to(lam_dtype), *(0.5 * t.to(x_dtype) for t in rest)
+    case = arguments, tuple(v.to(t.dtype) for v, t in zip(tangents, arguments, strict=True)), weights.to(x_dtype)
+
+    def f(*inputs):
+        return around(functools.partial(linear_scan, backend=backend), *inputs)
+
+    def reference(*inputs):
+        return around(lambda lam, x, h0: sequential_scan(lam, x.to(lam.dtype), h0.to(lam.dtype)), *inputs)
+
+    doubles = tuple(t.double() for t in case[0]), tuple(t.double() for t in case[1]), case[2].double()
+    tolerance = {torch.float64: 1e-10, torch.float16: 0.01, torch.bfloat16: 0.08}[x_dtype]
+    actual, expected = attempt(TRANSFORMS[name].apply, f, case), attempt(reference_of(name), reference, doubles)
+    for a, e in zip(actual, expected, strict=True):
+        assert a.dtype in (lam_dtype, x_dtype)
+        torch.testing.assert_close(a.double(), e, rtol=0, atol=tolerance * max(1.0, e.abs().max().item()))
+
+
 LAYERS = {
     "LRU": lambda: LRU(2, 2, 1),
     "DiagonalRNN": lambda: DiagonalRNN(2, 2, 1),
@@ -588,6 +634,20 @@ def test_one_graph_for_all_lengths_and_batches(make):
         program = torch.export.export(layer, (x,), dynamic_shapes=sizes, strict=strict).module()
         for other in (x[:, :5], torch.cat([x, x])):
             torch.testing.assert_close(program(other), layer(other))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_dynamic_batch_may_equal_the_channels(strict):
+    """lam per step has three axes; its batch must not be compared with the channels."""
+    x = torch.rand(3, 5, 4)
+    program = torch.export.export(
+        Holder(lambda scale, x: linear_scan(scale * x, x), torch.ones(())),
+        (x,),
+        dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=2)},),
+        strict=strict,
+    ).module()
+    for other in (x, torch.rand(4, 5, 4), torch.rand(2, 7, 4)):
+        torch.testing.assert_close(program(other), linear_scan(other, other))
 
 
 def test_the_table_in_the_book_is_this_one(root):

@@ -1,6 +1,7 @@
 """Time rnnlib on this machine against its peers, in turn; measure memory; store one JSON a machine.
 
-On a CPU: the scan at two shapes, growth with the length from 2^8 to 2^20, whole LRU layers, streaming steps.
+On a CPU: the scan at two shapes, lam per channel and per step, growth with the length from 2^8 to 2^20, whole LRU
+layers, streaming steps.
 A peer that is not installed is named. ``--device cuda`` runs ``bench_gpu.py``.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import peers
 import timing
@@ -24,7 +27,11 @@ import torch
 
 from rnnlib import LRU, linear_scan
 
-SHAPES = [(16, 4096, 256), (1, 65536, 64)]  # (batch, time, channel), complex64, lam per channel
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHAPES = [(16, 4096, 256), (1, 65536, 64)]  # (batch, time, channel), complex64
+FORMS = ("channel", "step")  # of lam: one per channel, or one per step as in gated models
 LENGTHS = [2**k for k in range(8, 21, 2)]  # growth: (1, T, 64)
 LAYER = {"batch": 8, "length": 2048, "input_size": 64, "hidden_size": 256, "output_size": 64}
 BUDGET = 8.0  # seconds a slow peer may take for its counted turns
@@ -33,11 +40,12 @@ CPU = torch.device("cpu")
 KEEP_FREED = {-1: -1, -4: 0}  # for glibc's mallopt: M_TRIM_THRESHOLD, never; M_MMAP_MAX, none
 
 
-def example(shape: tuple[int, int, int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def example(shape: tuple[int, int, int], form: str = "channel") -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """lam, x and a gradient, complex64."""
     generator = torch.Generator().manual_seed(0)
     x, grad = (torch.randn(shape, dtype=torch.complex64, generator=generator) for _ in range(2))
-    return torch.polar(torch.full(shape[2:], 0.99), torch.linspace(0, 3, shape[2])), x, grad
+    lam = torch.polar(torch.full(shape[2:], 0.99), torch.linspace(0, 3, shape[2]))
+    return lam if form == "channel" else lam.repeat(*shape[:2], 1), x, grad
 
 
 def ours(backend: str, lam: torch.Tensor, x: torch.Tensor, grad: torch.Tensor) -> dict:
@@ -54,9 +62,9 @@ def ours(backend: str, lam: torch.Tensor, x: torch.Tensor, grad: torch.Tensor) -
     return {(f"rnnlib {backend}", "forward"): forward, (f"rnnlib {backend}", "forward + backward"): both}
 
 
-def scans(shape, runs: int, copy_bandwidth: float, missing: dict, compiled: bool) -> list[dict]:
+def scans(shape, form: str, runs: int, copy_bandwidth: float, missing: dict, compiled: bool) -> list[dict]:
     """All implementations at one shape. The gradient with respect to the states is given, as a layer above gives it."""
-    lam, x, grad = example(shape)
+    lam, x, grad = example(shape, form)
     works = {("clone", "forward"): lambda: x.clone()}
     for backend in ("numba", "chunked", "sequential"):
         works |= ours(backend, lam, x, grad)
@@ -70,15 +78,16 @@ def scans(shape, runs: int, copy_bandwidth: float, missing: dict, compiled: bool
                 works[key] = work
             except Exception as error:  # no compiler, too slow, or an operation that this release does not compile
                 last = str(error).strip().splitlines()[0] if str(error).strip() else ""
-                missing[f"{COMPILED}, {key[1]}, at {shape}"] = f"{type(error).__name__}: {last}"
+                missing[f"{COMPILED}, {key[1]}, at {shape}, lam per {form}"] = f"{type(error).__name__}: {last}"
     times = timing.take_turns(works, runs, budget=BUDGET)
     clone = statistics.median(times["clone", "forward"])
     rows = [
-        timing.row(shape, x.dtype, "channel", name, direction, values, clone, copy_bandwidth)
+        timing.row(shape, x.dtype, form, name, direction, values, clone, copy_bandwidth)
         for (name, direction), values in times.items()
     ]
     for line in rows:
-        print(f"{shape!s:18} {line['implementation']:32} {line['pass']:18} {line['times_clone']:7.1f} x clone()")
+        what = f"{shape!s:18} lam per {form:8} {line['implementation']:32} {line['pass']:18}"
+        print(f"{what} {line['times_clone']:7.1f} x clone()")
     return rows
 
 
@@ -135,18 +144,42 @@ def memory(runs: int) -> dict[str, list[dict]]:
 
 
 def allocation(kind: str, runs: int) -> list[dict]:
-    """A row a shape, implementation and pass."""
+    """A row a shape, form of lam, implementation and pass."""
     rows = []
-    for shape in SHAPES:
-        lam, x, grad = example(shape)
+    for shape, form in itertools.product(SHAPES, FORMS):
+        lam, x, grad = example(shape, form)
         works = {("clone", "forward"): lambda x=x: x.clone()} | ours("numba", lam, x, grad)
+        if kind == "reused":
+            reach_steady_heap(works)
         times = timing.take_turns(works, runs)
         clone = statistics.median(times["clone", "forward"])
         for (name, direction), values in times.items():
-            facts = {"shape": list(shape), "memory": kind, "implementation": name, "pass": direction}
+            facts = {"shape": list(shape), "lam": form, "memory": kind, "implementation": name, "pass": direction}
             rows.append(facts | timing.spread(values) | {"times_clone": statistics.median(values) / clone})
-            print(f"{shape!s:18} {kind:6} memory {name:16} {direction:18} {rows[-1]['times_clone']:7.2f} x clone()")
+            what = f"{shape!s:18} lam per {form:8} {kind:6} memory {name:16} {direction:18}"
+            print(f"{what} {rows[-1]['times_clone']:7.2f} x clone()")
     return rows
+
+
+def page_faults(work: Callable) -> int:
+    import resource  # Windows has none
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    work()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def reach_steady_heap(works: dict[tuple[str, str], Callable], turns: int = 30) -> None:
+    """Turns that nothing counts, until three of them in a row have asked the system for next to no memory.
+
+    glibc may cut a small object from the block that a result has left. The next result then does not fit in there and
+    takes pages that were never written. After some calls there are small blocks enough, and it ends.
+    """
+    quiet = 0
+    for _ in range(turns):
+        quiet = quiet + 1 if sum(page_faults(work) for work in works.values()) < 100 else 0
+        if quiet == 3:
+            return
 
 
 def memory_of(work) -> int | None:
@@ -262,8 +295,8 @@ def main() -> None:
     record["copy"] = copy = copy_bandwidth(args.runs)
     print(f"{record['machine']}, {record['threads']} threads, copy {copy['bytes_per_second'] / 1e9:.1f} GB/s")
     record["scan"] = []
-    for shape in SHAPES:
-        record["scan"] += scans(shape, args.runs, copy["bytes_per_second"], missing, args.compiled)
+    for shape, form in itertools.product(SHAPES, FORMS):
+        record["scan"] += scans(shape, form, args.runs, copy["bytes_per_second"], missing, args.compiled)
     record["layer"] = layers(args.runs)
     record["step"] = steps()
     record["first"] = first_calls()

@@ -1,18 +1,19 @@
 """Keep the pairs NAME.py and NAME.ipynb equal, without outputs, and lose no edit of either half.
 
     make pairs               where one half was edited, the other follows
-    make pairs KEEP=py       where both were edited, the .py is right; the .ipynb is saved in _build/pairs first
+    make pairs KEEP=py       where both were edited, the .py is right
     make pairs KEEP=ipynb    the other way round
 
 A half was edited if it differs from what both halves held when they last agreed: in git's last commit, or when this
-program last ran. ``jupytext --sync`` is not used because it goes by file times and can discard an edit.
+program last ran. An edited half that lacks earlier edits, as a tab of JupyterLab does that was opened
+before them, is refused. What is overwritten and not in git's last commit is saved in _build/pairs first.
+``jupytext --sync`` is not used because it goes by file times and can discard an edit.
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
-import hashlib
 import json
 import os
 import shutil
@@ -43,8 +44,8 @@ END = "\n# ---\n"  # of the header
 TRACES = {"ExecuteTime", "autoscroll", "collapsed", "execution", "lines_to_next_cell", "scrolled", "trusted"}
 DEFAULTS = {"editable": True, "slideshow": {"slide_type": ""}, "tags": []}  # JupyterLab writes them beside a first tag
 WAY_OUT = (
-    "make pairs KEEP=py takes the .py, make pairs KEEP=ipynb the .ipynb; either saves the other half in _build/pairs,"
-    " from where you can copy what you want of both."
+    "make pairs KEEP=py takes the .py, make pairs KEEP=ipynb the .ipynb; the other half"
+    " is saved in _build/pairs unless git holds it, so you can copy what you want of both."
 )
 
 
@@ -109,10 +110,6 @@ def read(path: Path) -> NotebookNode:
         return parse(path.read_text(encoding="utf-8"), path.suffix)
     except UnicodeDecodeError:
         raise PairError(f"the {path.suffix} cannot be read as a notebook (it is not UTF-8)") from None
-
-
-def digest(found: list[Cell]) -> str:
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def differences(script: list[Cell], notebook: list[Cell]) -> str:
@@ -191,6 +188,29 @@ def committed(path: Path) -> list[Cell] | None:
         return None
 
 
+def reverted(before: list[Cell], agreed: NotebookNode, edited: NotebookNode, suffix: str) -> list[str]:
+    """The edits between ``before`` and ``agreed`` that are gone from a half which was edited since, in words.
+
+    A cell that was edited again is not gone: its id tells in an ``.ipynb``, its text in a ``.py``, which has no ids.
+    """
+    old, new = cells(agreed), cells(edited)
+    ids = {cell.id for cell in edited.cells}
+    fresh = [cell.source for cell in new if suffix == ".py" and cell not in old and cell not in before]
+    gone = []
+    for cell, node in zip(old, agreed.cells, strict=True):
+        if cell in before or cell in new or node.id in ids:
+            continue
+        if similar := difflib.get_close_matches(cell.source, fresh, n=1, cutoff=0.75):
+            fresh.remove(similar[0])
+        else:
+            gone.append(f"lacks ({cell})")
+    return gone + [f"still has ({cell})" for cell in before if cell in new and cell not in old]
+
+
+def opposite(suffix: str) -> str:
+    return HALVES[1 - HALVES.index(suffix)]
+
+
 class Pair:
     """One notebook in both forms.
 
@@ -206,27 +226,33 @@ class Pair:
         self.saved = root.parent / "_build" / "pairs"
         self.record = self.saved / f"{self.name}.agreed"
 
-    def edited(self, notebooks: dict[str, NotebookNode]) -> list[str]:
-        """The halves that differ from all that is known to have stood in both."""
-        script, notebook = (committed(path) for path in self.halves.values())
-        known = {digest(script)} if script is not None and script == notebook else set()
-        if self.record.exists():
-            known.add(self.record.read_text(encoding="utf-8").strip())
-        return [suffix for suffix in HALVES if digest(cells(notebooks[suffix])) not in known]
+    def agreed(self) -> NotebookNode | None:
+        """What the halves held when this program last ran."""
+        try:
+            return parse(self.record.read_text(encoding="utf-8"), ".ipynb")
+        except (OSError, PairError):
+            return None
 
     def source(self, notebooks: dict[str, NotebookNode]) -> str:
         """The half that the other one follows.
 
         Raises:
-            PairError: both were edited, or it is not known which.
+            PairError: both were edited, it is not known which, or the one that was edited may not know the other.
         """
-        script, notebook = (cells(notebooks[suffix]) for suffix in HALVES)
-        if script == notebook:
+        now = {suffix: cells(notebooks[suffix]) for suffix in HALVES}
+        if now[".py"] == now[".ipynb"]:
             return ".py"
-        edited = self.edited(notebooks)
+        head, agreed = [committed(path) for path in self.halves.values()], self.agreed()
+        known = [head[0]] if head[0] == head[1] else []
+        known += [cells(agreed)] if agreed else []
+        edited = [suffix for suffix in HALVES if now[suffix] not in known]
         if len(edited) != 1:
-            raise PairError(f"both halves may hold edits and differ in {differences(script, notebook)}")
-        return edited[0]
+            raise PairError(f"both halves may hold edits and differ in {differences(*now.values())}")
+        (source,) = edited
+        other, before = now[opposite(source)], head[HALVES.index(source)]
+        if before and other != before and (undone := reverted(before, agreed, notebooks[source], source)):
+            raise PairError(f"the {source} may build on an older version: it {', '.join(undone)}")
+        return source
 
     def update(self, keep: str | None) -> str | None:
         """Make the halves equal; return one sentence if something besides outputs had to change.
@@ -247,12 +273,15 @@ class Pair:
                 raise
             source = keep
             texts = self.texts(source, {keep: read(self.halves[keep])} | notebooks)
-            saved = f"; the other is saved as {self.save(source)}"
-        changed = len(notebooks) < 2 or cells(notebooks[".py"]) != cells(notebooks[".ipynb"])
+        overwritten = notebooks.get(opposite(source))
+        changed = overwritten is None or cells(overwritten) != cells(notebooks[source])
+        path = self.halves[opposite(source)]
+        if changed and len(there) == 2 and (overwritten is None or cells(overwritten) != committed(path)):
+            saved = f"; the other is saved as {self.save(path)}"
         for suffix, text in texts.items():
             write(self.halves[suffix], text)
         self.record.parent.mkdir(parents=True, exist_ok=True)
-        write(self.record, digest(cells(parse(texts[".ipynb"], ".ipynb"))) + "\n")
+        write(self.record, texts[".ipynb"])
         return f"{self.name}: both halves now hold the cells of the {source}{saved}" if changed else None
 
     def texts(self, source: str, notebooks: dict[str, NotebookNode]) -> dict[str, str]:
@@ -263,9 +292,8 @@ class Pair:
         old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         return {".py": as_script(notebooks[".ipynb"], old), ".ipynb": without_outputs(notebooks[".ipynb"])}
 
-    def save(self, source: str) -> Path:
-        """Copy the half that is about to be overwritten."""
-        path = self.halves[HALVES[1 - HALVES.index(source)]]
+    def save(self, path: Path) -> Path:
+        """Copy a half that is about to be overwritten."""
         folder = (self.saved / self.name).parent
         folder.mkdir(parents=True, exist_ok=True)
         names = (f"{path.stem}{count}{path.suffix}" for count in ["", *(f"-{n}" for n in range(2, 10_000))])

@@ -35,11 +35,15 @@ def jax_scans(lam: Tensor, x: Tensor, grad: Tensor) -> dict[tuple[str, str], Cal
         return jax.lax.associative_scan(combine, (jnp.broadcast_to(lam, x.shape), x), axis=1)[1]
 
     def loop(lam, x):
-        def step(h, x_t):
-            h = lam * h + x_t
+        def step(h, inputs):
+            lam_t, x_t = inputs if lam.ndim == 3 else (lam, inputs)
+            h = lam_t * h + x_t
             return h, h
 
-        return jax.lax.scan(step, jnp.zeros_like(x[:, 0]), x.swapaxes(0, 1))[1].swapaxes(0, 1)
+        inputs = x.swapaxes(0, 1)
+        if lam.ndim == 3:
+            inputs = lam.swapaxes(0, 1), inputs
+        return jax.lax.scan(step, jnp.zeros_like(x[:, 0]), inputs)[1].swapaxes(0, 1)
 
     works = {}
     for name, scan in [("jax associative_scan", associative), ("jax lax.scan", loop)]:

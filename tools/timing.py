@@ -108,7 +108,7 @@ def row(
         copy_bandwidth: bytes per second that a copy reads and writes on this device.
     """
     elements = {"forward": 2, "backward": 3, "forward + backward": 5}[direction]
-    if lam == "step":
+    if lam == "step" and implementation != "clone":  # which reads no lam
         elements += {"forward": 1, "backward": 2, "forward + backward": 3}[direction]
     least = elements * math.prod(shape) * dtype.itemsize
     measured = spread(times)

@@ -18,6 +18,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from rnnlib.experiments.analysis import wall_seconds
 
+_ASKS_FOR_GPU = ("choose_device(", "cuda.is_available(")
+
 
 class run_times(nodes.General, nodes.Element):
     """Stands for the table until all notebooks have run."""
@@ -94,7 +96,7 @@ def fill(app, doctree, docname: str) -> None:
             total += seconds
             peaks += [peak] if peak else []
             machines |= {record["machine"]} if "machine" in record else set()
-            gpu = "used if present" if "cuda.is_available" in source else "not used"
+            gpu = "used if present" if any(name in source for name in _ASKS_FOR_GPU) else "not used"
             day = time.strftime("%Y-%m-%d", time.gmtime(run["mtime"]))
             rows.append([link, *map(nodes.Text, [f"{seconds:.0f}", f"{peak:.0f}" if peak else "–", gpu, day])])
         scale, most = os.environ.get("RNNLIB_SCALE", "book"), f"{max(peaks):.0f}" if peaks else "–"

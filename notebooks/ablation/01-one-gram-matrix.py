@@ -167,6 +167,7 @@ for label, pair in pairs.items():
 # about $10^{-7}$ of their size, which is one rounding of single precision; the first copy is not moved.
 
 # %%
+device = experiments.choose_device()  # a GPU if there is one
 copies, protocol = 16, Protocol()
 if experiments.scale_from_environment() == "smoke":
     copies, protocol = 3, Protocol(steps=20, report=5, batch=8, length=40)
@@ -180,7 +181,7 @@ for run in runs:
                 for p in member.layer.parameters():
                     p.mul_(1 + 1e-7 * torch.randn(p.shape, generator=generator))
         members.append(member)
-losses = np.log(train(members, protocol).summary().loss.reshape(len(runs), copies))
+losses = np.log(train(members, protocol, device=device).summary().loss.reshape(len(runs), copies))
 for run, row in zip(runs, losses, strict=True):
     low, high = np.exp([row.min(), row.max()])
     print(f"seed {run.seed}: {copies} copies end from {low:.1e} to {high:.1e}")

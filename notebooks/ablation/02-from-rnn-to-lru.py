@@ -39,9 +39,11 @@ from rnnlib.training import Protocol, train
 
 style.use()
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
     names = ["fig03a", "fig03b", "fig10d", "fig03b_corrected"]
-    experiments.run_all([experiments.get(name) for name in names], "paper", progress=False)
+    every = [experiments.get(name) for name in names]
+    experiments.run_all(every, "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## The students
@@ -272,9 +274,10 @@ members = []
 for name, rate in rates.items():
     run = dataclasses.replace(first[name], teacher=index, rate=rate)
     members.append(run.member(protocol.length))
-ensemble = train(members, protocol)
+ensemble = train(members, protocol, device=device)
 summary = ensemble.summary()
-print(f"{len(members)} students, {protocol.steps:,} steps each, {ensemble.seconds:.0f} seconds")
+took = f"{ensemble.seconds:.0f} seconds on {device}"
+print(f"{len(members)} students, {protocol.steps:,} steps each, {took}")
 for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
     print(f"{experiments.LABELS[name]:22} loss / zero predictor's {ratio:.1e}")
 

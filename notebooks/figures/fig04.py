@@ -185,8 +185,9 @@ from rnnlib.experiments.analysis import provenance
 from rnnlib.training import train
 
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig04cd", progress=False)
+    experiments.run("fig04cd", device=device, progress=False)
 rates = experiments.load("fig04cd", "parameters")
 rates = rates[(rates["student"] == "crnn") | (rates["start"] == 0)]
 groups = {"rnn": ["A", "B", "C", "D"], "crnn": ["lam", "B", "C", "D"]}
@@ -241,11 +242,11 @@ print(f"{ring['diverged'].sum()} of {len(ring)} runs diverged")
 # %%
 small = experiments.get("fig04cd").at("smoke" if scale == "smoke" else "book")
 runs = [run for run in small.runs() if run.seed == 0 and (run.student == "crnn" or run.start == 0)]
-ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol)
+ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol, device=device)
 for run, rates_here in zip(runs, ensemble.effective_rates().values(), strict=True):
     plain = {name: f"{np.median(values[1]):.0e}" for name, values in rates_here.items()}
     print(f"{experiments.LABELS[run.student]:16} without the first moment:", plain)
-print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
+print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {device}")
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

@@ -41,8 +41,10 @@ from rnnlib.experiments.analysis import provenance
 style.use()
 NAMES = ["fig05", "fig05_sources"]
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run_all([experiments.get(name) for name in NAMES], "paper", progress=False)
+    both = [experiments.get(name) for name in NAMES]
+    experiments.run_all(both, "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## The networks
@@ -253,7 +255,7 @@ table.style.hide(axis="index").format({"lowest": "{:+.2f}", "highest": "{:+.2f}"
 source = text.default_source()
 small = experiments.get("fig05").at("smoke" if scale == "smoke" else "book")
 small = dataclasses.replace(small, sources=(source,))
-parts = [small.measure(part, "cpu")["runs"] for part in small.parts()]
+parts = [small.measure(part, device)["runs"] for part in small.parts()]
 live = pd.DataFrame([row for _, rows in parts for row in rows], columns=parts[0][0])
 print("inputs:", "text" if source == "wikipedia" else "Gaussian, the extra [text] is missing")
 first, last = min(small.times), max(small.times)

@@ -162,8 +162,9 @@ from rnnlib.experiments.analysis import provenance
 from rnnlib.training import train
 
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig09cd", progress=False)
+    experiments.run("fig09cd", device=device, progress=False)
 rates = experiments.load("fig09cd", "parameters")
 names = {
     "lru": {"omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$"}
@@ -210,11 +211,11 @@ axes[0].set_ylabel("effective rate");
 # %%
 small = experiments.get("fig09cd").at("smoke" if scale == "smoke" else "book")
 runs = [run for run in small.runs() if run.seed == 0]
-ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol)
+ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol, device=device)
 for run, rates_here in zip(runs, ensemble.effective_rates().values(), strict=True):
     plain = {name: f"{np.median(values[1]):.0e}" for name, values in rates_here.items()}
     print(f"{experiments.LABELS[run.student]:16} without the first moment:", plain)
-print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
+print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {device}")
 
 # %% [markdown]
 # ## What the paper claims, and what we measure

@@ -160,8 +160,9 @@ from rnnlib.experiments.analysis import best, mark_survivors, provenance, settin
 from rnnlib.training import train
 
 setting = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if setting == "paper":  # recompute everything
-    experiments.run("fig10d", progress=False)
+    experiments.run("fig10d", device=device, progress=False)
 settings(experiments.get("fig10d")).style.hide(axis="index")
 
 # %%
@@ -198,11 +199,11 @@ losses = points.pivot(index="theta0", columns="student", values="loss")
 print((losses["crnn"] / losses["lru"]).round(2).to_dict())
 small = experiments.get("fig10d").at("smoke" if setting == "smoke" else "book")
 runs = [run for run in small.runs() if run.seed == 0 and run.theta0 == 1]
-ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol)
+ensemble = train([run.member(small.protocol.length) for run in runs], small.protocol, device=device)
 summary = ensemble.summary()
 for run, ratio in zip(runs, summary.loss / summary.zero_loss, strict=True):
     print(f"live, {experiments.LABELS[run.student]}: loss / zero predictor's {ratio:.1e}")
-print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds")
+print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {device}")
 
 # %% [markdown]
 # The gap widens as eigenvalues concentrate: over the whole circle the complex RNN is the better of the two, within $\pi/100$ it is ten times

@@ -44,9 +44,10 @@ from rnnlib.training import train
 style.use()
 experiment = experiments.get("fig11")
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
     both = [experiment, experiments.get("fig11_corrected")]
-    experiments.run_all(both, "paper", progress=False)
+    experiments.run_all(both, "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## The paper's protocol
@@ -213,9 +214,10 @@ ax.legend(title="heads", fontsize="small", loc="upper left", bbox_to_anchor=(1, 
 # %%
 small = experiment.at("smoke" if scale == "smoke" else "book")
 runs, protocol = small.runs(), small.protocol
-ensemble = train([run.member(protocol.length) for run in runs], protocol)
+ensemble = train([run.member(protocol.length) for run in runs], protocol, device=device)
 summary = ensemble.summary()
-print(f"{len(runs)} students, {protocol.steps:,} steps each, {ensemble.seconds:.0f} seconds")
+took = f"{ensemble.seconds:.0f} seconds on {device}"
+print(f"{len(runs)} students, {protocol.steps:,} steps each, {took}")
 
 # %% mystnb={"figure": {"caption": "Mean loss of each epoch of students that train in this notebook, over the zero predictor's loss.", "name": "fig-11-live"}, "image": {"alt": "Loss over the zero predictor's against steps, logarithmic, one curve for each number of heads. Students with 16 and 32 heads fall below 0.001; the one with 8 heads to about 0.001, 2 heads to 0.006; 1 and 4 heads stay near 0.06."}}
 fig, ax = plt.subplots(figsize=(5.4, 2.7), layout="constrained")

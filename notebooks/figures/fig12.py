@@ -37,8 +37,9 @@ from rnnlib.experiments.analysis import provenance
 
 style.use()
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig12", "paper", progress=False)
+    experiments.run("fig12", "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## The inputs
@@ -125,9 +126,9 @@ table.style.hide(axis="index").format(formats | {"time constant": "{:,.0f}"})
 # two tokens share, and so the level that $R$ cannot fall below without positions.
 
 # %%
-fit = text.fit_autocorrelation(text.autocorrelation(sequences.x))
+fit = text.fit_autocorrelation(text.autocorrelation(sequences.x.to(device)))
 print(f"fit here: white {fit.white:.3f}, amplitude {fit.amplitude:.4f}, decay {fit.decay:.4f}")
-plain = text.load(source, len(sequences.x), positions=False).x
+plain = text.load(source, len(sequences.x), positions=False).x.to(device)
 correlation = text.autocorrelation(plain)
 print(f"without positions: R(1) = {correlation[1]:.4f}, R(510) = {correlation[510]:.4f}")
 print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.4f}")

@@ -39,8 +39,9 @@ from rnnlib.networks import embedding_loss
 
 style.use()
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig13", "paper", progress=False)
+    experiments.run("fig13", "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## What is measured
@@ -112,7 +113,7 @@ table.style.format("{:.2f}")
 source = text.default_source()
 small = experiments.get("fig13").at("smoke" if scale == "smoke" else "book")
 small = dataclasses.replace(small, sources=(source,), times=small.times[-1:])
-parts = [small.measure(part, "cpu")["runs"] for part in small.parts()]
+parts = [small.measure(part, device)["runs"] for part in small.parts()]
 live = pd.DataFrame([row for _, rows in parts for row in rows], columns=parts[0][0])
 print("inputs:", "text" if source == "wikipedia" else "Gaussian, the extra [text] is missing")
 for kind, (name, groups) in PANELS.items():
@@ -126,10 +127,10 @@ for kind, (name, groups) in PANELS.items():
 # 0 from above, and that angle.
 
 # %%
-x = inputs(source, small.sequences, small.length, small.padding)
+x = inputs(source, small.sequences, small.length, small.padding).to(device)
 for draw in range(3):
     drawn = dataclasses.replace(small, seed=small.seed + draw)
-    network = drawn.network("lru", "none", small.times[-1], x.shape[-1])
+    network = drawn.network("lru", "none", small.times[-1], x.shape[-1]).to(device)
     angles = [block.layer.omega_theta for block in network.blocks]
     gradients_here = torch.autograd.grad(embedding_loss(network(x), x, offset=-1), angles)
     for omega, gradient in zip(angles, gradients_here, strict=True):

@@ -41,8 +41,9 @@ from rnnlib.experiments.analysis import provenance
 style.use()
 experiment = experiments.get("fig14")
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run(experiment, "paper", progress=False)
+    experiments.run(experiment, "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## What is measured
@@ -208,7 +209,7 @@ print(f"largest difference {(forward[0, 0] - backward).abs().max():.1e}")
 # %%
 small = experiment.at("smoke" if scale == "smoke" else "book")
 small = dataclasses.replace(small, source=source)
-live = {setting: small.measure(setting.label, "cpu")["runs"] for setting in small.settings}
+live = {setting: small.measure(setting.label, device)["runs"] for setting in small.settings}
 print(f"{small.networks} network(s) of {small.width} units, {text.load(source, 1, 8).source}")
 
 # %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries of small layers, measured in this notebook.", "name": "fig-14-live"}, "image": {"alt": "Log-log plot: three solid curves that nearly coincide, and two dashed ones, GRU and LSTM, which start near one hundredth and stay below them, by a smaller factor at the end."}}

@@ -40,8 +40,9 @@ from rnnlib.experiments.analysis import provenance
 style.use()
 experiment = experiments.get("fig15")
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run(experiment, "paper", progress=False)
+    experiments.run(experiment, "paper", device=device, progress=False)
 
 # %% [markdown]
 # ## What is measured
@@ -262,9 +263,9 @@ ratios.style.format("{:.1f}").format_index("T ≥ {:.0f}", axis=1)
 # %%
 small = experiment.at("smoke" if scale == "smoke" else "book")
 small = dataclasses.replace(small, source=text.default_source())
-tables = [small.measure(part, "cpu")["runs"] for part in small.parts() if part.startswith("gru")]
+tables = [small.measure(part, device)["runs"] for part in small.parts() if part.startswith("gru")]
 live = pd.concat([pd.DataFrame(rows, columns=columns) for columns, rows in tables])
-columns, rows = small.measure("inputs", "cpu")["moments"]
+columns, rows = small.measure("inputs", device)["moments"]
 live_theory = pd.DataFrame(rows, columns=columns)
 print(f"{small.networks} networks of {small.width} units; {text.load(small.source, 1, 8).source}")
 

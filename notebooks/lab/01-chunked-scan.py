@@ -182,7 +182,7 @@ for record in benchmarks.records():
     scans = benchmarks.table(record, "scan").query("`pass` == 'forward'")
     for row in scans.itertuples():
         share = f"{row.of_copy:6.1%} of the copy's bandwidth"
-        print(f"  {row.shape!s:16} {row.implementation:24} {share}")
+        print(f"  {row.shape!s:16} λ per {row.lam:8} {row.implementation:24} {share}")
 
 # %% mystnb={"figure": {"caption": "Forward scans of complex numbers, 8 operations on 16 bytes: operations a second against the memory's roof (line), from the stored measurements of one machine.", "name": "fig-scan-roofline"}, "image": {"alt": "Log-log roofline: a rising line, the copy bandwidth times operations per byte. At half an operation per byte a column of points lies below it, circles for one shape and triangles for the other; the compiled loops, filled dots, are the highest of their shape, and the loop in Python with one sequence is far below all others."}}
 record = benchmarks.records()[0]

@@ -11,8 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from .. import _checks
 from . import (
     direct,
     fig03a,
@@ -31,7 +30,8 @@ from . import (
     store,
 )
 from .definition import SCALES, Cell, Experiment, Run
-from .measurement import Measurement, measure
+from .devices import DEVICES, choose_device
+from .measurement import Measurement, forget, measure
 from .requirements import RequirementError, need
 from .store import ResultError
 from .students import LABELS, STUDENTS, register
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "DEVICES",
     "EXPERIMENTS",
     "LABELS",
     "SCALES",
@@ -52,6 +53,7 @@ __all__ = [
     "RequirementError",
     "ResultError",
     "Run",
+    "choose_device",
     "get",
     "load",
     "names",
@@ -99,7 +101,7 @@ def get(experiment: str | Experiment | Measurement) -> Experiment | Measurement:
     """
     if isinstance(experiment, Experiment | Measurement):
         return experiment
-    if experiment not in EXPERIMENTS:
+    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
         raise ValueError(f"no experiment {experiment!r}; choose from {', '.join(EXPERIMENTS)}")
     return EXPERIMENTS[experiment]
 
@@ -117,24 +119,29 @@ def scale_from_environment() -> str:
 
 
 def run_all(
-    experiments: Sequence[Experiment | Measurement],
+    experiments: Sequence[str | Experiment | Measurement],
     scale: str,
     *,
     device: str = "cpu",
-    folder: Path | None = None,
+    workers: int | None = None,
+    dask: str | None = None,
+    folder: Path | str | None = None,
     progress: bool = True,
-    **training: Any,
+    checkpoint_seconds: float = 30.0,
 ) -> dict[str, pd.DataFrame]:
     """Run experiments and store their results. Interrupted, the same call goes on.
 
     Args:
-        experiments: as defined; training runs they share are trained once.
+        experiments: as defined, or their names; training runs they share are trained once.
         scale: at which scale.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where PyTorch sees a device, else the CPU, and with Dask the
+            CPU of its workers. The default is the CPU because a result stored there comes out again to the last bit; a
+            GPU gives other last digits. The result names its device.
+        workers: processes that train, by default one a core; measurements use this one.
+        dask: address of a Dask scheduler whose workers train; measurements run here.
         folder: where results go; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
-        training: of trained experiments alone: workers (processes, by default one a core), dask (address of a
-            scheduler) and checkpoint_seconds.
+        checkpoint_seconds: how often each process that trains writes a checkpoint.
 
     Returns:
         The main table of each, by name, read back from where it was stored.
@@ -142,22 +149,49 @@ def run_all(
     Raises:
         RequirementError: a package is missing.
         ResultError: results cannot be written, or a worker process died.
-        ValueError: there is no such device, or no scheduler at the address.
+        ValueError: there is no such experiment or device, no scheduler at the address, nothing that it could train, or
+            an option is out of range.
     """
+    device = choose_device("cpu" if device == "auto" and dask else device)
     need("pandas", "tqdm", extra="lab")
+    if workers is not None:
+        workers = _checks.whole("workers", workers)
+    if not isinstance(dask, str | None):
+        raise ValueError(f"dask must be the address of a scheduler, such as 'tcp://127.0.0.1:8786', got {dask!r}")
+    if not isinstance(progress, bool):
+        raise ValueError(f"progress must be True or False, got {progress!r}")
+    _checks.within("checkpoint_seconds", checkpoint_seconds, "[0, inf)")
+    folder = _folder(folder, scale)
+    experiments = [get(experiment) for experiment in experiments]
+    if len({item.name for item in experiments}) < len({(item.name, item.hash) for item in experiments}):
+        raise ValueError("experiments: two have the same name, so one result would replace the other: rename one")
     for experiment in experiments:
         if isinstance(experiment, Measurement):
             for extra, modules in experiment.needs.items():
                 need(*modules, extra=f"lab,{extra}")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: PyTorch sees no CUDA device here; leave it out to compute on the CPU")
     options = {"device": device, "folder": folder, "progress": progress}
     trained = [experiment for experiment in experiments if isinstance(experiment, Experiment)]
+    if dask is not None and not trained:
+        raise ValueError(
+            f"dask: {dask!r} is of no use to {', '.join(item.name for item in experiments)}: measurements run on this "
+            "machine, so leave it out"
+        )
+    training = {"workers": workers, "dask": dask, "checkpoint_seconds": checkpoint_seconds}
     frames = runner.run_all(trained, scale, **options, **training) if trained else {}
+    parts: set[Path] = set()  # experiments share some
     for experiment in experiments:
         if isinstance(experiment, Measurement):
-            frames[experiment.name] = measure(experiment, scale, **options)
+            frames[experiment.name] = measure(experiment, scale, **options, measured=parts)
+    forget(parts)
     return {experiment.name: frames[experiment.name] for experiment in experiments}
+
+
+def _folder(folder: Path | str | None, scale: str) -> Path:
+    if folder is None:
+        return store.folder_of(scale)
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise ValueError(f"folder must be the path of a folder, got {folder!r}")
+    return Path(folder)
 
 
 def run(experiment: str | Experiment | Measurement, scale: str | None = None, **options: Any) -> pd.DataFrame:
@@ -181,7 +215,7 @@ def load(
     table: str = "runs",
     *,
     scale: str = "paper",
-    folder: Path | None = None,
+    folder: Path | str | None = None,
 ) -> pd.DataFrame:
     """A stored result, checked.
 
@@ -199,4 +233,4 @@ def load(
         ResultError: it is missing, damaged, edited, foreign or stale; the message says what to do.
     """
     scaled = get(experiment).at(scale)
-    return store.read(scaled, folder or store.folder_of(scale), runner.command(scaled.name, scale), table)
+    return store.read(scaled, _folder(folder, scale), runner.command(scaled.name, scale), table)

@@ -66,7 +66,7 @@ class Cell:
 
 
 def _check_student(name: str) -> None:
-    if name not in STUDENTS:
+    if not isinstance(name, str) or name not in STUDENTS:
         raise ValueError(f"no student {name!r}: choose from {', '.join(STUDENTS)}, or register one of your own first")
 
 
@@ -76,7 +76,11 @@ def _check_heads(name: str, heads: int, width: int) -> None:
 
 
 def _grid(name: str, values: tuple) -> tuple:
-    if not isinstance(values, tuple) or not values or len(set(values)) < len(values):
+    try:
+        different = isinstance(values, tuple) and 0 < len(values) == len(set(values))
+    except TypeError:  # a value that cannot be hashed, such as a dict
+        different = False
+    if not different:
         raise ValueError(f"{name} must be a tuple of different values, one at least, got {values!r}")
     return values
 
@@ -127,7 +131,7 @@ class Experiment:
 
     Attributes:
         name: names the result and its files: letters, digits, ``.``, ``_`` and ``-``, first a letter, a
-            digit or ``_``.
+            digit or ``_``, and no letter after a ``.`` (``NAME.curves.csv`` is a table of NAME).
         title: one line for ``python -m rnnlib list``.
         cells: what is trained.
         seeds: each seeds a student's start and its data.
@@ -158,6 +162,7 @@ class Experiment:
     def __post_init__(self):
         _checks.plain(self)
         check_name(self.name)
+        check_title(self.title)
         for cell in _grid("cells", self.cells):
             if not isinstance(cell, Cell):
                 raise ValueError(f"each of cells must be a Cell, got {cell!r}")
@@ -172,8 +177,10 @@ class Experiment:
             _checks.whole("each of seeds", seed, 0, last)
         if not isinstance(self.protocol, Protocol):
             raise ValueError(f"protocol must be a Protocol, got {self.protocol!r}")
+        if not isinstance(self.live, tuple):
+            raise ValueError(f"live must be a tuple of pairs of a student's name and a rate, got {self.live!r}")
         for pair in self.live:
-            if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] not in STUDENTS:
+            if not isinstance(pair, tuple) or len(pair) != 2 or pair[0] not in list(STUDENTS):
                 raise ValueError(f"each of live must be a pair of a student's name and a rate, got {pair!r}")
             _checks.within(f"the live rate of {pair[0]}", pair[1], _RATE)
         _checks.choice("details", self.details, DETAILS)
@@ -259,23 +266,33 @@ class Experiment:
         """How much there is to do, for the list."""
         return f"{len(self.runs())} runs"
 
-    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table of the result that its checksum does not show."""
-        return tables.fault(self, frame, table)
+        return tables.fault(self, frame, table, main)
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that cannot name files, or that could leave its folder.
+    """Refuse a name that cannot name files, that could leave its folder, or whose files may be another's tables.
 
     Raises:
         ValueError: it has other characters than ASCII letters, digits, ``.``, ``_`` and ``-``, begins with ``.`` or
-            ``-``, is empty, or has more than 100.
+            ``-``, has a letter after a ``.``, is empty, or has more than 100.
     """
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"(?!.*\.[A-Za-z])[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
         raise ValueError(
-            "name must be letters, digits, '.', '_' or '-', at most 100, first a letter, a digit or '_' (it names "
-            f"files), got {name!r}"
+            "name must be letters, digits, '.', '_' or '-', at most 100, first a letter, a digit or '_', and no letter "
+            f"after a '.' (it names files), got {name!r}"
         )
+
+
+def check_title(title: str) -> None:
+    """Refuse a title that is no line of text.
+
+    Raises:
+        ValueError: it is no string, or has characters that cannot be printed.
+    """
+    if not isinstance(title, str) or not title.isprintable():
+        raise ValueError(f"title must be one line of text, got {title!r}")
 
 
 def content_hash(plain: object) -> str:

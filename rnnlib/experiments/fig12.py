@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from .. import text
 from .measurement import Measurement, Tables
+from .schema import Schema
 
 _WAYS = {  # by part: source, and options of text.load
     "text": ("wikipedia", {}),
@@ -38,13 +39,31 @@ class Autocorrelations(Measurement):
     def definition(self) -> dict:
         return super().definition() | {"text": text.CHECKSUMS}
 
+    def schemas(self) -> dict[str, Schema]:
+        of = {"source": "text", "positions": "flag", "padding": "flag"}
+        ways = [_way(*_WAYS[part]) for part in self.parts()]
+        lags = range(max(1, self.length - 1))
+        fits = dict.fromkeys(("white", "amplitude", "decay"), "number")
+        return {
+            "runs": Schema(
+                of | {"lag": "whole", "autocorrelation": "number"},
+                [*of, "lag"],
+                [(*way, lag) for way in ways for lag in lags],
+            ),
+            "fits": Schema(
+                of | fits | dict.fromkeys(("sequences", "length", "size"), "whole"),
+                [*of, "length"],
+                [(*way, self.length) for way in ways],
+            ),
+        }
+
     def measure(self, part: str, device: str) -> Tables:
         source, options = _WAYS[part]
         count = min(self.sequences, 106) if options.get("padding") else self.sequences
         found = text.load(source, count, self.length, **options)
         values = text.autocorrelation(found.x.to(device))
         fit = text.fit_autocorrelation(values)
-        way = (source, options.get("positions", source != "gaussian"), options.get("padding", False))
+        way = _way(source, options)
         names = ["source", "positions", "padding"]
         sizes = (len(found.x), self.length, found.x.shape[-1])
         return {
@@ -54,6 +73,10 @@ class Autocorrelations(Measurement):
                 [(*way, fit.white, fit.amplitude, fit.decay, *sizes)],
             ),
         }
+
+
+def _way(source: str, options: dict[str, bool]) -> tuple[str, bool, bool]:
+    return source, options.get("positions", source != "gaussian"), options.get("padding", False)
 
 
 EXPERIMENT = Autocorrelations(

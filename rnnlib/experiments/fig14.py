@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -12,8 +12,15 @@ import torch
 from .. import tangents, text
 from ..layers import ChronoGRU, ChronoLSTM
 from .measurement import Measurement, Tables
+from .schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUANTILES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
+KINDS = ("diagonal", "off-diagonal", "first rows")
+_NAMES = ["cell", "max_time", "input_scale", "recurrent_scale"]
+_QUANTILES = [f"q{q:g}" for q in QUANTILES]
 CELLS = {
     "gru": ChronoGRU,
     "lstm": ChronoLSTM,
@@ -79,11 +86,38 @@ class Jacobians(Measurement):
     def definition(self) -> dict:
         return super().definition() | {"text": text.CHECKSUMS}
 
+    def _steps(self) -> list[int]:
+        return np.unique(np.geomspace(1, self.length, self.times).round().astype(int)).tolist()
+
+    def schemas(self) -> dict[str, Schema]:
+        of = {"cell": "text"} | dict.fromkeys(_NAMES[1:], "number")
+        rows, entries = [], []
+        for setting in map(dataclasses.astuple, self.settings):
+            for t in self._steps():
+                rows += [(*setting, network, t, kind) for kind in KINDS for network in range(self.networks)]
+                entries += [(*setting, t, kind) for kind in KINDS[:2] for _ in range(self.shown)]
+        numbers = dict.fromkeys(_QUANTILES, "number") | dict.fromkeys(("rms", "largest"), "size")
+        at = {"t": "whole", "kind": "text"}
+        return {
+            "runs": Schema(of | {"network": "whole"} | at | numbers, [*_NAMES, "network", "t", "kind"], rows),
+            "entries": Schema(of | at | {"place": "whole", "value": "number"}, [*_NAMES, "t", "kind"], entries),
+        }
+
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: the entries are the same ones throughout."""
+        wrong = super().fault(frame, table, main)
+        if wrong or table != "entries":
+            return wrong
+        places = frame["place"].to_numpy().reshape(-1, 2 * self.shown)
+        for row in np.flatnonzero((places != places[0]).any(1))[:1]:
+            return f"row {row * 2 * self.shown + 1} and following: other entries than in the first rows"
+        return None
+
     def measure(self, part: str, device: str) -> Tables:
         setting = next(setting for setting in self.settings if setting.label == part)
         # float64: with short time constants entries fall below what float32 can hold
         x = text.load(self.source, self.networks, self.length).x.double()[:, None].to(device)
-        times = np.unique(np.geomspace(1, self.length, self.times).round().astype(int)).tolist()
+        times = self._steps()
         layers = [
             CELLS[setting.cell](
                 x.shape[-1],
@@ -98,10 +132,10 @@ class Jacobians(Measurement):
         jacobians = [J[:, 0].cpu().numpy() for J in tangents.state_jacobian(layers, x, times)]
         off = ~np.eye(self.width, dtype=bool)
         first = off & (np.arange(self.width) < self.rows)[:, None]
-        kinds = {"diagonal": ~off, "off-diagonal": off, "first rows": first}
+        kinds = dict(zip(KINDS, (~off, off, first), strict=True))
         of = dataclasses.astuple(setting)
         draw = np.random.default_rng(0)
-        shown = {kind: draw.choice(np.flatnonzero(kinds[kind]), self.shown) for kind in ("diagonal", "off-diagonal")}
+        shown = {kind: draw.choice(np.flatnonzero(kinds[kind]), self.shown) for kind in KINDS[:2]}
         rows, entries = [], []
         for t, J in zip(times, jacobians, strict=True):
             for kind, where in kinds.items():
@@ -111,10 +145,9 @@ class Jacobians(Measurement):
                     rows.append((*of, network, t, kind, *numbers))
             for kind, places in shown.items():
                 entries += [(*of, t, kind, int(place), _rounded(J[0].flat[place])) for place in places]
-        names = ["cell", "max_time", "input_scale", "recurrent_scale"]
         return {
-            "runs": ([*names, "network", "t", "kind", *(f"q{q:g}" for q in QUANTILES), "rms", "largest"], rows),
-            "entries": ([*names, "t", "kind", "place", "value"], entries),
+            "runs": ([*_NAMES, "network", "t", "kind", *_QUANTILES, "rms", "largest"], rows),
+            "entries": ([*_NAMES, "t", "kind", "place", "value"], entries),
         }
 
 

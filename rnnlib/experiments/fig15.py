@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ import torch
 from .. import tangents, text, theory
 from ..layers import ChronoGRU, ChronoLSTM
 from .measurement import Measurement, Tables
+from .schema import Schema
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CELLS = {"gru": ChronoGRU, "lstm": ChronoLSTM}
 INPUTS = "inputs"
@@ -61,12 +66,69 @@ class Sensitivities(Measurement):
     def definition(self) -> dict:
         return super().definition() | {"text": text.CHECKSUMS}
 
+    def schemas(self) -> dict[str, Schema]:
+        of = {"cell": "text", "gates": "text"}
+        squares = dict.fromkeys(("h2", "s2"), "size")
+        at = self._times().tolist()
+        bins = [(_rounded(low), _rounded(high)) for low, high in itertools.pairwise(self._edges())]
+        binned = {"units": "whole", "low": "size", "high": "size", "T": "size"}
+        binned |= dict.fromkeys(("h2", "h2_error", "s2", "s2_error"), "size")
+        moments = dict.fromkeys(("T", "h2", "gru_s2", "lstm_s2"), "size")
+        return {
+            "runs": Schema(
+                of | binned,
+                [*of, "low", "high"],
+                [(*pair, *bin) for pair in self.cells for bin in bins],
+                complete=False,  # no row for a bin without units
+            ),
+            "units": Schema(of | {"T": "size"} | squares),
+            "smoothed": Schema(
+                of | {"T": "size"} | squares, [*of, "T"], [(*pair, _rounded(T)) for pair in self.cells for T in at]
+            ),
+            "inputs": Schema(
+                {"lag": "whole", "autocorrelation": "number"}, ["lag"], [(lag,) for lag in range(self.length)]
+            ),
+            "moments": Schema(moments, ["T"], [(_rounded(T),) for T in at]),
+        }
+
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: each bin and each sample has its units."""
+        if wrong := super().fault(frame, table, main):
+            return wrong
+        if table not in ("runs", "units"):
+            return None
+        groups = list(frame.groupby(["cell", "gates"], sort=False))
+        if [pair for pair, _ in groups] != list(self.cells):
+            return "its cells and gates are not the experiment's"
+        times: dict[str, np.ndarray] = {}
+        for (cell, gates), group in groups:
+            count = self._count(cell) * self.width
+            if table == "runs" and group["units"].sum() != count:
+                return f"{cell}, {gates}: {group['units'].sum()} units, the experiment has {count}"
+            T = group["T"].to_numpy()
+            if table == "units" and not (len(T) <= self.shown and (np.diff(T) >= 0).all() and T[-1] <= self.max_time):
+                return f"{cell}, {gates}: not up to {self.shown} units in the order of T"
+            if table == "units" and group.duplicated().any():
+                return f"{cell}, {gates}: a unit is there twice"
+            if table == "units" and not np.array_equal(T, times.setdefault(cell, T)):
+                return f"{cell}, {gates}: other time constants than with other gates, though the draws are the same"
+        return None
+
+    def _count(self, cell: str) -> int:
+        return self.lstms if cell == "lstm" else self.networks
+
+    def _edges(self) -> np.ndarray:
+        return np.geomspace(1, self.max_time, self.bins + 1)
+
+    def _times(self) -> np.ndarray:
+        return np.geomspace(1, self.max_time, 60)
+
     def measure(self, part: str, device: str) -> Tables:
         x = text.load(self.source, self.networks, self.length).x.to(device)
         if part == INPUTS:
             return self._inputs(x)
         cell, gates = part.split(", ")
-        count = self.lstms if cell == "lstm" else self.networks
+        count = self._count(cell)
         times, memories, sensitivities = [], [], []
         for group in torch.arange(count).split(10):  # side by side: as many as stay in the caches
             layers = [self._layer(cell, gates, x.shape[-1], network).to(x) for network in group.tolist()]
@@ -93,7 +155,7 @@ class Sensitivities(Measurement):
         R = text.autocorrelation(x, self.length)
         backwards = x.flip(1).double().transpose(0, 1).flatten(1)  # the latest input first
         moments = (backwards @ backwards.T / backwards.shape[1]).cpu().numpy()
-        T = np.geomspace(1, self.max_time, 60)
+        T = self._times()
         lam = T / (1 + T)
         state, gru = (theory.window_moment(w, moments) for w in theory.gated_response(lam, self.length))
         lstm = theory.window_moment(theory.lstm_response(lam, self.length)[1], moments)
@@ -101,12 +163,12 @@ class Sensitivities(Measurement):
             "inputs": (["lag", "autocorrelation"], [(lag, float(value)) for lag, value in enumerate(R)]),
             "moments": (
                 ["T", "h2", "gru_s2", "lstm_s2"],
-                [tuple(float(f"{v:.6g}") for v in row) for row in zip(T, state, gru, lstm, strict=True)],
+                [tuple(map(_rounded, row)) for row in zip(T, state, gru, lstm, strict=True)],
             ),
         }
 
     def _binned(self, of: tuple[str, str], T: np.ndarray, squares: dict[str, np.ndarray]) -> tuple[list, list]:
-        edges = np.geomspace(1, self.max_time, self.bins + 1)
+        edges = self._edges()
         place = np.clip(np.searchsorted(edges, T, side="right") - 1, 0, self.bins - 1)
         rows = []
         for index in range(self.bins):
@@ -120,7 +182,7 @@ class Sensitivities(Measurement):
                 # units of a network share its sequence: networks are the independent samples
                 deviation = ((values - mean) * inside).sum(1)
                 numbers += [mean, math.sqrt((deviation**2).sum() * len(T) / max(len(T) - 1, 1)) / count]
-            rows.append((*of, int(count), *(float(f"{v:.6g}") for v in (edges[index], edges[index + 1], *numbers))))
+            rows.append((*of, int(count), *(_rounded(v) for v in (edges[index], edges[index + 1], *numbers))))
         names = [f"{name}{what}" for name in squares for what in ("", "_error")]
         return ["cell", "gates", "units", "low", "high", "T", *names], rows
 
@@ -134,11 +196,15 @@ class Sensitivities(Measurement):
         return ["cell", "gates", "T", *squares], rows
 
     def _smoothed(self, of: tuple[str, str], T: np.ndarray, squares: dict[str, np.ndarray]) -> tuple[list, list]:
-        at = np.geomspace(1, self.max_time, 60)
+        at = self._times()
         weights = np.exp(-0.5 * ((at[:, None] - T.flat) / self.kernel) ** 2)
         means = [weights @ values.ravel() / weights.sum(1) for values in squares.values()]
-        rows = [(*of, *(float(f"{v:.6g}") for v in row)) for row in zip(at, *means, strict=True)]
+        rows = [(*of, *map(_rounded, row)) for row in zip(at, *means, strict=True)]
         return ["cell", "gates", "T", *squares], rows
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
 EXPERIMENT = Sensitivities(

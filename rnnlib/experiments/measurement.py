@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,9 +15,10 @@ import torch
 
 from .. import _checks
 from . import store
-from .definition import SCALES, check_name, content_hash
-from .provenance import origin_of, peak_memory
+from .definition import SCALES, check_name, check_title, content_hash
+from .provenance import code_hash, origin_of, peak_memory
 from .runner import command
+from .schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +40,8 @@ class Measurement:
         needs: packages to import, by the extra of rnnlib that has them; checked before work begins.
 
     Raises:
-        ValueError: the name cannot name files, or ``smaller`` has another scale or field.
+        ValueError: the name cannot name files, the title is no line of text, or ``smaller`` has another scale or
+            field.
     """
 
     needs: ClassVar[Mapping[str, Sequence[str]]] = {}
@@ -50,8 +53,13 @@ class Measurement:
     def __post_init__(self):
         _checks.plain(self)
         check_name(self.name)
+        check_title(self.title)
+        if not isinstance(self.smaller, Mapping):
+            raise ValueError(f"smaller must map scales to values of fields, got {self.smaller!r}")
         for scale, changes in self.smaller.items():
             _checks.choice("each scale of smaller", scale, ("book", "smoke"))
+            if not isinstance(changes, Mapping):
+                raise ValueError(f"smaller[{scale!r}] must map names of fields to values, got {changes!r}")
             for name in changes:
                 _checks.choice(f"each field of smaller[{scale!r}]", name, [item.name for item in fields(self)])
 
@@ -60,7 +68,8 @@ class Measurement:
         raise TypeError(f"{type(self).__name__} must define parts()")
 
     def measure(self, part: str, device: str) -> Tables:
-        """The rows of one part. They depend on the definition and the part alone."""
+        """The rows of one part, computed on ``device``. They depend on the definition and the part alone, up to
+        rounding on another device."""
         raise TypeError(f"{type(self).__name__} must define measure()")
 
     def at(self, scale: str) -> Measurement:
@@ -92,9 +101,17 @@ class Measurement:
         """How much there is to do, for the list."""
         return f"{len(self.parts())} parts"
 
-    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
+    def schemas(self) -> dict[str, Schema]:
+        """What each table must look like, by name. A result is checked against it when it is read; without one, the
+        default, only its checksum is."""
+        return {}
+
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show."""
-        return None if len(frame) else "it has no rows"
+        schemas = self.schemas()
+        if not schemas:
+            return None if len(frame) else "it has no rows"
+        return schemas[table].fault(frame) if table in schemas else "the experiment has no such table"
 
 
 def measure(
@@ -104,6 +121,7 @@ def measure(
     device: str = "cpu",
     folder: Path | None = None,
     progress: bool = True,
+    measured: set[Path] | None = None,
 ) -> pd.DataFrame:
     """Measure an experiment and store its result.
 
@@ -113,13 +131,15 @@ def measure(
         device: ``"cpu"`` or ``"cuda"``.
         folder: where the result goes; by default the package for the paper's scale, else the user's cache.
         progress: show a progress bar.
+        measured: files of the parts of experiments that run together and may share parts; those of this one are added,
+            and the caller deletes them. Without it they are deleted once the result is stored.
 
     Returns:
         The main table, read back from where it was stored.
 
     Raises:
         ResultError: the result cannot be written.
-        ValueError: the experiment has no parts, or one twice.
+        ValueError: the experiment has no parts, or one twice, or the name of a table cannot name a file.
     """
     from tqdm.auto import tqdm
 
@@ -132,15 +152,22 @@ def measure(
     store.prepare(folder, store.home() / "blocks")
     start = time.monotonic()
     tables: Tables = {}
-    seconds, processor, peak = 0.0, 0.0, 0
+    seconds, processor, peak, resumed = 0.0, 0.0, 0, False
+    code = code_hash(type(scaled))
+    own: set[Path] = set()
     for part in tqdm(parts, desc=scaled.name, unit="part", disable=not progress):
-        kept = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
-        found = _kept(kept)
+        path = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
+        found = _finished(path, code)
         if found is None:
             before, worked = time.monotonic(), _worked()
-            found = {"tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
+            found = {"code": code, "tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
             found |= {"processor": _worked() - worked, "peak": peak_memory()}
-            store.write_text(kept, json.dumps(found))
+            for table in found["tables"]:
+                _check_table(table)
+            store.write_text(path, store.sealed(found))
+        else:
+            resumed |= path not in (measured or ())
+        own.add(path)
         seconds, processor = seconds + found["seconds"], processor + found["processor"]
         peak = max(peak, found["peak"] or 0)
         for table, (columns, rows) in found["tables"].items():
@@ -151,10 +178,22 @@ def measure(
         "seconds, this command": round(time.monotonic() - start, 1),
         "seconds, all parts": round(seconds, 1),
         "seconds of processor": round(processor, 1),
+        "resumed": resumed,
         "peak MiB, largest process": peak or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
-    return store.read(scaled, folder, command(scaled.name, scale))
+    frame = store.read(scaled, folder, command(scaled.name, scale))
+    if measured is None:
+        forget(own)
+    else:
+        measured |= own
+    return frame
+
+
+def forget(parts: Iterable[Path]) -> None:
+    """Delete the files of parts, once the results they belong to are stored."""
+    for path in parts:
+        path.unlink(missing_ok=True)
 
 
 def _worked() -> float:
@@ -162,10 +201,28 @@ def _worked() -> float:
     return sum(os.times()[:4])
 
 
-def _kept(path: Path) -> dict | None:
-    """A part that an interrupted command finished."""
+def _check_table(name: str) -> None:
+    # begins with a letter: what follows the last "." of an experiment's name does not, so no two share a file
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise ValueError(
+            f"the name of a table must be letters, digits, '_' or '-', first a letter (it names a file), got {name!r}"
+        )
+
+
+def _finished(path: Path, code: str) -> dict | None:
+    """A part that an interrupted command finished with the same code; None if there is none, or if it is damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return found if found.keys() == {"tables", "seconds", "processor", "peak"} else None
-    except (OSError, ValueError, AttributeError):
+        part = json.loads(path.read_text(encoding="utf-8"))
+        return part if part["code"] == code and part["sha256"] == store.digest(part) and _is_whole(part) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _is_whole(part: dict) -> bool:
+    """Whether a part that was read has what a written one has."""
+    numbers = (part["seconds"], part["processor"], part["peak"] or 0)
+    return all(type(number) in (int, float) for number in numbers) and all(
+        all(isinstance(name, str) for name in columns)
+        and all(isinstance(row, list) and len(row) == len(columns) for row in rows)
+        for columns, rows in part["tables"].values()
+    )

@@ -14,6 +14,7 @@ from ..layers import LRU, ChronoGRU, DiagonalRNN
 from ..networks import DeepRNN, embedding_loss
 from .definition import content_hash
 from .measurement import Measurement, Tables
+from .schema import Schema
 
 #: The parameters of each kind of recurrent layer that Figure 5B shows apart from the rest, by the name of their group.
 GROUPS = {
@@ -98,22 +99,46 @@ class Propagation(Measurement):
         layers = [_layer(kind, self.width, time, generator) for _ in range(self.depth)]
         return DeepRNN(inputs, layers, inputs, normalization=normalization, generator=generator)
 
+    def schemas(self) -> dict[str, Schema]:
+        of = dict.fromkeys(_COLUMNS[:3], "text") | {"time": "number", "quantity": ("output", "gradient")}
+        of |= {"target": "text or blank", "layer": "whole", "group": "text or blank"}
+        error = "size" if self.sequences > self.batch else "size or blank"  # of a single batch there is none
+        rows = []
+        for source, kind, normalization, time in self.settings().values():
+            rows += [
+                (source, kind, normalization, time, *row)
+                for row in _keys(kind, normalization, self.depth, self.targets)
+            ]
+        return {"runs": Schema(of | {"entries": "whole", "mean_square": "size", "error": error}, list(of), rows)}
+
     def measure(self, part: str, device: str) -> Tables:
         source, kind, normalization, time = self.settings()[part]
         x = inputs(source, self.sequences, self.length, self.padding)
         network = self.network(kind, normalization, time, x.shape[-1]).to(device)
         measured: dict[tuple, list[float]] = {}
         entries: dict[tuple, int] = {}
-        for batch in x.split(self.batch):
-            for row, (count, mean_square) in propagate(network, kind, batch.to(device), self.targets).items():
-                measured.setdefault(row, []).append(mean_square)
-                entries[row] = count
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else its GRU rounds to 10 bits on a GPU
+            for batch in x.split(self.batch):
+                for row, (count, mean_square) in propagate(network, kind, batch.to(device), self.targets).items():
+                    measured.setdefault(row, []).append(mean_square)
+                    entries[row] = count
         rows = []
         for row, values in measured.items():
             values = torch.tensor(values, dtype=torch.float64)
             error = values.std().item() / len(values) ** 0.5 if len(values) > 1 else float("nan")
             rows.append((source, kind, normalization, time, *row, entries[row], values.mean().item(), error))
         return {"runs": (_COLUMNS, rows)}
+
+
+@functools.lru_cache(maxsize=32)
+def _keys(kind: str, normalization: str, depth: int, targets: tuple[str, ...]) -> list[tuple[str, str, int, str]]:
+    """Quantity, target, block and group of each row that :func:`propagate` gives for networks of a kind."""
+    tiny = Propagation(name="tiny", title="", networks=(), depth=depth, width=2)
+    with torch.random.fork_rng(devices=[]):  # reading a result draws nothing from the caller's
+        names = [name for name, _ in tiny.network(kind, normalization, 2.0, 1).named_parameters()]
+    groups = dict.fromkeys(key for name in names for key in _groups_of(name, kind))
+    outputs = [("output", "", block, "") for block in range(1, depth + 1)]
+    return outputs + [("gradient", target, *group) for target in targets for group in groups]
 
 
 def propagate(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
+import hashlib
 import importlib
+import inspect
 import os
 import platform
 import subprocess
@@ -31,6 +34,18 @@ def origin_of(device: str, workers: int | str, *, threads: int) -> dict[str, Any
             "rnnlib": importlib.import_module("rnnlib").__version__,
         },
     }
+
+
+@functools.cache  # of the code that this process runs: files that change later do not count
+def code_hash(kind: type | None = None) -> str:
+    """16 hexadecimal digits that name the code of this package, and that of a class defined elsewhere."""
+    package = Path(__file__).resolve().parent.parent
+    sources = [path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py"))]
+    if kind is not None and not kind.__module__.startswith("rnnlib."):
+        with contextlib.suppress(OSError, TypeError):
+            module = sys.modules.get(kind.__module__)
+            sources.append(inspect.getsource(module if getattr(module, "__file__", None) else kind.measure))
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
 def peak_memory() -> int | None:

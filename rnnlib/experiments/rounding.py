@@ -8,6 +8,7 @@ import importlib.util
 import multiprocessing
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +17,11 @@ from torch import Tensor
 
 from ..scan import linear_scan
 from .measurement import Measurement, Tables
+from .schema import Schema
 
 _WIDTH = 32  # channels that a process interprets: as many as one program of a kernel takes
 _KERNELS = "cuda "  # begins the name of a strategy of the Triton kernels
+_INTERPRETER = Path(__file__).resolve().parents[2] / "tools/interpreted.py"  # not in the installed package
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,13 @@ class Rounding(Measurement):
             for length in self.lengths
         }
 
+    def schemas(self) -> dict[str, Schema]:
+        of = {"backend": "text", "ran_on": ("cpu", "interpreter", "device"), "dtype": "text", "length": "whole"}
+        numbers = dict.fromkeys(("one_minus_modulus", "error", "loop_error", "ratio", "ratio_error"), "size")
+        key = ["dtype", "backend", "length", "one_minus_modulus"]
+        rows = [(*case, _rounded(distance)) for case in self._cases().values() for distance in self.moduli]
+        return {"runs": Schema(of | numbers, key, rows)}
+
     def measure(self, part: str, device: str) -> Tables:
         dtype, backend, length = self._cases()[part]
         reference = _reference(getattr(torch, dtype), max(self.lengths), self.moduli, self.channels)
@@ -154,6 +164,11 @@ def _states(backend: str, lam: Tensor, x: Tensor, device: str) -> Tensor:
 
         inputs = [t.to(device) for t in (lam, x, torch.zeros_like(x[:, 0]))]
         return cuda_scan(*inputs, strategy=strategy)
+    if not _INTERPRETER.is_file():
+        raise ValueError(
+            f"the rounding of {backend!r} without a GPU runs from a checkout of the repository, whose tools/ has what "
+            "interprets the kernels: run it there, or with device='cuda'"
+        )
     pieces = [slice(start, start + _WIDTH) for start in range(0, len(lam), _WIDTH)]
     with concurrent.futures.ProcessPoolExecutor(
         min(len(pieces), os.cpu_count() or 1),
@@ -176,10 +191,12 @@ def _interpret() -> None:
 
 def _interpreted(strategy: str, lam: np.ndarray, x: np.ndarray) -> np.ndarray:
     from ..scan.cuda import cuda_scan
-    from ..scan.cuda.interpreted import sooner
 
+    spec = importlib.util.spec_from_file_location("interpreted", _INTERPRETER)
+    interpreter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(interpreter)
     tensors = [torch.from_numpy(t.copy()) for t in (lam, x, np.zeros_like(x[:, 0]))]
-    with sooner():
+    with interpreter.faster():
         return cuda_scan(*tensors, strategy=strategy).numpy()
 
 

@@ -9,6 +9,7 @@ import importlib
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from ..files import read_arrays, remove_abandoned, write_arrays
 from ..training import Ensemble, Protocol, one_thread
 from . import executors, store
 from .definition import Experiment, Run, _teachers_hash, content_hash
-from .provenance import origin_of, peak_memory
+from .provenance import code_hash, origin_of, peak_memory
 from .students import STUDENTS
 from .tables import tables
 
@@ -67,8 +68,8 @@ class Block:
 
     @property
     def key(self) -> str:
-        """Names the block's files."""
-        return content_hash(([asdict(run) for run in self.runs], asdict(self.kind), _teachers_hash()))
+        """Names the block's files: other runs, or other code, have files of their own."""
+        return content_hash(([asdict(run) for run in self.runs], asdict(self.kind), _teachers_hash(), code_hash()))
 
     def finished(self, folder: Path) -> Arrays | None:
         """What an interrupted command trained to the end; None if it did not, or if the file is damaged."""
@@ -266,7 +267,13 @@ def _train_all(
         return results
     makers = {STUDENTS[run.student].__module__ for block in blocks for run in block.runs}
     modules = sorted(name for name in makers if not name.startswith(("rnnlib.", "__")))
-    steps = multiprocessing.get_context("spawn").Array("q", len(blocks), lock=False)
+    try:
+        steps = multiprocessing.get_context("spawn").Array("q", len(blocks), lock=False)
+    except OSError as error:  # it is a file in memory or in the folder for temporary files
+        raise store.ResultError(
+            f"worker processes cannot share memory here ({error.strerror}): allow larger files, free some space in "
+            f"{tempfile.gettempdir()}, or train in this process with --workers 1."
+        ) from error
     with executors.cluster(client) if client else executors.processes(workers, steps) as executor:
         own = None if client else folder  # a cluster's workers may have no folder in common with this machine
         with contextlib.nullcontext() if client else executors.without_interrupts():

@@ -40,8 +40,8 @@ class Stored(Protocol):
     def definition(self) -> dict:
         """All that decides the numbers, as plain data."""
 
-    def fault(self, frame: pd.DataFrame, table: str = "runs") -> str | None:
-        """What is wrong with a table that its checksum does not show."""
+    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show, given the main one."""
 
 
 def home() -> Path:
@@ -133,10 +133,10 @@ def _file(name: str, table: str) -> str:
 
 def sealed(record: dict[str, Any]) -> str:
     """The text of a record, with a checksum of all the rest in it, ``"sha256"``."""
-    return json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(record | {"sha256": digest(record)}, indent=1, ensure_ascii=False) + "\n"
 
 
-def _digest(record: dict[str, Any]) -> str:
+def digest(record: dict[str, Any]) -> str:
     """Checksum of a record: of its content, whatever the order of keys, spaces and line ends."""
     plain = {key: value for key, value in record.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
@@ -199,9 +199,9 @@ def record(experiment: Stored, folder: Path, command: str) -> dict[str, Any]:
             f"{path} is stale or foreign: its hash is {stored['hash']}, the definition's is {experiment.hash}, so its "
             f"numbers are those of another grid or protocol. {again}"
         )
-    if _digest(stored["definition"]) != _digest(experiment.definition()):
+    if digest(stored["definition"]) != digest(experiment.definition()):
         raise ResultError(f"{path} was edited: its definition is not the experiment's, though its hash is. {again}")
-    if stored["sha256"] != _digest(stored):
+    if stored["sha256"] != digest(stored):
         raise ResultError(f"{path} was edited: it does not match its checksum. {again}")
     return stored
 
@@ -257,16 +257,20 @@ def read(experiment: Stored, folder: Path, command: str, table: str = "runs") ->
         how = f"{rows} of {expected['rows']} rows are there" if rows != expected["rows"] else "a number was changed"
         raise ResultError(f"{path} is damaged: it does not match its checksum ({how}). {again}")
     try:
-        frame = pd.read_csv(io.BytesIO(text), dtype={"loss": str, "zero_loss": str})
+        texts = dict.fromkeys(("student", "loss", "zero_loss"), str)  # a student may be called "1" or "None"
+        frame = pd.read_csv(io.BytesIO(text), dtype=texts, keep_default_na=False, na_values=["", "nan"])
+        header = next(csv.reader([text.partition(b"\n")[0].decode()]))
         for column in {"loss", "zero_loss"} & set(frame.columns):
             frame[column] = frame[column].astype(float)  # to the last digit, which pandas 2's own parser may miss
     except ValueError as error:  # the checksum holds, so both were edited
         raise ResultError(f"{path} is no table of numbers ({error}). {again}") from error
     if not isinstance(frame.index, pd.RangeIndex):  # rows longer than the header
         raise ResultError(f"{path} is no table of numbers (some rows are longer than its header). {again}")
+    if header != list(frame.columns):  # which pandas reads without complaint
+        raise ResultError(f"{path} was edited: its header has a byte order mark, or a column twice. {again}")
     if len(frame) != expected["rows"]:
         raise ResultError(f"{path} was edited: it has {len(frame)} rows, its record says {expected['rows']}. {again}")
-    wrong = experiment.fault(frame, table)
+    wrong = experiment.fault(frame, table, frame if table == "runs" else read(experiment, folder, command))
     if wrong:
         raise ResultError(f"{path} was edited: {wrong}. {again}")
     frame.attrs["definition"] = stored.pop("definition")

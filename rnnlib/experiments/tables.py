@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .definition import Experiment
 
-COLUMNS = ["student", "teacher", "nu0", "theta0", "heads", "rate", "seed", "start", "width"]
+_KINDS = {
+    "student": "text",
+    "teacher": "whole",
+    "nu0": "number",
+    "theta0": "number",
+    "heads": "whole",
+    "rate": "number",
+    "seed": "whole",
+    "start": "number",
+    "width": "whole",
+}
+COLUMNS = list(_KINDS)
 
 
 def tables(
@@ -37,7 +49,7 @@ def tables(
     result = {"runs": ([*COLUMNS, "loss", "zero_loss", "diverged"], rows)}
     if experiment.details in ("curves", "coarse curves"):
         coarse, report = experiment.details == "coarse curves", experiment.protocol.report
-        names = ["student", *["start"] * coarse, "heads", "rate", "seed"]
+        names = _names_of_curves(experiment)
         curves = []
         for run, (arrays, index) in zip(runs, trained, strict=True):
             if coarse and arrays["diverged"][index]:
@@ -62,70 +74,93 @@ def tables(
     return result
 
 
-def fault(experiment: Experiment, frame: pd.DataFrame, table: str) -> str | None:
+def fault(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
     """What is wrong with a stored table although its checksum holds; None if nothing is.
 
     Args:
         experiment: at the scale it was run.
         frame: the table.
         table: its name.
+        main: the main table, once it is checked.
     """
-    import pandas as pd
+    if table == "runs":
+        return _schema_of_runs(experiment).fault(frame) or _fault_of_losses(frame)
+    if table == "curves" and experiment.details in ("curves", "coarse curves"):
+        return _schema_of_curves(experiment, main).fault(frame) or _fault_of_curves(experiment, frame, main)
+    if table == "parameters" and experiment.details == "parameters":
+        return _schema_of_parameters(experiment, main).fault(frame)
+    return "the experiment has no such table"
 
-    grid = pd.DataFrame([[getattr(run, name) for name in COLUMNS] for run in experiment.runs()], columns=COLUMNS)
-    return _fault_of_runs(frame, grid) if table == "runs" else _fault_of_details(experiment, frame, grid, table)
+
+def _schema_of_runs(experiment: Experiment) -> Schema:
+    rows = [tuple(getattr(run, column) for column in COLUMNS) for run in experiment.runs()]
+    return Schema(_KINDS | {"loss": "size or blank", "zero_loss": "size", "diverged": "flag"}, COLUMNS, rows)
 
 
-def _fault_of_runs(frame: pd.DataFrame, grid: pd.DataFrame) -> str | None:
-    if len(frame) != len(grid):
-        return f"it has {len(frame)} rows, the experiment has {len(grid)} runs"
-    columns = [*COLUMNS, "loss", "zero_loss", "diverged"]
-    if list(frame.columns) != columns:
-        return f"its columns are {', '.join(map(str, frame.columns))}, not {', '.join(columns)}"
-    for column in COLUMNS:
-        for row in np.flatnonzero(_plain(frame[column]) != _plain(grid[column]))[:1]:
-            return f"row {row + 1}: {column} is {frame[column][row]}, the experiment's is {grid[column][row]}"
-    if frame["diverged"].dtype != bool:
-        return "diverged is not True or False in every row"
-    loss, zero_loss, diverged = frame["loss"], frame["zero_loss"], frame["diverged"]
+def _fault_of_losses(frame: pd.DataFrame) -> str | None:
+    loss, diverged = frame["loss"], frame["diverged"]
     for rows, what in (
         (loss.isna() & ~diverged, "no loss, and not marked as diverged"),
         (loss.notna() & diverged, "a loss, and marked as diverged"),
-        (~np.isfinite(loss.fillna(0)) | (loss < 0), "a loss that is negative or infinite"),
-        (~np.isfinite(zero_loss) | (zero_loss < 0), "a zero_loss that is no finite number from 0"),
     ):
         if rows.any():
             return f"row {np.flatnonzero(rows)[0] + 1}: {what}"
     return None
 
 
-def _fault_of_details(experiment: Experiment, frame: pd.DataFrame, grid: pd.DataFrame, table: str) -> str | None:
-    """Each row is of a run; each run in the table is there once, with all its steps."""
-    keys = [name for name in frame.columns if name in COLUMNS]
-    within = [name for name in ("step", "parameter", "index") if name in frame.columns]
-    if not keys or within != (["step"] if table == "curves" else ["parameter", "index"]):
-        return f"its columns are {', '.join(map(str, frame.columns))}"
-    runs = Counter(zip(*(_plain(grid[name]) for name in keys), strict=True))  # some differ in what is not in the table
-    rows: dict[tuple, list] = {}
-    for number, key in enumerate(zip(*(_plain(frame[name]) for name in keys), strict=True)):
-        if key not in runs:
-            settings = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
-            return f"row {number + 1}: the experiment has no run of {settings}"
-        rows.setdefault(key, []).append(number)
-    for key, numbers in rows.items():
-        if max(Counter(map(tuple, frame.loc[numbers, within].to_numpy().tolist())).values()) > runs[key]:
-            return f"row {numbers[0] + 1} and others: a row is there twice"
-    if table == "curves":
-        apart = experiment.protocol.report * (5 if experiment.details == "coarse curves" else 1)
-        steps = list(range(apart, experiment.protocol.steps + 1, apart))
-        for numbers in rows.values():
-            if frame.loc[numbers, "step"].tolist() != steps * (len(numbers) // len(steps)):
-                return f"row {numbers[0] + 1} and others: not the steps {apart}, {2 * apart}, ... of a run"
-        if experiment.details == "curves" and len(frame) != len(grid) * len(steps):
-            return f"it has {len(frame)} rows, the experiment has {len(grid)} runs of {len(steps)} epochs"
+def _schema_of_curves(experiment: Experiment, main: pd.DataFrame) -> Schema:
+    names = _names_of_curves(experiment)
+    rows = [
+        (*(getattr(run, name) for name in names), step)
+        for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
+        if not (diverged and experiment.details == "coarse curves")
+        for step in _steps(experiment)
+    ]
+    numbers = dict.fromkeys(("loss", "effective", "effective_plain", "negative"), "size or blank")
+    return Schema({name: _KINDS[name] for name in names} | {"step": "whole"} | numbers, [*names, "step"], rows)
+
+
+def _names_of_curves(experiment: Experiment) -> list[str]:
+    return ["student", *["start"] * (experiment.details == "coarse curves"), "heads", "rate", "seed"]
+
+
+def _steps(experiment: Experiment) -> range:
+    apart = experiment.protocol.report * (5 if experiment.details == "coarse curves" else 1)
+    return range(apart, experiment.protocol.steps + 1, apart)
+
+
+def _fault_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.DataFrame) -> str | None:
+    """Once a run has diverged, and then alone, there are no numbers."""
+    blank = frame["loss"].isna().to_numpy()
+    negative = frame["negative"].to_numpy()
+    no_mean = negative == 1  # no positive rate to average
+    if experiment.details == "curves":
+        end = len(_steps(experiment))
+        diverged = np.repeat(main["diverged"].to_numpy(), end)
+        back = ~blank & np.roll(blank, 1) & (np.arange(len(blank)) % end > 0)
+    else:
+        diverged, back = np.zeros(len(blank), dtype=bool), np.zeros(len(blank), dtype=bool)
+    for rows, what in (
+        (blank & ~diverged, "no loss, though the run did not diverge"),
+        (back, "a loss after the run has diverged"),
+        (frame["effective_plain"].isna() != blank, "a loss without effective rates, or the reverse"),
+        (frame["negative"].isna() != blank, "a loss without effective rates, or the reverse"),
+        (frame["effective"].isna() != (blank | no_mean), "a loss without effective rates, or the reverse"),
+        (negative > 1, "a share of negative rates above 1"),
+    ):
+        if rows.any():
+            return f"row {np.flatnonzero(rows)[0] + 1}: {what}"
     return None
 
 
-def _plain(column: pd.Series) -> np.ndarray:
-    """Values that can be compared: to 12 digits, which pandas 2 reads right."""
-    return np.array([f"{value:.12g}" if isinstance(value, int | float) else str(value) for value in column.tolist()])
+def _schema_of_parameters(experiment: Experiment, main: pd.DataFrame) -> Schema:
+    names = ["student", "start", "seed"]
+    rows = [
+        (*(getattr(run, name) for name in names), parameter, index)
+        for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
+        if run.seed == experiment.seeds[0] and not diverged
+        for parameter, values in run.member(1).layer.named_parameters()
+        for index in range(values.numel())
+    ]
+    columns = {name: _KINDS[name] for name in names} | {"parameter": "text", "index": "whole"}
+    return Schema(columns | {"effective": "number", "effective_plain": "size"}, [*names, "parameter", "index"], rows)

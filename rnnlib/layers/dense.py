@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .. import _checks
 from .checks import check_sequences, check_sizes, check_state, check_step
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class DenseRNN(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, output_size=output_size, heads=heads)
+        input_size, hidden_size, output_size, heads = check_sizes(
+            input_size=input_size, hidden_size=hidden_size, output_size=output_size, heads=heads
+        )
+        _checks.generator(generator)
         if hidden_size % heads:
             raise ValueError(f"heads must divide hidden_size, got {heads} heads for {hidden_size} units")
         self.input_size, self.hidden_size, self.output_size, self.heads = input_size, hidden_size, output_size, heads
@@ -74,12 +78,12 @@ class DenseRNN(nn.Module):
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
-        check_sequences(x, self.input_size)
+        check_sequences(x, self.input_size, self.B)
         if state is not None:
-            check_state(state, x, self.hidden_size)
+            check_state(state, x, self.hidden_size, parameter=self.B)
         # one fused operation a step: measured, half the time of a product and a sum, forward and backward
         drives = (x @ self.B.mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
         h = torch.zeros_like(drives[0]) if state is None else state.unflatten(1, (self.heads, -1)).transpose(0, 1)
@@ -107,11 +111,11 @@ class DenseRNN(nn.Module):
             The output ``(batch, output_size)`` and the new state.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, self.hidden_size)
+        check_step(x, self.input_size, self.B)
+        check_state(state, x, self.hidden_size, parameter=self.B)
         state = self._turn(state) + x @ self.B.mT
         return state @ self.C.mT + x @ self.D.mT, state
 
@@ -127,7 +131,7 @@ class DenseRNN(nn.Module):
         Raises:
             ValueError: the length is below 1.
         """
-        check_sizes(length=length)
+        (length,) = check_sizes(length=length)
         state, responses = self.B.mT, []
         for _ in range(length):
             responses.append((state @ self.C.mT).mT)
@@ -137,8 +141,7 @@ class DenseRNN(nn.Module):
 
     def _turn(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """A h for each row h."""
-        split = state.view(len(state), self.heads, -1)
-        return torch.einsum("hij,bhj->bhi", self.A, split).reshape(state.shape)
+        return torch.einsum("hij,bhj->bhi", self.A, state.unflatten(1, (self.heads, -1))).flatten(1)
 
     def extra_repr(self) -> str:
         sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}, output_size={self.output_size}"
@@ -168,8 +171,8 @@ def dense_recurrence(
 
     Source: Zucchet and Orvieto (2024), appendix D.
     """
-    if not 0 <= min_modulus < 1:
-        raise ValueError(f"min_modulus must be in [0, 1), got {min_modulus}")
+    _checks.within("min_modulus", min_modulus, "[0, 1)")
+    _checks.number("max_angle", max_angle)
     if not 0 < max_angle <= math.pi:
         raise ValueError(f"max_angle must be in (0, pi] radians, got {max_angle}")
     lam, vectors = torch.linalg.eig(normal.double() / math.sqrt(normal.shape[-1]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from .. import _checks
 from ..parametrization import input_scale, ring
 from ..scan import linear_scan
 from .checks import check_sequences, check_sizes, check_state, check_step
@@ -45,7 +46,10 @@ class DiagonalLayer(nn.Module):
         backend: str = "auto",
     ):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
+        input_size, hidden_size, output_size = check_sizes(
+            input_size=input_size, hidden_size=hidden_size, output_size=output_size
+        )
+        _checks.generator(generator)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
         self.backend = backend
 
@@ -92,12 +96,12 @@ class DiagonalLayer(nn.Module):
             Outputs ``(batch, time, output_size)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
-        check_sequences(x, self.input_size)
+        check_sequences(x, self.input_size, self.B)
         if state is not None:
-            check_state(state, x, self.hidden_size)
+            check_state(state, x, self.hidden_size, parameter=self.B, is_complex=True)
         return self._read(self._states(x, state), x)
 
     def _states(self, x: Float[Tensor, "B T in"], state: Complex[Tensor, "B N"] | None) -> Complex[Tensor, "B T N"]:
@@ -120,11 +124,11 @@ class DiagonalLayer(nn.Module):
             Outputs ``(batch, time, output_size)`` and the state after the last of them.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_sequences(x, self.input_size)
-        check_state(state, x, self.hidden_size)
+        check_sequences(x, self.input_size, self.B)
+        check_state(state, x, self.hidden_size, parameter=self.B, is_complex=True)
         h = self._states(x, state)
         return self._read(h, x), h[:, -1].clone()  # a view would keep all states in memory
 
@@ -141,11 +145,11 @@ class DiagonalLayer(nn.Module):
             The output ``(batch, output_size)`` and the new state.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, self.hidden_size)
+        check_step(x, self.input_size, self.B)
+        check_state(state, x, self.hidden_size, parameter=self.B, is_complex=True)
         state = self.eigenvalues() * state + self._drive(x)
         return self._read(state, x), state
 
@@ -170,8 +174,8 @@ class DiagonalLayer(nn.Module):
 
         @torch.no_grad()
         def advance(x, state):
-            check_step(x, input_size)
-            check_state(state, x, hidden_size)
+            check_step(x, input_size, B)
+            check_state(state, x, hidden_size, parameter=B, is_complex=True)
             drive = torch.view_as_complex((x @ B).unflatten(-1, (-1, 2)))
             state = torch.addcmul(drive, lam, state)
             return torch.addmm(x @ D, torch.view_as_real(state).flatten(1), C), state
@@ -190,7 +194,7 @@ class DiagonalLayer(nn.Module):
         Raises:
             ValueError: the length is below 1.
         """
-        check_sizes(length=length)
+        (length,) = check_sizes(length=length)
         impulses = self.D.new_zeros(self.input_size, length, self.input_size)
         impulses[:, 0] = torch.eye(self.input_size, dtype=impulses.dtype, device=impulses.device)
         return self(impulses).permute(1, 2, 0)
@@ -233,7 +237,7 @@ class DiagonalRNN(DiagonalLayer):
         backend: str = "auto",
     ):
         super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
-        lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
+        lam = ring(self.hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         self.lam = nn.Parameter(torch.view_as_real(lam).clone())
         if normalize not in (False, True, "real part"):
             raise ValueError(f"normalize must be False, True or 'real part', got {normalize!r}")

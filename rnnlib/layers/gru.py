@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 
+from .. import _checks
 from ..scan import linear_scan
 from .checks import check_sequences, check_sizes, check_state, check_step
 
@@ -71,7 +73,8 @@ class ChronoGRU(nn.Module):
         backend: str = "auto",
     ):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        input_size, hidden_size = check_sizes(input_size=input_size, hidden_size=hidden_size)
+        _checks.generator(generator)
         check_options(candidate, gates, input_scale, recurrent_scale)
         self.input_size = input_size
         self.hidden_size = self.output_size = hidden_size
@@ -102,6 +105,11 @@ class ChronoGRU(nn.Module):
             self.recurrent_z = nn.Parameter(recurrent()) if gates == "state" else None
 
     @property
+    def _parameter(self) -> Tensor:
+        """One that every layer has: dtype and device are the layer's."""
+        return self.bias if self.candidate == "linear" else self.gru.weight_ih_l0
+
+    @property
     def gate_bias(self) -> tuple[str, slice]:
         """The parameter that holds the biases of the update gates, and where in it."""
         if self.candidate == "linear":
@@ -119,18 +127,20 @@ class ChronoGRU(nn.Module):
             States ``(batch, time, hidden_size)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
-        check_sequences(x, self.input_size)
+        check_sequences(x, self.input_size, self._parameter)
         if state is not None:
-            check_state(state, x, self.hidden_size)
+            check_state(state, x, self.hidden_size, parameter=self._parameter)
         if self.candidate == "tanh":
+            if in_forward_mode():
+                return iterate(self, x, state)
             return self.gru(x, None if state is None else state[None].contiguous())[0]
         if self.gates != "state":
             z = self._gate(x, None)
             return linear_scan(z, (1 - z) * (x @ self.weight_n.mT), state, backend=self.backend)
-        h = self.initial_state(len(x)) if state is None else state
+        h = self.initial_state(x.shape[0]) if state is None else state
         driven, drives, states = self._gate_input(x), x @ self.weight_n.mT, []
         for gate, drive in zip(driven.unbind(1), drives.unbind(1), strict=True):
             z = torch.sigmoid(gate + h @ self.recurrent_z.mT)
@@ -140,7 +150,7 @@ class ChronoGRU(nn.Module):
 
     def initial_state(self, batch: int = 1) -> Float[Tensor, "B N"]:
         """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
-        return next(self.parameters()).new_zeros(batch, self.hidden_size)
+        return self._parameter.new_zeros(batch, self.hidden_size)
 
     def memory(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """The part of a state that the update gates multiply: all of it."""
@@ -159,11 +169,11 @@ class ChronoGRU(nn.Module):
             The new state, as output and as state.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, self.hidden_size)
+        check_step(x, self.input_size, self._parameter)
+        check_state(state, x, self.hidden_size, parameter=self._parameter)
         z = self._gate(x, state)
         state = z * state + (1 - z) * self._candidate(x, state)
         return state, state
@@ -180,11 +190,11 @@ class ChronoGRU(nn.Module):
             the state leave the diagonal z, ``(batch, N)``; and :math:`\partial h'_i / \partial b_i`, ``(batch, N)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, self.hidden_size)
+        check_step(x, self.input_size, self._parameter)
+        check_state(state, x, self.hidden_size, parameter=self._parameter)
         z, n = self._gate(x, state), self._candidate(x, state)
         along_gate = (state - n) * z * (1 - z)
         after = z * state + (1 - z) * n
@@ -209,15 +219,15 @@ class ChronoGRU(nn.Module):
             Gates z ``(batch, time, hidden_size)``, in (0, 1).
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
-        check_sequences(x, self.input_size)
+        check_sequences(x, self.input_size, self._parameter)
         if state is not None:
-            check_state(state, x, self.hidden_size)
+            check_state(state, x, self.hidden_size, parameter=self._parameter)
         if self.gates != "state":
             return self._gate(x, None)
-        first = self.initial_state(len(x)) if state is None else state
+        first = self.initial_state(x.shape[0]) if state is None else state
         before = torch.cat([first[:, None], self(x, state)[:, :-1]], dim=1)
         return self._gate(x, before)
 
@@ -252,6 +262,21 @@ class ChronoGRU(nn.Module):
         return f"{sizes}, candidate={self.candidate!r}, gates={self.gates!r}"
 
 
+def in_forward_mode() -> bool:
+    """Whether forward derivatives are being taken. There PyTorch's GRU and LSTM must not be used: what
+    ``torch.func.linearize`` records of them adds into its own constants, so that a second call would be wrong."""
+    return forward_ad._current_level >= 0
+
+
+def iterate(layer: nn.Module, x: Float[Tensor, "B T in"], state: Tensor | None) -> Tensor:
+    """States of a layer, one ``step`` after another, along a new axis of time."""
+    state, states = layer.initial_state(x.shape[0]) if state is None else state, []
+    for x_t in x.unbind(1):
+        _, state = layer.step(x_t, state)
+        states.append(state)
+    return torch.stack(states, dim=1)
+
+
 def chrono_bias(
     size: int,
     min_time: float,
@@ -278,6 +303,8 @@ def chrono_bias(
     Source: Tallec and Ollivier (2018), section 2, who draw T - 1 from [1, T_max - 1].
     """
     limits = torch.finfo(torch.get_default_dtype())
+    _checks.number("min_time", min_time)
+    _checks.number("max_time", max_time)
     if not 0 < min_time <= max_time <= limits.max:
         raise ValueError(f"times must be finite and satisfy 0 < min_time <= max_time, got {min_time} and {max_time}")
     if minus_one and min_time <= 1:
@@ -308,5 +335,6 @@ def check_options(candidate: str, gates: str, input_scale: float, recurrent_scal
             "recurrent_scale=0 (and input_scale=0) for gates that start so"
         )
     for name, scale in [("input_scale", input_scale), ("recurrent_scale", recurrent_scale)]:
+        _checks.number(name, scale)
         if not 0 <= scale < math.inf:
             raise ValueError(f"{name} must not be negative and must be finite, got {scale}")

@@ -64,7 +64,7 @@ class LRU(DiagonalLayer):
                 "parametrization must be a rnnlib.parametrization.Parametrization, such as OPTIMAL of that module, "
                 f"got {parametrization!r}"
             )
-        lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
+        lam = ring(self.hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         self.parametrization = parametrization
         omega_nu, omega_theta = parametrization._raw(lam)  # a ring needs no check, and a meta tensor allows none
         self.omega_nu, self.omega_theta = nn.Parameter(omega_nu), nn.Parameter(omega_theta)

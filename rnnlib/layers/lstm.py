@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
+from .. import _checks
 from .checks import check_sequences, check_sizes, check_state, check_step
-from .gru import check_options, chrono_bias, orthogonal
+from .gru import check_options, chrono_bias, in_forward_mode, iterate, orthogonal
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -64,7 +65,8 @@ class ChronoLSTM(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size)
+        input_size, hidden_size = check_sizes(input_size=input_size, hidden_size=hidden_size)
+        _checks.generator(generator)
         check_options(candidate, gates, input_scale, recurrent_scale)
         self.input_size = input_size
         self.hidden_size = self.output_size = hidden_size
@@ -95,6 +97,11 @@ class ChronoLSTM(nn.Module):
             self.recurrent = nn.Parameter(recurrent(3)) if gates == "state" else None
 
     @property
+    def _parameter(self) -> Tensor:
+        """One that every layer has: dtype and device are the layer's."""
+        return self.bias if self.candidate == "linear" else self.lstm.weight_ih_l0
+
+    @property
     def gate_bias(self) -> tuple[str, slice]:
         """The parameter that holds the biases of the forget gates, and where in it."""
         name = "bias" if self.candidate == "linear" else "lstm.bias_ih_l0"
@@ -113,11 +120,11 @@ class ChronoLSTM(nn.Module):
             Outputs h ``(batch, time, hidden_size)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
         self._check_sequences(x, state)
-        if self.candidate == "tanh":
+        if self.candidate == "tanh" and not in_forward_mode():
             return self.lstm(x, None if state is None else tuple(state.transpose(0, 1)[:, None].contiguous()))[0]
         return self.states(x, state)[:, :, 0]
 
@@ -132,24 +139,20 @@ class ChronoLSTM(nn.Module):
             h and c ``(batch, time, 2, hidden_size)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape, or x no time steps.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device, or x no time steps.
         """
         self._check_sequences(x, state)
-        state, states = self.initial_state(len(x)) if state is None else state, []
-        for x_t in x.unbind(1):
-            _, state = self.step(x_t, state)
-            states.append(state)
-        return torch.stack(states, dim=1)
+        return iterate(self, x, state)
 
     def _check_sequences(self, x: Tensor, state: Tensor | None) -> None:
-        check_sequences(x, self.input_size)
+        check_sequences(x, self.input_size, self._parameter)
         if state is not None:
-            check_state(state, x, 2, self.hidden_size)
+            check_state(state, x, 2, self.hidden_size, parameter=self._parameter)
 
     def initial_state(self, batch: int = 1) -> Float[Tensor, "B 2 N"]:
         """Zero h and c ``(batch, 2, hidden_size)``, on the device and in the precision of the parameters."""
-        return next(self.parameters()).new_zeros(batch, 2, self.hidden_size)
+        return self._parameter.new_zeros(batch, 2, self.hidden_size)
 
     def memory(self, state: Float[Tensor, "B 2 N"]) -> Float[Tensor, "B N"]:
         """The part of a state that the forget gates multiply: the cell c ``(batch, hidden_size)``."""
@@ -168,11 +171,11 @@ class ChronoLSTM(nn.Module):
             The output h and the new state.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, 2, self.hidden_size)
+        check_step(x, self.input_size, self._parameter)
+        check_state(state, x, 2, self.hidden_size, parameter=self._parameter)
         h, c = state.unbind(-2)
         i, f, g, o = self._gates(x, h)
         c = f * c + i * g
@@ -193,11 +196,11 @@ class ChronoLSTM(nn.Module):
             ``(batch, N)``.
 
         Raises:
-            TypeError: x or the state is no tensor.
-            ValueError: x or the state has another shape.
+            TypeError: x or the state is no tensor, or of another dtype than the layer.
+            ValueError: x or the state has another shape or device.
         """
-        check_step(x, self.input_size)
-        check_state(state, x, 2, self.hidden_size)
+        check_step(x, self.input_size, self._parameter)
+        check_state(state, x, 2, self.hidden_size, parameter=self._parameter)
         h, c = state.unbind(-2)
         i, f, g, o = self._gates(x, h)
         after = f * c + i * g
@@ -222,7 +225,7 @@ class ChronoLSTM(nn.Module):
             driven = x @ lstm.weight_ih_l0.mT + lstm.bias_ih_l0 + h @ lstm.weight_hh_l0.mT + lstm.bias_hh_l0
             i, f, g, o = driven.chunk(4, dim=-1)
             return torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g), torch.sigmoid(o)
-        driven = self.bias.expand(len(x), -1) if self.weight is None else x @ self.weight.mT + self.bias
+        driven = self.bias.expand(x.shape[0], -1) if self.weight is None else x @ self.weight.mT + self.bias
         i, f, o = torch.sigmoid(driven if self.recurrent is None else driven + h @ self.recurrent.mT).chunk(3, dim=-1)
         return i, f, x @ self.weight_g.mT, o
 

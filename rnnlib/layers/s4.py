@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from .. import _checks
 from ..parametrization import ring
 from .diagonal import DiagonalLayer
 
@@ -58,14 +59,15 @@ class S4D(DiagonalLayer):
         generator: torch.Generator | None = None,
         backend: str = "auto",
     ):
+        _checks.number("step", step)
         super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
         if not 1e-30 <= step <= 1e30:  # so that the step and the rates, of order 1 / step, fit in float32
-            raise ValueError(f"step must be positive, from 1e-30 to 1e30 time steps, got {step}")
-        lam = ring(hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
+            raise ValueError(f"step must be positive, from 1e-30 to 1e30 time steps, got {_checks.shown(step)}")
+        lam = ring(self.hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
         # float64, because log|lambda| is a difference of nearly equal numbers close to the unit circle
         rates = torch.log(lam.to(torch.complex128)) / step
         self.A = nn.Parameter(torch.view_as_real(rates.to(lam.dtype)).clone())
-        self.omega_delta = nn.Parameter(torch.full((hidden_size,), inverse_softplus(step)))
+        self.omega_delta = nn.Parameter(torch.full((self.hidden_size,), inverse_softplus(step)))
 
     def step_size(self) -> Float[Tensor, "N"]:
         r"""The steps :math:`\Delta`."""

@@ -41,7 +41,8 @@ def chunked_scan(
     Args:
         lam: eigenvalues, ``(N,)`` or shaped like ``x``.
         x: inputs.
-        h0: state before the first input (after the last one if ``reverse``).
+        h0: state before the first input (after the last one if ``reverse``). The recurrence runs in its precision,
+            states come in that of ``x``.
         reverse: run from the last step to the first.
         chunk: chunk length L; by default about :math:`\sqrt{T}`, or more where batch and channels fill the device.
 
@@ -68,19 +69,23 @@ def chunked_scan(
     if length == whole:  # one chunk, whose carry is known
         h = h0[:, None]
     else:
-        end = torch.zeros_like(x_chunks[:, :, 0])
+        end = torch.zeros_like(x_chunks[:, :, 0], dtype=h0.dtype)
         for i in order:
             end = torch.addcmul(x_chunks[:, :, i], lam_chunks[:, :, i], end)
         # in double precision: a product rounded to single would act as a slightly different lam over the whole sequence
-        wide = torch.promote_types(x.dtype, torch.float64)
+        wide = torch.promote_types(h0.dtype, torch.float64)
         product = lam.expand(length, channels).prod(0, dtype=wide) if shared else lam_chunks.prod(2, dtype=wide)
-        carries = sequential_scan(product, end.to(wide), h0.to(wide), reverse).to(x.dtype)
+        carries = sequential_scan(product, end.to(wide), h0.to(wide), reverse).to(h0.dtype)
         h = entering(carries, h0, reverse)
     for i in order:
-        h = torch.addcmul(x_chunks[:, :, i], lam_chunks[:, :, i], h, out=h_chunks[:, :, i])
+        if x.dtype == h0.dtype:
+            h = torch.addcmul(x_chunks[:, :, i], lam_chunks[:, :, i], h, out=h_chunks[:, :, i])
+        else:
+            h = torch.addcmul(x_chunks[:, :, i], lam_chunks[:, :, i], h)
+            h_chunks[:, :, i] = h  # rounded; the next step goes on from what is not
 
     if whole < time:
-        last = states[:, body][:, 0 if reverse else -1]
+        last = h[:, 0 if reverse else -1]
         states[:, rest] = sequential_scan(lam if shared else lam[:, rest], x[:, rest], last, reverse)
     return states
 

@@ -17,6 +17,10 @@ and a tangent forwards,
 Both call the scan itself, so derivatives of any order exist, in reverse and in forward mode. Complex gradients follow
 PyTorch's convention (the conjugate Wirtinger derivative).
 
+``x``, the states, their gradients and ``lam`` per step may be in half precision. The operators then take ``h0`` and
+``lam`` per channel in float32, and the recurrence runs in the precision of ``h0``. Gradients have the dtypes of their
+tensors: autograd converts what products of two dtypes have promoted.
+
 Backends write into memory that tracers (``make_fx``, ``linearize``, ``torch.compile``, ``torch.export``) do not see. So
 a backend runs inside one of two operators alone, which tracers record whole.
 """
@@ -34,7 +38,10 @@ from .sequential import entering
 
 @torch.library.custom_op("rnnlib::linear_scan", mutates_args=())
 def scan_operator(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
-    return backends.resolve(backend, x.device).scan(lam, x, h0, reverse)
+    chosen, dtype = backends.resolve(backend, x.device), x.dtype
+    if not chosen.halves:
+        lam, x = lam.to(h0.dtype), x.to(h0.dtype)
+    return chosen.scan(lam, x, h0, reverse).to(dtype)
 
 
 @scan_operator.register_fake
@@ -58,10 +65,14 @@ def _(info, in_dims, lam, x, h0, reverse, backend):
 def adjoint_operator(
     lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    chosen = backends.resolve(backend, h.device)
+    chosen, dtypes = backends.resolve(backend, h.device), (lam.dtype, grad.dtype, h0.dtype)
+    if not (chosen.halves and chosen.adjoint):
+        lam, h, grad = (t.to(h0.dtype) for t in (lam, h, grad))
     if chosen.adjoint:
-        return chosen.adjoint(lam, h, h0, grad, reverse)
-    return _adjoint(chosen.scan, lam, h, h0, grad, reverse)
+        gradients = chosen.adjoint(lam, h, h0, grad, reverse)
+    else:
+        gradients = _adjoint(chosen.scan, lam, h, h0, grad, reverse)
+    return tuple(t.to(dtype) for t, dtype in zip(gradients, dtypes, strict=True))
 
 
 @adjoint_operator.register_fake
@@ -106,7 +117,7 @@ def scan(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Ten
 
 def _adjoint(scan, lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients with respect to ``lam``, ``x`` and ``h0`` from differentiable operations and ``scan`` itself."""
-    following = lam if lam.ndim == 1 else entering(lam, torch.zeros_like(h0), not reverse)
+    following = lam if lam.ndim == 1 else entering(lam, torch.zeros_like(h0, dtype=lam.dtype), not reverse)
     delta = scan(following.conj(), grad, torch.zeros_like(h0), not reverse)
     lam_first = lam if lam.ndim == 1 else lam[:, _first(reverse)]
     grad_lam = (delta * entering(h, h0, reverse).conj()).sum_to_size(lam.shape)
@@ -142,7 +153,7 @@ class LinearScan(torch.autograd.Function):
     @staticmethod
     def forward(lam, x, h0, reverse, backend, *forcing):
         for a, s, s0 in _terms(forcing):
-            x = x + a * entering(s, s0, reverse)
+            x = (x + a * entering(s, s0, reverse)).to(x.dtype)
         return scan_operator(lam, x, h0, reverse, backend)
 
     @staticmethod

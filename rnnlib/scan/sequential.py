@@ -24,7 +24,7 @@ def sequential_scan(
     Args:
         lam: eigenvalues, real or complex; size 1 (or absent) along batch or time means shared.
         x: inputs.
-        h0: state before the first input.
+        h0: state before the first input. The recurrence runs in its precision, states come in that of ``x``.
         reverse: run from the last step to the first, :math:`h_t = \lambda_t \odot h_{t+1} + x_t`; ``h0`` is then the
             state after the last input.
 
@@ -37,7 +37,7 @@ def sequential_scan(
     h, states = h0, []
     for lam_t, x_t in reversed(steps) if reverse else steps:
         h = lam_t * h + x_t
-        states.append(h)
+        states.append(h.to(x.dtype))
     return torch.stack(states[::-1] if reverse else states, dim=1)
 
 

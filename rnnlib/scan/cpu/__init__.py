@@ -2,8 +2,8 @@ r"""The same recurrence as loops that numba compiles for the CPU: one pass over 
 
 A row of channels is contiguous in the layout (batch, time, channel), so a loop over channels inside the loop over time
 reads and writes memory in order, and its turns are independent: vector instructions do several at a time
-(``loops.py``). The states of the current step are kept in double precision whatever the input is, so that every state
-is the exact one but for its last rounding.
+(``loops.py``). The states of the current step are kept in double precision whatever the input is, float16 and bfloat16
+included, so that every state is the exact one but for its last rounding.
 
 What bounds a scan is memory, so each row is asked for some steps before it is needed, for reading or writing.
 
@@ -64,6 +64,8 @@ def cpu_scan(
 
     Source: Zucchet and Orvieto (2024), section 2.2, assumption (a).
     """
+    if x.dtype == torch.float16 and not loops.HAS_FLOAT16:
+        return cpu_scan(lam.float(), x.float(), h0, reverse, threads).to(x.dtype)
     states = torch.empty_like(x, memory_format=torch.contiguous_format)
     if states.numel() == 0:
         return states
@@ -101,13 +103,16 @@ def cpu_adjoint(
     Returns:
         Gradients with respect to ``lam``, ``x`` and ``h0``, each shaped like its tensor.
     """
+    if grad.dtype == torch.float16 and not loops.HAS_FLOAT16:
+        grad_lam, grad_x, grad_h0 = cpu_adjoint(lam.float(), h.float(), h0, grad.float(), reverse, threads)
+        return grad_lam.to(lam.dtype), grad_x.to(grad.dtype), grad_h0
     shared = lam.ndim == 1
     grad_x = torch.empty_like(grad, memory_format=torch.contiguous_format)
-    grad_lam = grad.new_empty(0 if shared else grad.shape)
+    grad_lam = lam.new_empty(0 if shared else lam.shape)
     if grad_x.numel() == 0:
         return torch.zeros_like(lam) if shared else grad_lam, grad_x, torch.zeros_like(h0)
-    lam, h, grad, out = _flat(lam.expand(h.shape)), _flat(h), _flat(grad), _flat(grad_x)
-    first = h0.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).numpy()
+    first = _array(h0.to(h.dtype).contiguous().reshape(-1))  # rounded to the precision in which h has the other states
+    dtype, lam, h, grad, out = lam.dtype, _flat(lam.expand(h.shape)), _flat(h), _flat(grad), _flat(grad_x)
     plan = _plan(grad_x.shape, grad_x.itemsize, threads or torch.get_num_threads())
     carries = _carries(lam, grad, torch.zeros_like(h0), plan, not reverse, adjoint=True)
     totals = np.empty_like(carries)
@@ -117,14 +122,14 @@ def cpu_adjoint(
         lam_at, h_at, *at = places
         loops.adjoint(
             *(lam.data, lam_at, h.data, h_at, first, plan.carry_at(rows, channels, 0), grad.data, tuple(at)),
-            *(carries.reshape(-1), plan.carry_at(rows, channels, chunk), out.data, grad_lam.reshape(-1).numpy()),
+            *(carries.reshape(-1), plan.carry_at(rows, channels, chunk), out.data, _array(grad_lam.reshape(-1))),
             *(totals.reshape(-1), plan.sizes(rows, channels, chunk), chunk == plan.chunks - 1),
         )
 
     _run(piece, plan.pieces(plan.chunks), plan.threads)
     if shared:  # summed in double precision and in a fixed order
-        grad_lam = torch.from_numpy(totals.sum((0, 1))).to(grad_x.dtype)
-    return grad_lam, grad_x, torch.from_numpy(carries[-1]).to(grad_x.dtype)
+        grad_lam = torch.from_numpy(totals.sum((0, 1))).to(dtype)
+    return grad_lam, grad_x, torch.from_numpy(carries[-1]).to(h0.dtype)
 
 
 class _Flat(NamedTuple):
@@ -142,13 +147,19 @@ class _Flat(NamedTuple):
         return first, self.batch, -self.time if backwards else self.time
 
 
+def _array(t: Tensor) -> np.ndarray:
+    """The elements themselves, in half precision as integers (``loops.py``)."""
+    t = t.detach().resolve_conj().resolve_neg()
+    return t.view({torch.float16: torch.int16, torch.bfloat16: torch.uint16}.get(t.dtype, t.dtype)).numpy()
+
+
 def _flat(t: Tensor) -> _Flat:
     t = t.detach().resolve_conj().resolve_neg()
     if t.shape[2] > 1 and t.stride(2) != 1:
         t = t.contiguous()
     (batch, time, channels), (per_batch, per_step, _) = t.shape, t.stride()
     span = (batch - 1) * per_batch + (time - 1) * per_step + channels
-    return _Flat(t.as_strided((span,), (1,)).numpy(), per_batch, per_step)
+    return _Flat(_array(t.as_strided((span,), (1,))), per_batch, per_step)
 
 
 class _Plan(NamedTuple):
@@ -201,7 +212,7 @@ def _carries(lam: _Flat, x: _Flat, start: Tensor, plan: _Plan, backwards: bool, 
     """Stages 1 and 2: the states that enter the chunks ``(chunk, batch, channel)``, in double precision."""
     wide = np.result_type(x.data.dtype, np.float64)
     carries = np.empty((plan.chunks, plan.batch, plan.channels), wide)
-    carries[0] = start.detach().resolve_conj().resolve_neg().numpy()
+    carries[0] = _array(start)
     if plan.chunks > 1:
         ends, products = np.empty_like(carries), np.empty_like(carries)
 

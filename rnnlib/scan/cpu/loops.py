@@ -3,7 +3,7 @@ r"""The loops that numba compiles: a scan, the reduction of a chunk, and the adj
 Channels are taken ``LANES`` at a time, a step of which is a few vector instructions: states, slopes and sums stay in
 registers, in double precision, real and imaginary parts apart. A compiler that must allow for inputs and outputs that
 overlap has no right to that form. So the intrinsics below, Python functions that run when a loop is compiled, emit it:
-once for a vector of channels and once for a single one, real or complex, single or double.
+once for each length of ``_VECTORS``, real or complex, half, single or double.
 
 One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
 a while, short enough that memory is still read about in order. Meanwhile the same lanes of the next block are fetched:
@@ -13,21 +13,30 @@ a processor's own guess of what comes next ends at a page, and a block has sever
 from __future__ import annotations
 
 import functools
+import platform
 from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LANES = 16
+_VECTORS = (LANES, 4, 1)  # channels at a time; each costs time to compile
 _BLOCK = 8  # steps
 _LINE = 64  # bytes that come from memory at once
 _ROUND_ONCE = ("contract",)  # allows a product and a sum to be rounded once instead of twice, no other change
+
+# numba has no arrays in half precision: integers of 16 bits stand for them, with a sign for float16
+_HALVES = {types.int16: "float16", types.uint16: "bfloat16"}
+# without instructions for float16 LLVM calls functions that numba does not have
+_FEATURES = cpu_target.target_context.codegen().magic_tuple()[2]
+HAS_FLOAT16 = platform.machine().lower() in ("aarch64", "arm64") or "+f16c" in _FEATURES
 
 
 class _Compiled:
@@ -75,7 +84,10 @@ class _Rows:
         self.first = builder.add(first, channel)
         self.parts = 2 if isinstance(kind.dtype, types.Complex) else 1
         self.bytes = kind.dtype.bitwidth // 8 // self.parts
-        self.number = ir.FloatType() if self.bytes == 4 else ir.DoubleType()
+        self.half = _HALVES.get(kind.dtype, "")
+        self.number = {"float16": ir.HalfType(), "bfloat16": ir.IntType(16)}.get(
+            self.half, ir.FloatType() if self.bytes == 4 else ir.DoubleType()
+        )
 
     def _pointer(self, step):
         b = self.builder
@@ -104,14 +116,22 @@ class _Rows:
             row = [b.shuffle_vector(values, values, _indices(order)) for order in orders]
         else:
             row = [values]
-        return [b.fpext(v, _wide(self.lanes)) for v in row] if self.bytes == 4 else row
+        if self.half == "float16":
+            row = [b.fpext(v, _floats(self.lanes)) for v in row]
+        elif self.half == "bfloat16":
+            row = [_from_bfloat16(b, v) for v in row]
+        return [b.fpext(v, _wide(self.lanes)) for v in row] if self.bytes < 8 else row
 
     def store(self, row: list, step=None) -> None:
         b = self.builder
         if step is not None:
             self._prefetch(step, write=True)
-        if self.bytes == 4:
+        if self.bytes < 8:
+            row = [b.fptrunc(v, _floats(self.lanes)) for v in row]
+        if self.half == "float16":
             row = [b.fptrunc(v, ir.VectorType(self.number, self.lanes)) for v in row]
+        elif self.half == "bfloat16":
+            row = [_to_bfloat16(b, v) for v in row]
         order = [lane + part * self.lanes for lane in range(self.lanes) for part in range(self.parts)]
         values = b.shuffle_vector(row[0], row[-1], _indices(order))
         b.store(values, self._pointer(step), align=self.bytes)
@@ -123,6 +143,35 @@ def _indices(order: list[int]) -> ir.Constant:
 
 def _wide(lanes: int) -> ir.VectorType:
     return ir.VectorType(ir.DoubleType(), lanes)
+
+
+def _floats(lanes: int) -> ir.VectorType:
+    return ir.VectorType(ir.FloatType(), lanes)
+
+
+def _integers(lanes: int, bits: int) -> ir.VectorType:
+    return ir.VectorType(ir.IntType(bits), lanes)
+
+
+def _from_bfloat16(b: ir.IRBuilder, values):
+    """A bfloat16 is the upper half of a float."""
+    bits = b.zext(values, _integers(values.type.count, 32))
+    return b.bitcast(b.shl(bits, _everywhere(16, bits)), _floats(values.type.count))
+
+
+def _to_bfloat16(b: ir.IRBuilder, floats):
+    """Rounded to the nearest, halfway to even: what is added carries into the upper half exactly then."""
+    lanes = floats.type.count
+    bits = b.bitcast(floats, _integers(lanes, 32))
+    last = b.and_(b.lshr(bits, _everywhere(16, bits)), _everywhere(1, bits))
+    rounded = b.add(b.add(bits, _everywhere(0x7FFF, bits)), last)
+    nan = b.or_(bits, _everywhere(0x400000, bits))  # quiet; a sum could carry into the sign
+    chosen = b.select(b.fcmp_unordered("uno", floats, floats), nan, rounded)
+    return b.trunc(b.lshr(chosen, _everywhere(16, bits)), _integers(lanes, 16))
+
+
+def _everywhere(number: float, like) -> ir.Constant:
+    return ir.Constant(like.type, [number] * like.type.count)
 
 
 def _plus(b: ir.IRBuilder, u: list, v: list) -> list:
@@ -146,14 +195,10 @@ def _without_denormals(b: ir.IRBuilder, row: list) -> list:
     """Zero in place of denormals, with which a processor computes many times more slowly. What fades would else end as
     the smallest of them and, rounded up to it at each step, stay."""
     bound = float(np.finfo(np.float64).tiny)
-
-    def everywhere(number: float, like) -> ir.Constant:
-        return ir.Constant(like.type, [number] * like.type.count)
-
     return [
         b.select(
-            b.and_(b.fcmp_ordered("<", v, everywhere(bound, v)), b.fcmp_ordered(">", v, everywhere(-bound, v))),
-            everywhere(0.0, v),
+            b.and_(b.fcmp_ordered("<", v, _everywhere(bound, v)), b.fcmp_ordered(">", v, _everywhere(-bound, v))),
+            _everywhere(0.0, v),
             v,
         )
         for v in row
@@ -200,8 +245,9 @@ def _loop(make_body: Callable) -> Callable:
                     body(loop.index)
                 finish()
 
-            whole = builder.and_(width, width.type(-LANES))
-            for lanes, first, last in [(LANES, width.type(0), whole), (1, whole, width)]:
+            first = width.type(0)
+            for lanes in _VECTORS:  # each takes what the longer ones left
+                last = builder.and_(width, width.type(-lanes))
                 with (
                     cgutils.for_range_slice(builder, first, last, width.type(lanes)) as (channel, _),
                     builder.if_else(cgutils.is_true(builder, shared)) as (then, otherwise),
@@ -210,6 +256,7 @@ def _loop(make_body: Callable) -> Callable:
                         emit(lanes, channel, same=True)
                     with otherwise:
                         emit(lanes, channel, same=False)
+                first = last
             return context.get_dummy_value()
 
         return types.void(width, steps, shared, types.Tuple(arrays)), generate

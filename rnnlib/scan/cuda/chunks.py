@@ -20,23 +20,24 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import INTEGERS, add, block, cast, compose, constant, from_carry, load, place, pointers, store
+from .elements import INTEGERS, add, block, cast, compose, constant, from_carry, index, initial, load, pointers, store
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
 
 
 @triton.jit(do_not_specialize=INTEGERS)
 def _reduce(
-    x, lam, ends, products, T, N, columns, length, skipped,
+    x, lam, ends, products, batch, T, N, length, skipped,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr, ADJOINT: tl.constexpr,
-    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """Stage 1: where each chunk takes a zero state, and its slope."""
-    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    N = N // ALIGN * ALIGN
+    sequence, channel, strip, inside = block(tl.program_id(0), batch, N, STRIPS, COLUMNS, CHANNELS)
     chunk = tl.program_id(1)
     stop = (chunk + 1) * length - skipped
     first = stop - length + strip * STEPS
-    at, stride = place(column, first, T, N, BACKWARDS)
-    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    at, stride = index(sequence, channel, first, T, N, BACKWARDS)
+    l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, ADJOINT)
     c = constant(p, 0.0)
     product = constant(p, 1.0)
@@ -53,7 +54,7 @@ def _reduce(
         if PER_STEP:
             product = from_carry(q, product, constant(p, 0.0), COMPLEX)
         rows = following
-    slot = chunk.to(tl.int64) * columns + column
+    slot = (chunk.to(tl.int64) * batch + sequence) * N + channel
     store(pointers(ends, slot, COMPLEX), c, inside & (strip == 0), COMPLEX)
     if PER_STEP:
         store(pointers(products, slot, COMPLEX), product, inside & (strip == 0), COMPLEX)
@@ -61,43 +62,56 @@ def _reduce(
 
 @triton.jit(do_not_specialize=INTEGERS)
 def _carry(
-    ends, products, lam, start, carries, chunks, N, columns, length,
-    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, ADJOINT: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    ends, products, lam, start, carries, chunks, batch, N, length,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, ADJOINT: tl.constexpr,
+    COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
-    """Stage 2: the state that enters each chunk, in float64."""
-    column, first, inside = block(tl.program_id(0), columns, 1, COLUMNS)
-    at = column
-    c = cast(load(pointers(start, column, COMPLEX), inside, COMPLEX), tl.float64)
-    p = slope(load(pointers(lam, column % N, COMPLEX), inside, COMPLEX), length, COMPLEX, ADJOINT)
+    """Stage 2: the state that enters each chunk but the first, in float64."""
+    N = N // ALIGN * ALIGN
+    sequence, channel, first, inside = block(tl.program_id(0), batch, N, 1, COLUMNS, CHANNELS)
+    columns = batch.to(tl.int64) * N
+    at = sequence * N + channel
+    c = initial(start, at, inside, COMPLEX, ADJOINT)
+    p = slope(load(pointers(lam, channel, COMPLEX), inside, COMPLEX), length, COMPLEX, ADJOINT)
     rows = read(ends, products, ends, at, columns, first, chunks - 1, inside, COMPLEX, PER_STEP, False, STEPS)
-    for k in range(0, chunks, STEPS):
+    for k in range(0, chunks - 1, STEPS):
         ahead = at + STEPS * columns
         first += STEPS
         following = read(
             ends, products, ends, ahead, columns, first, chunks - 1, inside, COMPLEX, PER_STEP, False, STEPS
         )
         for i in tl.static_range(STEPS):
-            store(pointers(carries, at + i * columns, COMPLEX), c, inside & (k + i < chunks), COMPLEX)
             c = from_carry(rows[i][1] if PER_STEP else p, c, rows[i][0], COMPLEX)
+            store(pointers(carries, at + i * columns, COMPLEX), c, inside & (k + i < chunks - 1), COMPLEX)
         at = ahead
         rows = following
 
 
+@triton.jit
+def _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
+    """The state that enters a chunk: what stage 2 wrote or, in the first, the initial state."""
+    column = sequence * N + channel
+    slot = (chunk - 1).to(tl.int64) * batch * N + column
+    c = initial(start, column, inside & (chunk == 0), COMPLEX, ADJOINT)
+    return add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
+
+
 @triton.jit(do_not_specialize=INTEGERS)
 def _replay(
-    x, lam, carries, states, T, N, columns, length,
+    x, lam, start, carries, states, batch, T, N, length,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
-    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """Stage 3: all states of each chunk."""
-    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    N = N // ALIGN * ALIGN
+    sequence, channel, strip, inside = block(tl.program_id(0), batch, N, STRIPS, COLUMNS, CHANNELS)
     chunk = tl.program_id(1)
     stop = tl.minimum((chunk + 1) * length, T)
     first = chunk * length + strip * STEPS
-    at, stride = place(column, first, T, N, BACKWARDS)
-    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    at, stride = index(sequence, channel, first, T, N, BACKWARDS)
+    l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, False)
-    c = cast(load(pointers(carries, chunk.to(tl.int64) * columns + column, COMPLEX), inside, COMPLEX), tl.float64)
+    c = _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, False)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
     for _tile in range(chunk * length, stop, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
@@ -119,21 +133,21 @@ def _replay(
 
 @triton.jit(do_not_specialize=INTEGERS)
 def _replay_adjoint(
-    grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0, T, N, columns, length, skipped,
+    grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0, batch, T, N, length, skipped,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
-    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     r"""Stage 3 of the adjoint: all gradients of each chunk; the gradient of a shared :math:`\lambda` is summed over the
     chunk here, in float64, and over chunks and batch by the caller. ``BACKWARDS`` is the direction of the adjoint."""
-    column, strip, inside = block(tl.program_id(0), columns, STRIPS, COLUMNS)
+    N = N // ALIGN * ALIGN
+    sequence, channel, strip, inside = block(tl.program_id(0), batch, N, STRIPS, COLUMNS, CHANNELS)
     chunk = tl.program_id(1)
     stop = (chunk + 1) * length - skipped
     first = stop - length + strip * STEPS
-    at, stride = place(column, first, T, N, BACKWARDS)
-    slot = chunk.to(tl.int64) * columns + column
-    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    at, stride = index(sequence, channel, first, T, N, BACKWARDS)
+    l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, True)
-    c = cast(load(pointers(carries, slot, COMPLEX), inside, COMPLEX), tl.float64)
+    c = _carried(h0, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, True)
     total = constant(p, 0.0)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
     for _tile in range(0, length, STRIPS * STEPS):
@@ -158,10 +172,26 @@ def _replay_adjoint(
     alone = inside & (strip == 0)
     if chunk == tl.num_programs(1) - 1:
         total = finish_adjoint(
-            l, lam, h0, grad, c, total, grad_lam, grad_x, grad_h0, column, T, N, alone, COMPLEX, PER_STEP, BACKWARDS
+            l,
+            lam,
+            h0,
+            grad,
+            c,
+            total,
+            grad_lam,
+            grad_x,
+            grad_h0,
+            sequence,
+            channel,
+            T,
+            N,
+            alone,
+            COMPLEX,
+            PER_STEP,
+            BACKWARDS,
         )
     if not PER_STEP:
         re, im = tl.sum(total[0], axis=0)[None, :], tl.sum(total[1], axis=0)[None, :]
-        column, _, inside = block(tl.program_id(0), columns, 1, COLUMNS)
-        slot = chunk.to(tl.int64) * columns + column
+        sequence, channel, _, inside = block(tl.program_id(0), batch, N, 1, COLUMNS, CHANNELS)
+        slot = (chunk.to(tl.int64) * batch + sequence) * N + channel
         store(pointers(grad_lam, slot, COMPLEX), (re, im), inside, COMPLEX)

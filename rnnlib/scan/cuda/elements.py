@@ -1,9 +1,13 @@
 r"""What the kernels share: elements, products, and affine maps.
 
-A program works on a block of values ``(STRIPS, COLUMNS)``. A *column* is one (batch, channel) pair, numbered
-``batch * N + channel``, so that neighbouring threads read neighbouring memory; a *strip* is a run of ``STEPS``
-consecutive time steps, which one thread handles alone. Strips follow each other in time: a block covers a *tile* of
-``STRIPS * STEPS`` steps.
+A program works on a block of values ``(STRIPS, COLUMNS)``. A *column* is one channel of one sequence of the batch; a
+*strip* is a run of ``STEPS`` consecutive time steps, which one thread handles alone. Strips follow each other in time:
+a block covers a *tile* of ``STRIPS * STEPS`` steps.
+
+The columns of a block are neighbouring channels of one sequence. Where a sequence has fewer channels than a block has
+columns, they are those of several sequences, ``CHANNELS`` (a power of two) for each. So no index is divided by a number
+that the compiler does not know, and it sees that neighbouring columns are neighbours in memory: it gives them to
+neighbouring threads, or, where N is a multiple of ``ALIGN``, several of them to one thread in one access.
 
 A value is a pair ``(re, im)`` also where the tensor is real: ``im`` is then a zero that compiles to nothing, and each
 kernel is written once. Kernels get a complex64 tensor as int64, so that one load brings both parts of an element, and a
@@ -16,7 +20,7 @@ import triton
 import triton.language as tl
 
 # A kernel is compiled once for each dtype and set of switches, not again for other lengths or widths.
-INTEGERS = ["T", "N", "columns", "length", "skipped", "chunks", "blocks", "run"]
+INTEGERS = ["batch", "T", "N", "length", "skipped", "chunks", "blocks", "run"]
 
 
 @triton.jit
@@ -30,9 +34,11 @@ def pointers(tensor, at, COMPLEX: tl.constexpr):
 
 @triton.jit
 def load(pointer, inside, COMPLEX: tl.constexpr):
-    """The elements at ``pointer``, zero where not ``inside``."""
+    """The elements at ``pointer``, zero where not ``inside``; 16-bit floats are only stored, never computed with."""
     if not COMPLEX:
         re = tl.load(pointer, mask=inside, other=0.0)
+        if pointer.dtype.element_ty.primitive_bitwidth == 16:
+            re = re.to(tl.float32)
         return re, tl.zeros_like(re)
     elif pointer.dtype.element_ty == tl.int64:
         bits = tl.load(pointer, mask=inside, other=0)
@@ -45,7 +51,7 @@ def load(pointer, inside, COMPLEX: tl.constexpr):
 def store(pointer, value, inside, COMPLEX: tl.constexpr):
     """Write ``value`` to the elements at ``pointer`` that are ``inside``, in the precision of the tensor."""
     if not COMPLEX:
-        tl.store(pointer, value[0], mask=inside)
+        tl.store(pointer, value[0].to(pointer.dtype.element_ty), mask=inside)
     elif pointer.dtype.element_ty == tl.int64:
         low = value[0].to(tl.float32).to(tl.uint32, bitcast=True).to(tl.uint64)
         high = value[1].to(tl.float32).to(tl.uint32, bitcast=True).to(tl.uint64)
@@ -53,6 +59,12 @@ def store(pointer, value, inside, COMPLEX: tl.constexpr):
     else:
         tl.store(pointer, value[0], mask=inside)
         tl.store(pointer + 1, value[1], mask=inside)
+
+
+@triton.jit
+def initial(start, column, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
+    """The state before the first step in float64; the adjoint's is zero."""
+    return cast(load(pointers(start, column, COMPLEX), inside & (not ADJOINT), COMPLEX), tl.float64)
 
 
 @triton.jit
@@ -119,22 +131,30 @@ def power(lam, n, COMPLEX: tl.constexpr):
 
 
 @triton.jit
-def block(number, columns, STRIPS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Columns ``(STRIPS, COLUMNS)`` and strips ``(STRIPS, 1)`` of the block, and which columns exist."""
-    strip = tl.arange(0, STRIPS)[:, None]
-    column = number.to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)[None, :]
-    column = tl.broadcast_to(column, (STRIPS, COLUMNS))
-    return column, strip, column < columns
+def block(number, batch, N, STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr):
+    """Sequences, in 64 bits, and channels of the block's columns ``(STRIPS, COLUMNS)``, its strips ``(STRIPS, 1)``, and
+    which columns exist."""
+    column = tl.broadcast_to(tl.arange(0, COLUMNS)[None, :], (STRIPS, COLUMNS))
+    if CHANNELS < COLUMNS:
+        sequence = number * (COLUMNS // CHANNELS) + column // CHANNELS
+        channel = column % CHANNELS
+        inside = (channel < N) & (sequence < batch)
+    else:
+        blocks = (N + COLUMNS - 1) // COLUMNS
+        sequence = number // blocks
+        channel = number % blocks * COLUMNS + column
+        inside = channel < N
+    return sequence.to(tl.int64), channel, tl.arange(0, STRIPS)[:, None], inside
 
 
 @triton.jit
-def place(column, time, T, N, BACKWARDS: tl.constexpr):
+def index(sequence, channel, time, T, N, BACKWARDS: tl.constexpr):
     """Index in (batch, time, channel) of each column at step ``time``, counted from the end if ``BACKWARDS``, and the
-    way to the next step. In 64 bits, which ``column`` has, because B * T * N can exceed 2^31."""
+    way to the next step. In 64 bits because B * T * N can exceed 2^31."""
     if BACKWARDS:
-        return (column // N * T + (T - 1 - time)) * N + column % N, -N
+        return (sequence * T + (T - 1 - time)) * N + channel, -N
     else:
-        return (column // N * T + time) * N + column % N, N
+        return (sequence * T + time) * N + channel, N
 
 
 @triton.jit

@@ -19,7 +19,8 @@ meets, does not have this.
 
 What is published is float64 in words of 64 bits, each written and read as one, and a word that was not written yet is
 ``EMPTY``, a NaN that arithmetic does not produce. So a value is its own flag, and no order of memory accesses is relied
-on. Waiting ends after ``PATIENCE`` attempts: should a value never come, the result is NaN, not a device that hangs.
+on. Waiting ends after ``PATIENCE`` attempts: should a value never come, the kernel fails, and the next call that waits
+for the device raises; nothing hangs.
 
 Source: Merrill and Garland (2016), "Single-pass parallel prefix scan with decoupled look-back", for the idea.
 """
@@ -29,7 +30,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import INTEGERS, add, block, cast, choose, compose, constant, from_carry, load, place, pointers, store
+from .elements import INTEGERS, add, block, choose, compose, constant, from_carry, index, initial, load, pointers, store
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
 
 EMPTY = tl.constexpr(-1)  # all bits set
@@ -57,6 +58,7 @@ def _await(words, at, inside, COMPLEX: tl.constexpr):
         re = tl.load(words + at, mask=inside, other=0, volatile=True)
         im = tl.load(words + at + 1, mask=inside, other=0, volatile=True) if COMPLEX else re
         tries += 1
+    tl.device_assert(tries < PATIENCE, "look-back waited in vain for an earlier tile: use another strategy")
     re = re.to(tl.float64, bitcast=True)
     return re, im.to(tl.float64, bitcast=True) if COMPLEX else tl.zeros_like(re)
 
@@ -64,32 +66,35 @@ def _await(words, at, inside, COMPLEX: tl.constexpr):
 @triton.jit
 def _ticket(counter, blocks):
     """This program's tile and block of columns. Blocks of one tile follow each other: their rows are neighbours."""
-    ticket = tl.atomic_add(counter, 1, sem="relaxed") - EMPTY
-    return (ticket // blocks).to(tl.int32), ticket % blocks
+    ticket = (tl.atomic_add(counter, 1, sem="relaxed") - EMPTY).to(tl.int32)
+    return ticket // blocks, ticket % blocks
 
 
 @triton.jit
 def _enter(
-    p, e, slope_of_tile, start, entries, sums, products, tile, run, number, columns,
-    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, STRIPS: tl.constexpr, COLUMNS: tl.constexpr,
+    p, e, slope_of_tile, start, entries, sums, products, tile, run, number, batch, N,
+    COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, ADJOINT: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Stages 2 to 5: from the maps of this tile's strips to the states that enter them, and the one that leaves the
     tile."""
     before, whole = compose(p, e, COMPLEX)
-    column, _, inside = block(number, columns, 1, COLUMNS)
-    slot = tile.to(tl.int64) * columns + column
+    columns = batch.to(tl.int64) * N
+    sequence, channel, _, inside = block(number, batch, N, 1, COLUMNS, CHANNELS)
+    column = sequence * N + channel
+    slot = tile * columns + column
     _publish(sums, slot, whole[1], inside, COMPLEX)
     if PER_STEP:
         _publish(products, slot, whole[0], inside, COMPLEX)
 
     # every strip of threads takes `run` tiles of the group, in order
-    columns_of_strips, strip, there = block(number, columns, STRIPS, COLUMNS)
+    sequence, channel, strip, there = block(number, batch, N, STRIPS, COLUMNS, CHANNELS)
     group = tile // (STRIPS * run)
     earlier = group * (STRIPS * run) + strip * run
     p, e = constant(p, 1.0), constant(p, 0.0)
     for _tile in range(run):
         known = there & (earlier < tile)
-        at = earlier.to(tl.int64) * columns + columns_of_strips
+        at = earlier * columns + sequence * N + channel
         f = _await(sums, at, known, COMPLEX)
         q = _await(products, at, known, COMPLEX) if PER_STEP else slope_of_tile
         e = choose(known, from_carry(q, e, f, COMPLEX), e)
@@ -97,8 +102,8 @@ def _enter(
         earlier += 1
     _, past = compose(p, e, COMPLEX)
 
-    c = cast(load(pointers(start, column, COMPLEX), inside & (group == 0), COMPLEX), tl.float64)
-    slot = group.to(tl.int64) * columns + column
+    c = initial(start, column, inside & (group == 0), COMPLEX, ADJOINT)
+    slot = group * columns + column
     c = add(c, _await(entries, slot, inside & (group > 0), COMPLEX))
     c = from_carry(past[0], c, past[1], COMPLEX)
     leave = from_carry(whole[0], c, whole[1], COMPLEX)
@@ -108,45 +113,47 @@ def _enter(
 
 @triton.jit(do_not_specialize=INTEGERS)
 def _look_back(
-    x, lam, start, states, counter, entries, sums, products, T, N, columns, blocks, run,
+    x, lam, start, states, counter, entries, sums, products, batch, T, N, blocks, run,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
-    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """All states of one tile."""
+    N = N // ALIGN * ALIGN
     tile, number = _ticket(counter, blocks)
-    column, strip, inside = block(number, columns, STRIPS, COLUMNS)
+    sequence, channel, strip, inside = block(number, batch, N, STRIPS, COLUMNS, CHANNELS)
     stop = tl.minimum((tile + 1) * (STRIPS * STEPS), T)
     first = tile * (STRIPS * STEPS) + strip * STEPS
-    at, stride = place(column, first, T, N, BACKWARDS)
+    at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
-    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p, e = reduce(l, slope(l, STEPS, COMPLEX, False), rows, COMPLEX, PER_STEP, False, STEPS)
     enter, _ = _enter(
-        p, e, slope(l, STRIPS * STEPS, COMPLEX, False), start, entries, sums, products, tile, run, number, columns,
-        COMPLEX, PER_STEP, STRIPS, COLUMNS,
+        p, e, slope(l, STRIPS * STEPS, COMPLEX, False), start, entries, sums, products, tile, run, number, batch, N,
+        COMPLEX, PER_STEP, False, STRIPS, COLUMNS, CHANNELS,
     )  # fmt: skip
     replay(l, enter, rows, states, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS)
 
 
 @triton.jit(do_not_specialize=INTEGERS)
 def _look_back_adjoint(
-    grad, lam, h, h0, start, grad_lam, grad_x, grad_h0, counter, entries, sums, products,
-    T, N, columns, blocks, run, skipped,
+    grad, lam, h, h0, grad_lam, grad_x, grad_h0, counter, entries, sums, products,
+    batch, T, N, blocks, run, skipped,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
-    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, STEPS: tl.constexpr,
+    STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr, ALIGN: tl.constexpr, STEPS: tl.constexpr,
 ):  # fmt: skip
     """All gradients of one tile; ``skipped``, ``BACKWARDS`` and the sum over a tile as in ``chunks.py``."""
+    N = N // ALIGN * ALIGN
     tile, number = _ticket(counter, blocks)
-    column, strip, inside = block(number, columns, STRIPS, COLUMNS)
+    sequence, channel, strip, inside = block(number, batch, N, STRIPS, COLUMNS, CHANNELS)
     stop = (tile + 1) * (STRIPS * STEPS) - skipped
     first = stop - STRIPS * STEPS + strip * STEPS
-    at, stride = place(column, first, T, N, BACKWARDS)
+    at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
-    l = load(pointers(lam, column % N, COMPLEX), inside, COMPLEX)
+    l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p, e = reduce(l, slope(l, STEPS, COMPLEX, True), rows, COMPLEX, PER_STEP, True, STEPS)
     enter, leave = _enter(
-        p, e, slope(l, STRIPS * STEPS, COMPLEX, True), start, entries, sums, products, tile, run, number, columns,
-        COMPLEX, PER_STEP, STRIPS, COLUMNS,
+        p, e, slope(l, STRIPS * STEPS, COMPLEX, True), h0, entries, sums, products, tile, run, number, batch, N,
+        COMPLEX, PER_STEP, True, STRIPS, COLUMNS, CHANNELS,
     )  # fmt: skip
     _, total = replay_adjoint(
         l, enter, rows, grad_lam, grad_x, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS
@@ -154,9 +161,26 @@ def _look_back_adjoint(
     alone = inside & (strip == 0)
     if tile == tl.num_programs(0) // blocks - 1:
         total = finish_adjoint(
-            l, lam, h0, grad, leave, total, grad_lam, grad_x, grad_h0, column, T, N, alone, COMPLEX, PER_STEP, BACKWARDS
+            l,
+            lam,
+            h0,
+            grad,
+            leave,
+            total,
+            grad_lam,
+            grad_x,
+            grad_h0,
+            sequence,
+            channel,
+            T,
+            N,
+            alone,
+            COMPLEX,
+            PER_STEP,
+            BACKWARDS,
         )
     if not PER_STEP:
         re, im = tl.sum(total[0], axis=0)[None, :], tl.sum(total[1], axis=0)[None, :]
-        column, _, inside = block(number, columns, 1, COLUMNS)
-        store(pointers(grad_lam, tile.to(tl.int64) * columns + column, COMPLEX), (re, im), inside, COMPLEX)
+        sequence, channel, _, inside = block(number, batch, N, 1, COLUMNS, CHANNELS)
+        slot = (tile.to(tl.int64) * batch + sequence) * N + channel
+        store(pointers(grad_lam, slot, COMPLEX), (re, im), inside, COMPLEX)

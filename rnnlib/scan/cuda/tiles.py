@@ -9,7 +9,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import add, affine, cast, conjugate, constant, load, multiply, place, pointers, power, store
+from .elements import add, affine, cast, conjugate, constant, index, load, multiply, pointers, power, store
 
 
 @triton.jit
@@ -123,11 +123,12 @@ def replay_adjoint(
 
 @triton.jit
 def finish_adjoint(
-    l, lam, h0, grad, c, total, grad_lam, grad_x, grad_h0, column, T, N, inside,
+    l, lam, h0, grad, c, total, grad_lam, grad_x, grad_h0, sequence, channel, T, N, inside,
     COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, BACKWARDS: tl.constexpr,
 ):  # fmt: skip
     """The scan's first step, the adjoint's last, whose state before it is h0; returns the sum with its term."""
-    at, _ = place(column, T - 1, T, N, BACKWARDS)
+    at, _ = index(sequence, channel, T - 1, T, N, BACKWARDS)
+    column = sequence * N + channel
     if PER_STEP:
         l = load(pointers(lam, at, COMPLEX), inside, COMPLEX)
     g = load(pointers(grad, at, COMPLEX), inside, COMPLEX)

@@ -1,4 +1,4 @@
-"""Triton's interpreter, sooner: the same kernels, the same numbers, in less time.
+"""Triton's interpreter made faster: the same kernels, the same numbers, in less time.
 
 The interpreter composes the maps of strips element by element, and prepares the language again for each call of a
 function by a kernel. In the context below it composes all columns at once and prepares the language once. Needs
@@ -20,8 +20,8 @@ _BY_ELEMENT = interpreter.ReduceOps.generic_reduce
 
 
 @contextlib.contextmanager
-def sooner() -> Iterator[None]:
-    """In this context kernels are interpreted sooner; not for several threads."""
+def faster() -> Iterator[None]:
+    """In this context kernels are interpreted faster; not for several threads."""
     scan, reduce, prepare = interpreter.ScanOps, interpreter.ReduceOps, interpreter._patch_lang
     before = scan.generic_scan, reduce.generic_reduce, prepare
     prepared = {}  # by namespace of a function, how to undo it
@@ -30,7 +30,7 @@ def sooner() -> Iterator[None]:
         namespace = function.__globals__
         if id(namespace) not in prepared:
             prepared[id(namespace)] = prepare(function)
-        return _Kept
+        return _Prepared
 
     scan.generic_scan, reduce.generic_reduce, interpreter._patch_lang = _scan, _reduce, once
     try:
@@ -41,7 +41,7 @@ def sooner() -> Iterator[None]:
             scope.restore()
 
 
-class _Kept:
+class _Prepared:
     """What is prepared stays so until the context ends."""
 
     restore = staticmethod(lambda: None)

@@ -1,0 +1,147 @@
+"""Compile the scan's kernels for a GPU that is not there, and look at what a GPU would run."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from rnnlib.scan import cuda
+from rnnlib.scan.cuda import chunks, lookback
+from rnnlib.scan.cuda.elements import INTEGERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KERNELS = {
+    kernel.__name__: kernel
+    for kernel in (
+        chunks._reduce,
+        chunks._carry,
+        chunks._replay,
+        chunks._replay_adjoint,
+        lookback._look_back,
+        lookback._look_back_adjoint,
+    )
+}
+_WIDE = ("ends", "products", "carries")  # float64
+_STORED = {"float64": "*fp64", "bfloat16": "*bf16", "float16": "*fp16", "float32": "*fp32"}
+_WORDS = ("counter", "entries", "sums", "products")
+
+
+def compile_ahead(
+    kernel: str, capability: int, *, dtype: str = "float32", warps: int = 1, **constants: int
+) -> triton.compiler.CompiledKernel:
+    """Compile one variant of one kernel for a CUDA compute capability; needs no GPU.
+
+    Args:
+        kernel: a name of ``KERNELS``.
+        capability: 75 for 7.5 (T4), 80 for 8.0 (A100), 90 for 9.0 (H100), ...
+        dtype: ``"float32"`` or ``"float64"``: of the tensors, or of their real and imaginary parts; for real tensors
+            also ``"bfloat16"`` or ``"float16"``.
+        warps: warps of a program.
+        constants: the compile-time arguments that the kernel has, ``COMPLEX``, ``PER_STEP``, ``STEPS``, ...
+
+    Returns:
+        Triton's object; ``.asm["ptx"]`` and ``.asm["cubin"]`` hold the code.
+
+    Raises:
+        RuntimeError: triton was imported with ``TRITON_INTERPRET=1``, which leaves nothing to compile.
+    """
+    function = KERNELS[kernel]
+    if not isinstance(function, triton.JITFunction):
+        raise RuntimeError("triton was imported with TRITON_INTERPRET=1: unset it and start Python again")
+    names = function.arg_names
+    complex_ = constants["COMPLEX"]
+    element = "*i64" if complex_ and dtype == "float32" else _STORED[dtype]
+    types = dict.fromkeys(names, element) | dict.fromkeys(INTEGERS, "i32") | dict.fromkeys(_WIDE, "*fp64")
+    if "counter" in names:
+        types |= dict.fromkeys(_WORDS, "*i64")
+    if not constants["PER_STEP"]:
+        types["grad_lam"] = "*fp64"
+    constants = {name: value for name, value in constants.items() if name in names}
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    aligned = {
+        (i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")
+    }  # as PyTorch's allocator gives memory
+    source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
+    options = {"num_warps": warps} | (cuda._LOOK_BACK if "counter" in names else {})
+    options |= cuda._REGISTERS if kernel == "_reduce" else {}
+    return triton.compile(source, GPUTarget("cuda", capability, 32), options=options)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a GPU would run.
+
+    Attributes:
+        layouts: ``(elements of a thread, threads of a warp, order)`` of loads and stores, without repetition and but
+            for carries and sums in float64.
+        accesses: global loads and stores as the assembler gets them, ``"ld.global.v2.b64"``, with repetition.
+        registers: of a thread.
+        spills: bytes of a thread's registers that go to memory.
+    """
+
+    layouts: set[tuple[str, str, str]]
+    accesses: list[str]
+    registers: int
+    spills: int
+
+
+def facts(compiled: triton.compiler.CompiledKernel, capability: int) -> Facts:
+    """Read the compiler's and the assembler's output."""
+    text = compiled.asm["ttgir"]
+    named = dict(re.findall(r"^(#\w+) = #ttg.blocked<\{(.*)\}>", text, flags=re.MULTILINE))
+    used = set(re.findall(r"tt\.(?:load|store) .*tensor<\d+x\d+x!tt\.ptr<(?!f64)\w+>, (#\w+)>", text))
+    layouts = set()
+    for name in used:
+        fields = dict(re.findall(r"(\w+) = \[([\d, ]+)\]", named[name]))
+        layouts.add((fields["sizePerThread"], fields["threadsPerWarp"], fields["order"]))
+    architecture = f"sm_{capability}" + ("a" if capability == 90 else "")
+    with tempfile.TemporaryDirectory() as folder:
+        (source := Path(folder, "kernel.ptx")).write_text(compiled.asm["ptx"])
+        command = [triton.knobs.nvidia.ptxas.path, "-v", f"--gpu-name={architecture}", source, "-o", f"{source}.cubin"]
+        report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    return Facts(
+        layouts,
+        re.findall(r"(?:ld|st)\.global[.\w]*", compiled.asm["ptx"]),
+        int(re.search(r"Used (\d+) registers", report)[1]),
+        sum(int(size) for size in re.findall(r"(\d+) bytes spill", report)),
+    )
+
+
+def planned(
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    per_step: bool,
+    adjoint: bool,
+    strategy: str = "auto",
+    processors: int = 132,
+) -> Iterator[tuple[str, dict]]:
+    """The kernels that walk over a tensor of this shape: name and arguments of :func:`compile_ahead`."""
+    plan = cuda._cut(strategy, shape, dtype, per_step, adjoint, processors)
+    constants = dict(plan.flags)
+    constants |= {"warps": constants.pop("num_warps"), "BACKWARDS": adjoint, "ADJOINT": adjoint}
+    constants["dtype"] = str(dtype.to_real()).removeprefix("torch.")
+    kernel = "_look_back" if plan.strategy == "look-back" else "_replay"
+    yield kernel + "_adjoint" * adjoint, constants
+    if plan.count > 1 and plan.strategy != "look-back":
+        yield "_reduce", constants
+
+
+def variants(*dtypes: str, **sizes: int) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Every kernel with every dtype and switch but ``BACKWARDS``, which is a sign: name, dtype, constants."""
+    for kernel, dtype in itertools.product(KERNELS, dtypes):
+        switches = ["COMPLEX", "PER_STEP", *(["ADJOINT"] if "ADJOINT" in KERNELS[kernel].arg_names else [])]
+        for values in itertools.product((False, True), repeat=len(switches)):
+            if not values[0] or dtype in ("float32", "float64"):
+                yield kernel, dtype, dict(zip(switches, values, strict=True)) | {"BACKWARDS": True} | sizes
