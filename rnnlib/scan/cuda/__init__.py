@@ -194,18 +194,17 @@ def _cut(
 ) -> _Plan:
     batch, time, channels = shape
     few = _blocks(batch, channels, 32) < 0.75 * processors
-    tuned = choice if choice and strategy in ("auto", choice.strategy) and choice.strategy in STRATEGIES else None
-    if tuned:
-        strategy = tuned.strategy
-    if strategy == "auto":
+    if choice and (strategy not in ("auto", choice.strategy) or choice.strategy not in STRATEGIES):
+        choice = None
+    if choice:
+        strategy = choice.strategy
+    elif strategy == "auto":
         strategy = "chunks" if few and time > 1024 else "walk"
     columns_of_a_thread = _vector(batch, channels, dtype.itemsize, strategy, processors)
     bytes_per_step = (1 + adjoint + per_step) * dtype.itemsize
     width, strips, steps = _block(batch, channels, bytes_per_step, columns_of_a_thread, strategy, processors)
-    warps = max(1, strips * width // (32 * columns_of_a_thread))
-    if tuned:
-        strips, steps, warps = tuned.strips, tuned.steps, tuned.warps
-        width = min(tuned.columns, triton.next_power_of_2(batch * channels))
+    if choice:
+        width, strips, steps = choice.columns, choice.strips, choice.steps
     blocks = _blocks(batch, channels, width)
     steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
     length = tile = strips * steps
@@ -215,7 +214,7 @@ def _cut(
     count = triton.cdiv(steps_in_all, length)
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
     flags |= {"CHANNELS": min(width, triton.next_power_of_2(channels)), "ALIGN": math.gcd(channels, 8)}
-    flags["num_warps"] = warps
+    flags["num_warps"] = choice.warps if choice else max(1, strips * width // (32 * columns_of_a_thread))
     return _Plan(strategy, shape, blocks, length, count, count * length - (time - adjoint), flags)
 
 
