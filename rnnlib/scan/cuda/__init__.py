@@ -190,7 +190,7 @@ def _cut(
     per_step: bool,
     adjoint: bool,
     processors: int,
-    choice: tuning.Choice | None,
+    choice: tuning.Choice | None = None,
 ) -> _Plan:
     batch, time, channels = shape
     few = _blocks(batch, channels, 32) < 0.75 * processors
