@@ -128,8 +128,8 @@ def table(*figures: str) -> Styler:
 
     Returns:
         A pandas Styler: claim, the numbers that agree, our number, how, source, verdict; of all figures, the
-        claims that fail first. Its text shows as it is written: characters of HTML are escaped, and "$" begins no
-        formula.
+        claims that fail first. Its text shows as it is written: characters of HTML are escaped, and a dollar sign
+        begins no formula.
 
     Raises:
         RequirementError: pandas or jinja2 is missing.
