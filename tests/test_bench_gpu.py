@@ -1,5 +1,6 @@
 """tools/bench_gpu.py without a GPU: the clock, the files, the reference, the compiler, and a whole rehearsal."""
 
+import faulthandler
 import json
 import math
 import os
@@ -100,6 +101,7 @@ def test_a_strategy_that_fails_or_dies_is_dropped_and_named(tmp_path):
         raise RuntimeError("CUDA error: an illegal memory access\nmore lines")
 
     def dies(record, emit):
+        faulthandler.disable()  # pytest's would print where
         os.kill(os.getpid(), signal.SIGSEGV)
 
     def lacks(record, emit):
