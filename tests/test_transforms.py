@@ -639,11 +639,11 @@ def test_one_graph_for_all_lengths_and_batches(make):
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_dynamic_batch_may_equal_the_channels(strict):
     """lam per step has three axes; its batch must not be compared with the channels."""
-    x = torch.rand(3, 5, 4)
+    x, sizes = torch.rand(3, 5, 4), {0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=2)}
     program = torch.export.export(
         Holder(lambda scale, x: linear_scan(scale * x, x), torch.ones(())),
         (x,),
-        dynamic_shapes=({0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=2)},),
+        dynamic_shapes=((sizes,),),  # Holder takes its arguments starred
         strict=strict,
     ).module()
     for other in (x, torch.rand(4, 5, 4), torch.rand(2, 7, 4)):
