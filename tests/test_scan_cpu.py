@@ -134,10 +134,11 @@ def test_wide_rows_are_cut_and_small_work_is_not():
     assert len(cpu._plan((4, 64, 64), 8, 2).tiles) == 1
 
 
-def test_cut_along_channels_where_rows_fill_pages_and_over_time_where_not():
+def test_cut_along_channels_where_rows_are_long_and_over_time_where_not():
     assert cpu._plan((16, 4096, 256), 8, 2).chunks == 1 and len(cpu._plan((16, 4096, 256), 8, 2).rows) == 8
     assert cpu._plan((1, 65536, 1024), 8, 2).tiles == [slice(0, 512), slice(512, 1024)]
-    assert cpu._plan((1, 65536, 64), 8, 2).chunks == 2 and len(cpu._plan((1, 65536, 64), 8, 2).tiles) == 1
+    assert cpu._plan((1, 65536, 64), 8, 2).tiles == [slice(0, 32), slice(32, 64)]
+    assert cpu._plan((1, 65536, 32), 8, 2).chunks == 2 and len(cpu._plan((1, 65536, 32), 8, 2).tiles) == 1
     assert cpu._plan((1, 10**6, 16), 8, 16).chunks == 16
     assert cpu._plan((1, 1500, 64), 8, 2).tiles == [slice(0, 32), slice(32, 64)]
     assert cpu._plan((1, 1000, 16), 8, 16).threads == 1
