@@ -49,7 +49,7 @@ serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html "$${PORT:-8000}"
 
 reproduce: $(INSTALLED) ## compute the stored results again at the paper's size, but those through time (ARGS="--device cuda")
-	@$(WITH_ARGS) -m rnnlib run all --scale paper
+	@$(WITH_ARGS) -m rnnlib run all --scale paper --to rnnlib/lab/results
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(WITH_ARGS) tools/bench.py

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from rnnlib import experiments
-from rnnlib.experiments.analysis import best, held_out, held_out_runs, interval, mark_survivors, provenance, settings
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments.analysis import (
+    best,
+    held_out,
+    held_out_runs,
+    interval,
+    mark_survivors,
+    provenance,
+    settings,
+)
 
 
 def runs(losses, zero=10.0):

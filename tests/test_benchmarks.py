@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from rnnlib import benchmarks
+from rnnlib.lab import benchmarks
 
 RECORDS = benchmarks.records()
 

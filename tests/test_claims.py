@@ -5,9 +5,9 @@ import math
 import pytest
 from bs4 import BeautifulSoup
 
-from rnnlib import claims
 from rnnlib.__main__ import main
-from rnnlib.claims import corrected, trained
+from rnnlib.lab import claims
+from rnnlib.lab.claims import corrected, trained
 
 # what the paper says and our numbers contradict
 CONTRADICTED = {

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import curvature, theory
+from rnnlib import theory
+from rnnlib.lab import curvature
+from rnnlib.lab.systems import System, as_dense, as_diagonal, as_lru, as_s4, conjugate_pairs
 from rnnlib.layers import LRU, S4D, DiagonalRNN
-from rnnlib.realizations import System, as_dense, as_diagonal, as_lru, as_s4, conjugate_pairs
 
 MAKERS = {"dense": as_dense, "diagonal": as_diagonal, "lru": as_lru, "s4": as_s4}
 ALL = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -34,7 +35,7 @@ def gram(x):
 @ALL
 def test_impulse_responses_give_the_hessian_of_the_minibatch(make):
     system, x = conjugate_pairs(generator=generator()), white(4, 30, 1, seed=1)
-    layer, response = make(system), system.response(30)
+    layer, response = make(system), system.impulse_response(30)
     shifted = response + 0.1 * white(30, seed=2)  # away from the optimum, where the residual counts too
     y = torch.nn.functional.conv1d(x.mT, shifted.flip(0)[None, None], padding=29)[..., :30].mT
     by_samples = curvature.hessian(layer, curvature.sampled_loss(x, y))
@@ -45,7 +46,7 @@ def test_impulse_responses_give_the_hessian_of_the_minibatch(make):
 @ALL
 def test_finite_differences_agree(make):
     system = conjugate_pairs(min_modulus=0.8, max_modulus=0.9, generator=generator())
-    layer, response, weights = make(system), 0.9 * system.response(40), curvature.white_gram(40)
+    layer, response, weights = make(system), 0.9 * system.impulse_response(40), curvature.white_gram(40)
     H = curvature.hessian(layer, curvature.response_loss(response, weights))
     name, rows = next(iter(H.groups.items()))
     parameter = dict(layer.named_parameters())[name.removesuffix(".real")].data.view(len(system.B), -1)
@@ -62,7 +63,7 @@ def test_finite_differences_agree(make):
 def test_population_is_the_mean_over_minibatches():
     """30 minibatches of 40 sequences: their mean is within 5 standard errors, entry by entry."""
     system = conjugate_pairs(1, min_modulus=0.8, max_modulus=0.9, generator=generator(3))
-    layer, response = as_diagonal(system), system.response(40)
+    layer, response = as_diagonal(system), system.impulse_response(40)
     exact = curvature.hessian(layer, curvature.response_loss(response, curvature.white_gram(40))).matrix
     batches = white(30, 40, 40, 1, seed=4)
     sampled = [curvature.hessian(layer, curvature.sampled_loss(x, layer(x).detach())).matrix for x in batches]
@@ -87,7 +88,7 @@ def test_closed_form_over_an_infinite_window(rho):
 def test_rank_law(make, pairs):
     system = conjugate_pairs(pairs, min_modulus=0.8, max_modulus=0.95, generator=generator(5))
     layer, weights = make(system), curvature.white_gram(300)
-    H = curvature.hessian(layer, curvature.response_loss(system.response(300), weights))
+    H = curvature.hessian(layer, curvature.response_loss(system.impulse_response(300), weights))
     assert curvature.rank(layer, weights) == 2 * 2 * pairs + 1 < len(H.matrix)
     largest = H.eigenvalues[0]
     torch.testing.assert_close(
@@ -123,7 +124,9 @@ def test_groups_name_every_row_once():
 
 def test_eigenvectors_belong_to_eigenvalues_in_order():
     system = conjugate_pairs(generator=generator())
-    H = curvature.hessian(as_diagonal(system), curvature.response_loss(system.response(50), curvature.white_gram(50)))
+    H = curvature.hessian(
+        as_diagonal(system), curvature.response_loss(system.impulse_response(50), curvature.white_gram(50))
+    )
     assert (H.eigenvalues.diff() <= 0).all()
     torch.testing.assert_close(H.matrix @ H.eigenvectors, H.eigenvectors * H.eigenvalues, rtol=1e-9, atol=1e-6)
 
@@ -174,7 +177,7 @@ def test_a_defective_system_has_no_diagonal_form(make, size, coupling):
 def test_equal_eigenvalues_with_all_their_eigenvectors_are_fine():
     system = System(0.9 * torch.eye(3, dtype=torch.float64), white(3), white(3, seed=1), white())
     for make in MAKERS.values():
-        torch.testing.assert_close(make(system).impulse_response(20)[:, 0, 0].detach(), system.response(20))
+        torch.testing.assert_close(make(system).impulse_response(20)[:, 0, 0].detach(), system.impulse_response(20))
 
 
 def test_systems_that_a_layer_cannot_hold_are_named():
@@ -195,7 +198,7 @@ def test_systems_that_a_layer_cannot_hold_are_named():
         System(good.A.float(), good.B, good.C, good.D)
     for length in (0, -1, 1.5):
         with pytest.raises(ValueError, match=f"length must be a whole number of at least 1, got {length}"):
-            good.response(length)
+            good.impulse_response(length)
     for arguments in [(2, 0.9, 0.8), (2, 0.9, 1.0), (2, -0.1, 0.5)]:
         with pytest.raises(ValueError, match="need 0 <= min_modulus <= max_modulus < 1"):
             conjugate_pairs(*arguments)

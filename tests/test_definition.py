@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from rnnlib import experiments
-from rnnlib.experiments import Cell, Experiment, Measurement
-from rnnlib.training import Protocol
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments import Cell, Experiment, Measurement
+from rnnlib.lab.training import Protocol
 
 CELL = Cell("rnn", rates=(0.01,))
 EXPERIMENT = Experiment(name="one", title="for tests", cells=(CELL,))

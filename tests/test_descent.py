@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import descent, theory
+from rnnlib import theory
+from rnnlib.lab import descent
 
 START, STAR = 0.9 * np.exp(0.5j), 0.95 * np.exp(0.3j)
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import LRU, DenseRNN, DiagonalRNN, teacher
-from rnnlib.direct import DirectEnsemble, outputs
-from rnnlib.training import Ensemble, Member, Protocol, one_thread
+from rnnlib import LRU, DenseRNN, DiagonalRNN
+from rnnlib.lab import systems
+from rnnlib.lab.direct import DirectEnsemble, outputs
+from rnnlib.lab.training import Ensemble, Member, Protocol, one_thread
 
 PROTOCOL = Protocol(steps=40, report=10, batch=8, length=50)
 
@@ -19,7 +20,7 @@ def members(dtype=torch.float64):
         DenseRNN(1, 8, 1, heads=4, generator=torch.Generator().manual_seed(2)),
         DiagonalRNN(1, 8, 1, normalize=True, generator=torch.Generator().manual_seed(3)),
     ]
-    target = teacher.load(0, 0.8).impulse_response(PROTOCOL.length)
+    target = systems.teacher(0, 0.8).impulse_response(PROTOCOL.length)
     settings = zip(layers, (0.001, 0.01, 0.003, 1e30), (0, 0, 1, 1), strict=True)
     return [Member(layer.to(dtype), target, rate, seed) for layer, rate, seed in settings]
 
@@ -33,11 +34,12 @@ def trained(kind, members):
 
 
 def test_teacher_s_outputs_are_those_of_its_recurrence():
-    system, x = teacher.load(1, 0.9), teacher.white_inputs(0, 0, 3, 60).double()
+    system, x = systems.teacher(1, 0.9), systems.white_inputs(0, 0, 3, 60).double()
+    A, B, C, D = (values.numpy() for values in (system.A, system.B[:, None], system.C, system.D))
     state, y = np.zeros((10, 3)), []
     for now in x.numpy().T:
-        state = system.A @ state + system.B * now
-        y.append((system.C @ state + system.D * now)[0])
+        state = A @ state + B * now
+        y.append(C @ state + D * now)
     np.testing.assert_allclose(outputs(x, system.impulse_response(60)).numpy(), np.stack(y, 1), rtol=1e-9, atol=1e-9)
 
 

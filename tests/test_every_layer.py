@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, S4D, ChronoGRU, ChronoLSTM, DenseRNN, DiagonalRNN
-from rnnlib.networks import DeepRNN
+from rnnlib.lab.networks import DeepRNN
 from rnnlib.parametrization import OPTIMAL, POLAR, ring
 
 DIAGONAL = {

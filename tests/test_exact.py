@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, exact, teacher
+from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
+from rnnlib.lab import exact, systems
 from rnnlib.parametrization import POLAR
 
 T = 37  # not a multiple of the number of columns
@@ -52,14 +53,14 @@ def test_population_gram_is_the_mean_over_white_inputs():
 def test_loss_and_gradients_are_those_of_back_propagation_through_time(make):
     """The issue's bound: 1e-9 relative, for the loss and for every block of gradients, of every member."""
     layers = [make(generator(seed)).double() for seed in range(3)]
-    teachers = [teacher.load(seed, 0.9) for seed in range(3)]
+    teachers = [systems.teacher(seed, 0.9) for seed in range(3)]
     x = torch.randn(5, T, dtype=torch.float64, generator=generator(9))
     stacked = exact.stack(layers)
     targets = torch.stack([system.impulse_response(T) for system in teachers])
     losses = exact.loss(exact.impulse_responses(stacked, T), targets, exact.gram(x))
     losses.sum().backward()
     for row, (layer, system) in enumerate(zip(layers, teachers, strict=True)):
-        A, B, C, D = (torch.from_numpy(array) for array in (system.A, system.B, system.C, system.D))
+        A, B, C, D = system.A, system.B[:, None], system.C[None], system.D.view(1, 1)
         state, outputs = x.new_zeros(5, len(A)), []
         for x_t in x[..., None].unbind(1):
             state = state @ A.T + x_t @ B.T
@@ -214,7 +215,7 @@ def test_lengths_that_are_no_lengths_are_named(length):
         lambda: exact.diagonal_response(lam, lam, length),
         lambda: exact.dense_response(A, A[..., 0], A[..., 0], length),
         lambda: exact.white_gram(length),
-        lambda: teacher.load(0).impulse_response(length),
+        lambda: systems.teacher(0).impulse_response(length),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=f"length must be a whole number of at least 1, got {length!r}"):

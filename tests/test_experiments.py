@@ -24,10 +24,10 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnlib import experiments, training
 from rnnlib.__main__ import _all, main
-from rnnlib.experiments import Cell, Experiment, ResultError, analysis, runner, store
-from rnnlib.training import Protocol
+from rnnlib.lab import experiments, training
+from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, runner, store
+from rnnlib.lab.training import Protocol
 
 SHORT = Experiment(
     name="short",
@@ -314,7 +314,7 @@ def test_dask_workers_give_the_same_table_though_one_is_killed(expected, tmp_pat
     busy_when_killed = []
     with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster:
         with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
-            client.run(importlib.import_module, "rnnlib.experiments")  # so that training starts when tasks do
+            client.run(importlib.import_module, "rnnlib.lab.experiments")  # so that training starts when tasks do
 
         def kill_one():
             scheduler, deadline = cluster.scheduler, time.monotonic() + 60
@@ -450,7 +450,7 @@ def test_an_edit_that_breaks_the_grid_is_noticed_though_all_checksums_are_redone
     reseal(stored)
     with pytest.raises(ResultError, match=message) as refusal:
         load(stored)
-    assert str(refusal.value).endswith("Compute it with: python -m rnnlib run short --scale paper")
+    assert str(refusal.value).endswith(f"Compute it with: python -m rnnlib run short --scale paper --to {stored}")
 
 
 @pytest.mark.parametrize(

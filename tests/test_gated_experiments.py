@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnlib import ChronoGRU, experiments, tangents, text, theory
-from rnnlib.experiments import fig14, fig15
+from rnnlib import ChronoGRU, theory
+from rnnlib.lab import as_printed, experiments, rtrl, text
+from rnnlib.lab.experiments import fig14, fig15
 
 
 def small(name, **changes):
@@ -29,7 +30,7 @@ def test_jacobian_tables_hold_the_jacobian():
         ChronoGRU(384, 8, max_time=16.0, generator=torch.Generator().manual_seed(network)).double()
         for network in (0, 1)
     ]
-    (J,) = tangents.state_jacobian(layers, x[:, None], [24])
+    (J,) = rtrl.state_jacobian(layers, x[:, None], [24])
     J = J[:, 0].numpy()
     last = found["runs"].query("t == 24").set_index(["network", "kind"])["rms"]
     off = ~np.eye(8, dtype=bool)
@@ -89,7 +90,7 @@ def test_numbers_that_the_errata_page_quotes_for_erratum_8(root):
     def infinite(moment):
         return fit.white * moment(T / (1 + T), 0.0) + fit.amplitude * moment(T / (1 + T), fit.decay)
 
-    plotted, right = infinite(theory.gated_sensitivity_as_plotted), infinite(theory.gated_sensitivity)
+    plotted, right = infinite(as_printed.gated_sensitivity), infinite(theory.gated_sensitivity)
     window = theory.window_moment(theory.gated_response(T / (1 + T), 512)[1], fit(np.arange(512)))
     quoted = [*(plotted / right), window[-1] / right[-1]]
     errata = (root / "book" / "errata.md").read_text(encoding="utf-8")

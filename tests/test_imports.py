@@ -10,64 +10,42 @@ import pytest
 import rnnlib
 
 ROOT = Path(rnnlib.__file__).parent
-# what each part may import of rnnlib; parts that do not exist yet are already held to it
-ALLOWED = {
-    "_checks": set(),
-    "files": set(),
-    "scan": set(),
-    "parametrization": set(),
-    "theory": set(),
-    "teacher": set(),
-    "text": set(),
-    "style": set(),
-    "interactive": {"style"},
-    "layers": {"scan", "parametrization"},
-    "tangents": set(),
-    "benchmarks": {"experiments"},
-    "descent": {"theory"},
-    "realizations": {"layers", "parametrization"},
-    "exact": {"layers", "scan", "parametrization"},
-    "networks": {"layers", "scan", "parametrization"},
-    "curvature": {"exact", "networks", "layers", "scan", "parametrization", "theory", "teacher"},
-    "direct": {"files", "teacher", "training"},
-    "training": {"exact", "files", "networks", "layers", "scan", "parametrization", "teacher"},
-}
-SHARED = {"_checks"}  # which all but theory may import
-FREE = {"experiments", "claims", "__main__", "__init__"}  # may import anything but what follows
-NOTHING_IMPORTS = {"experiments": {"benchmarks", "claims", "__main__"}, "claims": {"__main__"}, "__main__": set()}
+MODULES = sorted(ROOT.rglob("*.py"))
 
 
-def part(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imported_parts(path: Path) -> set[str]:
-    """Names of rnnlib's parts that a file imports, TYPE_CHECKING blocks and functions included."""
+def imported(path: Path) -> set[str]:
+    """What a file imports of rnnlib, as dotted names below it, TYPE_CHECKING blocks and functions included."""
     package = ["rnnlib", *path.relative_to(ROOT).parent.parts]
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            modules = [alias.name.split(".") for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             base += node.module.split(".") if node.module else []
-            modules = [[*base, alias.name] for alias in node.names]
-        else:
-            continue
-        found |= {module[1] for module in modules if module[0] == "rnnlib" and len(module) > 1}
-    return found - {part(path)}
+            names |= {".".join([*base, alias.name]) for alias in node.names}
+    return {name.removeprefix("rnnlib.") for name in names if name.startswith("rnnlib.")}
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_run_one_way(path):
-    name = part(path)
-    assert name in ALLOWED or name in FREE, f"{name} is new: say in this test what it may import"
-    for imported in imported_parts(path):
-        if name in ALLOWED:
-            allowed = ALLOWED[name] | (SHARED if name != "theory" else set())
-            assert imported in allowed, f"{name} imports {imported}"
-        if imported in NOTHING_IMPORTS and name != "__init__":
-            assert name in NOTHING_IMPORTS[imported], f"{name} imports {imported}"
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if not relative(path).startswith("lab/")], ids=relative)
+def test_the_library_never_imports_the_laboratory(path):
+    if path.name != "__main__.py":
+        assert not [name for name in imported(path) if name.split(".")[0] == "lab"]
+
+
+def test_theory_imports_no_sibling():
+    """So theory and code check each other."""
+    for path in (ROOT / "theory").glob("*.py"):
+        assert {name.split(".")[0] for name in imported(path)} <= {"theory"}
+
+
+def test_imports_are_seen():
+    assert "lab.experiments" in imported(ROOT / "__main__.py")
+    assert {"_checks", "scan.linear_scan"} <= imported(ROOT / "layers/diagonal.py")
 
 
 @pytest.mark.parametrize(("package", "where"), [("triton", "scan/cuda"), ("numba", "scan/cpu")])

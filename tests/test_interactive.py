@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import interactive
+from rnnlib.lab import interactive
 
 CHARTS = ["landscape", "complex_plane", "descent"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from rnnlib import files
+from rnnlib.lab import files
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = '''
@@ -22,8 +22,8 @@ TINY = '''
 import errno, functools, os
 from rnnlib import experiments
 from rnnlib.__main__ import console
-from rnnlib.experiments import Cell, Experiment
-from rnnlib.training import Protocol
+from rnnlib.lab.experiments import Cell, Experiment
+from rnnlib.lab.training import Protocol
 
 cells = (Cell("lru", rates=(0.01, 0.001), nu0=(0.5,)), Cell("rnn", rates=(0.001, 1000.0), start=0.0, heads=(1, 32)))
 protocol = Protocol(steps=600, report=10, batch=8, length=40)
@@ -146,7 +146,7 @@ from rnnlib.__main__ import console
 
 class Interrupt:
     def find_spec(self, name, path=None, target=None):
-        if name == "rnnlib.experiments":
+        if name == "rnnlib.lab.experiments":
             os.kill(os.getpid(), int(sys.argv.pop()))
 
 sys.meta_path.insert(0, Interrupt())

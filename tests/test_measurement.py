@@ -12,8 +12,8 @@ import sys
 import numpy as np
 import pytest
 
-from rnnlib import experiments
-from rnnlib.experiments import Measurement, ResultError, store
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments import Measurement, ResultError, store
 
 CALLS: list[str] = []
 STOP_AT: set[str] = set()

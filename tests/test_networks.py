@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn.utils.rnn import pack_sequence
 
-from rnnlib import LRU, ChronoGRU, experiments
-from rnnlib.experiments.propagation import Propagation, inputs, propagate
-from rnnlib.networks import DeepRNN, GatedResidual, embedding_loss
+from rnnlib import LRU, ChronoGRU
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments.propagation import Propagation, inputs, propagate
+from rnnlib.lab.networks import DeepRNN, GatedResidual, embedding_loss
 
 WIDTH = 6
 

@@ -16,16 +16,17 @@ import pytest
 import torch
 from devices import NAME, elsewhere
 
-from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, curvature, experiments, teacher, text
+from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.__main__ import main
-from rnnlib.direct import DirectEnsemble
-from rnnlib.experiments import propagation, runner
-from rnnlib.experiments.analysis import best, provenance
-from rnnlib.training import Ensemble, Member, Protocol
+from rnnlib.lab import curvature, experiments, systems, text
+from rnnlib.lab.direct import DirectEnsemble
+from rnnlib.lab.experiments import propagation, runner
+from rnnlib.lab.experiments.analysis import best, provenance
+from rnnlib.lab.training import Ensemble, Member, Protocol
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = Protocol(steps=20, report=10, batch=8, length=40)
-TARGET = teacher.load(0, 0.9).impulse_response(40)
+TARGET = systems.teacher(0, 0.9).impulse_response(40)
 
 
 class Rotated(DiagonalRNN):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import experiments, linear_scan
-from rnnlib.experiments import rounding
+from rnnlib import linear_scan
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments import rounding
 
 MODULI = (0.5, 0.01)
 

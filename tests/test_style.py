@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from rnnlib import style
+from rnnlib.lab import style
 
 
 def test_use_applies_the_style_file():

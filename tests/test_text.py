@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import text
-from rnnlib.text import Autocorrelation, SourceError
+from rnnlib.lab import text
+from rnnlib.lab.text import Autocorrelation, SourceError
 
 
 @pytest.fixture(autouse=True)

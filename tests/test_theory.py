@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from rnnlib import ChronoGRU, ChronoLSTM, linear_scan, tangents, theory
+from rnnlib import linear_scan, theory
 
 RHOS = [0.0, 0.5, 0.9, 0.999, 1.0]
 LAMS = [0.3, -0.7, 0.95, 0.6 + 0.5j, -0.2 + 0.9j]
@@ -50,13 +50,10 @@ def test_complex_cross_sensitivity_is_the_double_sum():
     np.testing.assert_allclose(theory.cross_sensitivity(a, b, rho), expected, rtol=1e-9)
 
 
-def test_erratum_1_by_sum_closed_form_and_print():
+def test_erratum_1_by_sum_and_closed_form():
     _, derivative = powers(0.9)
     exact = pair_sum(derivative, derivative, 0.9 ** np.arange(900.0))
     np.testing.assert_allclose([exact, theory.cross_sensitivity(0.9, 0.9, 0.9)], 3756.954, rtol=1e-6)
-    np.testing.assert_allclose(theory.cross_sensitivity_as_printed(0.9, 0.9, 0.9), 2271.759, rtol=1e-6)
-    ratio = theory.cross_sensitivity(0.9999, 0.9999, 0.5) / theory.cross_sensitivity_as_printed(0.9999, 0.9999, 0.5)
-    np.testing.assert_allclose(ratio, 1.5, rtol=1e-3)  # 1 + rho as |lambda| -> 1
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 1.0])
@@ -220,22 +217,6 @@ def test_gated_sensitivity_is_the_mixed_derivative(rho):
     mixed = torch.func.grad(lambda b: slope(lam, b))(lam)
     scale = (lam * (1 - lam)) ** 2
     torch.testing.assert_close(theory.gated_sensitivity(lam, rho), scale * mixed)
-    plotted = scale * (f(lam, lam) + 2 * slope(lam, lam) + mixed)
-    torch.testing.assert_close(theory.gated_sensitivity_as_plotted(lam, rho), plotted)
-
-
-@pytest.mark.parametrize("cell", [ChronoGRU, ChronoLSTM])
-def test_responses_of_constant_gates_are_exact(cell):
-    """Unit by unit, without an expectation: the layer's memory and derivative are the weighted sums of its inputs."""
-    layer = cell(3, 5, max_time=20, candidate="linear", gates="constant").double()
-    x = torch.randn(1, 40, 3, dtype=torch.float64)
-    memory, own = tangents.bias_sensitivity([layer], x[None])
-    name, where = layer.gate_bias
-    lam = torch.sigmoid(dict(layer.named_parameters())[name].detach()[where]).numpy()
-    drive = (x[0] @ (layer.weight_n if cell is ChronoGRU else layer.weight_g).detach().mT).numpy()[::-1]
-    response = theory.gated_response if cell is ChronoGRU else theory.lstm_response
-    for weights, found in zip(response(lam, 40), (memory, own), strict=True):
-        np.testing.assert_allclose((weights.T * drive).sum(0), found[0, 0].numpy(), rtol=1e-10)
 
 
 def test_window_moments_hold_for_simulated_units_of_correlated_inputs():
@@ -274,8 +255,6 @@ DISC = {
                             ("b", lambda z: theory.generating_function(0.5, z, 0.5))],
     "cross_sensitivity": [("a", lambda z: theory.cross_sensitivity(z, 0.5, 0.5)),
                           ("b", lambda z: theory.cross_sensitivity(0.5, z, 0.5))],
-    "cross_sensitivity_as_printed": [("a", lambda z: theory.cross_sensitivity_as_printed(z, 0.5, 0.5)),
-                                     ("b", lambda z: theory.cross_sensitivity_as_printed(0.5, z, 0.5))],
     "generating_function_of": [("a", lambda z: theory.generating_function_of(R, z, 0.5)),
                                ("b", lambda z: theory.generating_function_of(R, 0.5, z))],
     "cross_sensitivity_of": [("a", lambda z: theory.cross_sensitivity_of(R, z, 0.5)),
@@ -307,12 +286,10 @@ def test_one_value_of_an_array_is_named(function, wrap):
 CORRELATED = [
     lambda rho: theory.generating_function(0.5, 0.5, rho),
     lambda rho: theory.cross_sensitivity(0.5, 0.5, rho),
-    lambda rho: theory.cross_sensitivity_as_printed(0.5, 0.5, rho),
     lambda rho: theory.state_variance(0.5, rho),
     lambda rho: theory.sensitivity(0.5, rho),
     lambda rho: theory.gated_state_variance(0.5, rho),
     lambda rho: theory.gated_sensitivity(0.5, rho),
-    lambda rho: theory.gated_sensitivity_as_plotted(0.5, rho),
     lambda rho: theory.one_dimensional_loss(0.5, 0.6, rho),
     lambda rho: theory.diagonal_hessian([0.5], [1], [1], rho),
 ]
@@ -335,7 +312,6 @@ def test_the_extreme_correlations_belong_to_the_domain(call, rho):
 GATED = [
     lambda lam: theory.gated_state_variance(lam, 0.5),
     lambda lam: theory.gated_sensitivity(lam, 0.5),
-    lambda lam: theory.gated_sensitivity_as_plotted(lam, 0.5),
     lambda lam: theory.gated_response(lam, 3),
     lambda lam: theory.lstm_response(lam, 3),
 ]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN, teacher
-from rnnlib.direct import DirectEnsemble
-from rnnlib.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
+from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
+from rnnlib.lab import systems
+from rnnlib.lab.direct import DirectEnsemble
+from rnnlib.lab.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
 
-TARGET = teacher.load(0, 0.9).impulse_response(50)
+TARGET = systems.teacher(0, 0.9).impulse_response(50)
 SHORT = Protocol(steps=30, report=10, batch=8, length=50)
 KINDS = {
     "rnn": lambda g: DenseRNN(1, 64, 1, generator=g),
@@ -65,16 +66,16 @@ def test_a_member_does_not_depend_on_who_trains_beside_it(make):
 def test_200_steps_are_those_of_back_propagation_through_time(make):
     """Plain PyTorch: the layer run over the minibatch, torch.optim.Adam, its cosine; float64."""
     protocol = Protocol(steps=200, report=100, batch=2, length=20)
-    system = teacher.load(1, 0.9)
+    system = systems.teacher(1, 0.9)
     ensemble = train([Member(make(generator()).double(), system.impulse_response(20), 1e-3, 3)], protocol)
     layer = make(generator()).double()
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 200, eta_min=1e-7)
-    A, B, C, D = (torch.from_numpy(array) for array in (system.A, system.B, system.C, system.D))
+    A, B, C, D = system.A, system.B[:, None], system.C[None], system.D.view(1, 1)
     losses = []
     with one_thread():
         for step in range(200):
-            x = teacher.white_inputs(3, step, 2, 20).double()[..., None]
+            x = systems.white_inputs(3, step, 2, 20).double()[..., None]
             state, outputs = x.new_zeros(2, 10), []
             for x_t in x.unbind(1):
                 state = state @ A.T + x_t @ B.T
@@ -140,7 +141,7 @@ def test_zero_loss_is_that_of_the_zero_predictor():
     summary = train([member(KINDS["lru"], seed=2)], SHORT).summary()
     losses = []
     for step in range(20, 30):
-        x = teacher.white_inputs(2, step, 8, 50).double()
+        x = systems.white_inputs(2, step, 8, 50).double()
         y = torch.stack([(TARGET[: t + 1].flip(0) * x[:, : t + 1]).sum(1) for t in range(50)], 1)
         losses.append(0.5 * y.square().mean().item())
     assert summary.zero_loss[0] == pytest.approx(np.mean(losses), rel=1e-5)
@@ -153,7 +154,7 @@ def test_effective_rates_are_what_adam_would_do():
     layer = KINDS["lru"](generator()).double()
     optimizer = torch.optim.Adam(layer.parameters(), lr=1e-3)
     for step in range(10):
-        x = teacher.white_inputs(0, step, 8, 50).double()
+        x = systems.white_inputs(0, step, 8, 50).double()
         y = torch.stack([(TARGET[: t + 1].flip(0) * x[:, : t + 1]).sum(1) for t in range(50)], 1)
         optimizer.zero_grad()
         (0.5 * (layer(x[..., None])[..., 0] - y).square().mean()).backward()

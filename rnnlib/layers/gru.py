@@ -179,7 +179,7 @@ class ChronoGRU(nn.Module):
         return state, state
 
     def linearized(self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]) -> tuple[Tensor, Tensor, Tensor]:
-        r"""One time step and its first derivatives, for :mod:`rnnlib.tangents`.
+        r"""One time step and its first derivatives, for :mod:`rnnlib.lab.rtrl`.
 
         Args:
             x: input of this step ``(batch, input_size)``.

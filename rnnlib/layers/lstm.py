@@ -183,7 +183,7 @@ class ChronoLSTM(nn.Module):
         return h, torch.stack([h, c], dim=-2)
 
     def linearized(self, x: Float[Tensor, "B in"], state: Float[Tensor, "B 2 N"]) -> tuple[Tensor, Tensor, Tensor]:
-        r"""One time step and its first derivatives, for :mod:`rnnlib.tangents`.
+        r"""One time step and its first derivatives, for :mod:`rnnlib.lab.rtrl`.
 
         Args:
             x: input of this step ``(batch, input_size)``.
