@@ -58,7 +58,7 @@ def test_numbers_are_plausible(record):
     assert scans["implementation"].nunique() >= 3 and scans["ours"].any() and not scans["ours"].all()
     memory = benchmarks.table(record, "allocation")
     if record["device"] == "cpu" and "reused memory" not in record["missing"]:
-        assert set(memory["memory"]) == {"fresh", "reused"} and (memory["median_s"] > 0).all()
+        assert set(memory["memory"]) == {"fresh", "reused", "reused, OpenMP asleep"} and (memory["median_s"] > 0).all()
     assert all(check["passed"] for check in record["checks"])
 
 
