@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TINY = '''
 """python tiny.py: the command line of rnnlib, with one more experiment and checkpoints after every epoch."""
 import errno, functools, os
-from rnnlib import experiments
+from rnnlib.lab import experiments
 from rnnlib.__main__ import console
 from rnnlib.lab.experiments import Cell, Experiment
 from rnnlib.lab.training import Protocol
@@ -177,7 +177,7 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_sentence(tmp_path):
 
 
 def test_only_files_of_dead_writers_are_removed(tmp_path):
-    code = "import sys, pathlib; from rnnlib import files; file = files._locked(pathlib.Path(sys.argv[1])); "
+    code = "import sys, pathlib; from rnnlib.lab import files; file = files._locked(pathlib.Path(sys.argv[1])); "
     code += "file.write(b'half'); file.flush(); print(flush=True); sys.stdin.read()"
     dead, living = tmp_path / "a.npz.0.tmp", tmp_path / "b.npz.1.tmp"
     writers = {}

@@ -145,7 +145,7 @@ def test_parts_that_experiments_share_are_measured_once_a_command(tmp_path, monk
 
 OWN = """
 import dataclasses, pathlib, sys
-from rnnlib import experiments
+from rnnlib.lab import experiments
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Own(experiments.Measurement):
