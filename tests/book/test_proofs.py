@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup
 from rnnlib import theory
 from rnnlib.theory import moments
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "book" / "proofs.md").read_text(encoding="utf-8")
 
 
