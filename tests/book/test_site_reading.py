@@ -71,7 +71,12 @@ def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
         assert ("Claims" in labels) == has_claims, name
         if has_claims:
             tab.locator(".connections a").first.click()
-            assert tab.locator(f"#{Path(name).name}").get_attribute("href").endswith(f"{name}.html")
+            first = tab.locator(f"#{Path(name).name}")
+            assert first.locator("a").get_attribute("href").endswith(f"{name}.html")
+            row = first.inner_text()
+            tab = reader.open(f"{name}.html")
+            tab.get_by_role("link", name=row, exact=True).click()
+            assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
     reader.must_be_flawless()
 
 
