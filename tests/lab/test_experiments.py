@@ -24,8 +24,9 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnlib.__main__ import _all, main
+from rnnlib.__main__ import main
 from rnnlib.lab import experiments, training
+from rnnlib.lab.commandline import _all
 from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, runner, store
 from rnnlib.lab.training import Protocol
 
@@ -855,7 +856,7 @@ def test_a_missing_package_is_named_before_work_begins(root, tmp_path, arguments
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     (sentence,) = done.stderr.splitlines()
-    assert " and ".join(blocked) in sentence and sentence.endswith(
+    assert ", ".join(blocked) in sentence and sentence.endswith(
         f'pip install "rnnlib[{extra}] @ git+{address(root)}"'
     )
     assert not list(tmp_path.rglob("*.npz"))
