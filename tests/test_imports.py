@@ -22,7 +22,7 @@ ALLOWED = {
     "style": set(),
     "interactive": {"style"},
     "layers": {"scan", "parametrization"},
-    "tangents": set(),
+    "tangents": {"layers"},
     "benchmarks": {"experiments"},
     "descent": {"theory"},
     "realizations": {"layers", "parametrization"},
