@@ -49,15 +49,15 @@ serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html "$${PORT:-8000}"
 
 reproduce: $(INSTALLED) ## compute the stored results again at the paper's size, but those through time (ARGS="--device cuda")
-	@$(WITH_ARGS) -m rnnlib run all --scale paper
+	@$(WITH_ARGS) -m rnnlib run all --scale paper --to rnnlib/lab/results
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")
 	@$(WITH_ARGS) tools/bench.py
 
 kernels: $(INSTALLED) ## compile the kernels for GPUs and check layouts, accesses and registers, on triton 3.6.0 too
-	$(BIN)/pytest -q tests/test_scan_cuda_layout.py
+	$(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
 	$(BIN)/pip install --quiet --no-deps --upgrade --target _build/triton-3.6.0 triton==3.6.0
-	PYTHONPATH="$$PWD/_build/triton-3.6.0" $(BIN)/pytest -q tests/test_scan_cuda_layout.py
+	PYTHONPATH="$$PWD/_build/triton-3.6.0" $(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
 
 course: ## write the notebooks without solutions, for students, into _build/course
 	@"$${HOST:-$$PYTHON}" tools/course.py

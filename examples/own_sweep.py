@@ -5,8 +5,9 @@ Run it as ``python examples/own_sweep.py``; it shows progress, goes on where it 
 
 import torch
 
-from rnnlib import experiments, linear_scan
-from rnnlib.training import Protocol
+from rnnlib import linear_scan
+from rnnlib.lab import experiments
+from rnnlib.lab.training import Protocol
 
 
 class RealDiagonal(torch.nn.Module):

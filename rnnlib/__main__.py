@@ -1,4 +1,4 @@
-"""Command line: ``python -m rnnlib list | run | show | claims``, or ``rnnlib`` where the package is installed."""
+"""Command line of the laboratory: ``python -m rnnlib list | run | show | claims``, or ``rnnlib`` once installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 
 if TYPE_CHECKING:
-    from .experiments import Experiment, Measurement
+    from .lab.experiments import Experiment, Measurement
 
 
 class _Terminated(KeyboardInterrupt):
@@ -36,9 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> int:
-    from . import experiments  # takes seconds, in which Ctrl-C may come
-    from .experiments.requirements import need
-    from .text import SourceError
+    try:
+        from .lab import experiments  # takes seconds, in which Ctrl-C may come
+    except ModuleNotFoundError as error:
+        if error.name != f"{__package__}.lab":
+            raise
+        print("this copy of rnnlib is the library alone: its commands are those of rnnlib.lab", file=sys.stderr)
+        return 1
+    from .lab.experiments.requirements import need
+    from .lab.text import SourceError
 
     parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
     parser.add_argument("--version", action="version", version=f"rnnlib {__version__}")
@@ -50,15 +56,16 @@ def _main(arguments: Sequence[str]) -> int:
     run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
     run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train; others measure here")
-    run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: paper scale, the package)")
+    run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: among the user's data)")
     show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
     show.add_argument("name", metavar="NAME")
     show.add_argument("--scale", choices=experiments.SCALES, default="paper")
+    show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
     claims = commands.add_parser("claims", help="measure the paper's claims")
     claims.add_argument("figures", nargs="*", metavar="FIGURE")
     options = parser.parse_args(arguments)
     try:
-        need("pandas", "tqdm", extra="lab")
+        need("pandas", "scipy", "tqdm", extra="lab")
         {"list": _list, "run": _run, "show": _show, "claims": _claims}[options.command](options)
         sys.stdout.flush()
     except (experiments.RequirementError, experiments.ResultError, SourceError, ValueError) as error:
@@ -90,7 +97,7 @@ def _folder(text: str) -> Path:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from . import experiments
+    from .lab import experiments
 
     for name, experiment in experiments.EXPERIMENTS.items():
         try:
@@ -102,7 +109,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from . import experiments
+    from .lab import experiments
 
     scale = options.scale or experiments.scale_from_environment()
     chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
@@ -114,6 +121,7 @@ def _run(options: argparse.Namespace) -> None:
         dask=options.dask,
         folder=options.to,
     )
+    print(f"stored in {options.to or experiments.store.folder_of(scale)}")
     for name, frame in frames.items():
         diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
         print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
@@ -124,7 +132,7 @@ def _all(scale: str) -> list[Experiment | Measurement]:
 
     Trained experiments without a live part have nothing to run at scale book.
     """
-    from . import experiments
+    from .lab import experiments
 
     every = [experiments.get(name) for name in experiments.names()]
     trained = [experiment for experiment in every if isinstance(experiment, experiments.Experiment)]
@@ -133,15 +141,15 @@ def _all(scale: str) -> list[Experiment | Measurement]:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from . import experiments
+    from .lab import experiments
 
-    frame = experiments.load(options.name, scale=options.scale)
+    frame = experiments.load(options.name, scale=options.scale, folder=options.folder)
     print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
     print(frame.to_string(index=False))
 
 
 def _claims(options: argparse.Namespace) -> None:
-    from . import claims
+    from .lab import claims
 
     frame = claims.evaluate(*options.figures)
     print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from rnnlib import experiments
-from rnnlib.experiments import store
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments import store
 
 
 def seal(folder: Path) -> list[str]:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
 import signal
 import statistics
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnnlib import files
+from rnnlib.lab import files
+from rnnlib.lab.provenance import commit, processor, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "rnnlib" / "results"
+RESULTS = ROOT / "rnnlib" / "lab" / "results"
 PACKAGES = ("torch", "numpy", "numba", "llvmlite", "triton", "jax", "jaxlib", "accelerated-scan")
 
 
@@ -130,38 +128,22 @@ def row(
 
 
 def machine(device: torch.device) -> str:
-    """The processor's own name."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        names = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+    """The name of a device or processor."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def provenance(device: torch.device, beside: str) -> dict[str, Any]:
     """Where, when and with what; ``beside`` says what else ran on the machine."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    if device.type == "cuda":
-        versions["cuda"] = str(torch.version.cuda)
-    command = ["git", "describe", "--always", "--dirty"]
-    commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "name": "bench",
         "device": device.type,
         "machine": machine(device),
         "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "commit": commit or "unknown",
+        "commit": commit(),
         "load": beside,
         "load_average": list(os.getloadavg()),
-        "versions": versions,
+        "versions": versions(*PACKAGES) | ({"cuda": str(torch.version.cuda)} if device.type == "cuda" else {}),
     }
 
 

@@ -17,7 +17,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
-EVERYWHERE = ("rnnlib.style.", "rnnlib.claims.")  # every figure calls these
+EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 FIGURE_CELL = re.compile(r"(<td[^>]*>)(fig\d\d)(</td>)")
 
@@ -84,7 +84,7 @@ def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
 
 
 def connections(app, docname: str) -> nodes.container | None:
-    from rnnlib.claims import CLAIMS
+    from rnnlib.lab.claims import CLAIMS
 
     env, lines = app.env, []
     figure = docname.rsplit("/", 1)[-1]

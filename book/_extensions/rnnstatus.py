@@ -16,7 +16,7 @@ from jupyter_cache import get_cache
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.docutils import SphinxDirective
 
-from rnnlib.experiments.analysis import wall_seconds
+from rnnlib.lab.experiments.analysis import wall_seconds
 
 _ASKS_FOR_GPU = ("choose_device(", "cuda.is_available(")
 
@@ -37,7 +37,7 @@ class RunTimes(SphinxDirective):
 class StoredResults(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         rows = []
-        for path in sorted((Path(self.env.srcdir) / "rnnlib" / "results").glob("*.json")):
+        for path in sorted((Path(self.env.srcdir) / "rnnlib" / "lab" / "results").glob("*.json")):
             self.env.note_dependency(str(path))
             record = json.loads(path.read_text(encoding="utf-8"))
             if record["name"] == "bench":  # timings have a page of their own

@@ -32,11 +32,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib import LRU, DenseRNN, claims, exact, experiments, style, teacher
-from rnnlib.direct import outputs
-from rnnlib.experiments import LABELS
-from rnnlib.experiments.analysis import interval, provenance, wall_seconds
-from rnnlib.training import Protocol, train
+from rnnlib import LRU, DenseRNN
+from rnnlib.lab import claims, exact, experiments, style, systems
+from rnnlib.lab.direct import outputs
+from rnnlib.lab.experiments import LABELS
+from rnnlib.lab.experiments.analysis import interval, provenance, wall_seconds
+from rnnlib.lab.training import Protocol, train
 
 # %% [markdown]
 # ## A linear student is its impulse response
@@ -50,9 +51,9 @@ from rnnlib.training import Protocol, train
 # Inputs enter through $G$ alone, students through $k$ alone.
 
 # %%
-x = teacher.white_inputs(seed=0, step=0, batch=128, length=300).double()
+x = systems.white_inputs(seed=0, step=0, batch=128, length=300).double()
 G = exact.gram(x)
-target = teacher.load(0, min_modulus=0.99).impulse_response(300)
+target = systems.teacher(0, min_modulus=0.99).impulse_response(300)
 student = LRU(1, 64, 1, min_modulus=0.99, generator=torch.Generator().manual_seed(0)).double()
 
 # %% [markdown]
@@ -227,11 +228,11 @@ rows[["claim", "how", "measured", "verdict"]].style.hide(axis="index").format(pr
 
 # %% tags=["solution", "hide-cell"]
 # Solution 1
-k = teacher.load(0, min_modulus=0.99).impulse_response(300).double()
+k = systems.teacher(0, min_modulus=0.99).impulse_response(300).double()
 expected = 0.5 * ((1 - torch.arange(300) / 300) * k**2).sum()
 found = []
 for seed in range(50):
-    G = exact.gram(teacher.white_inputs(seed=seed, step=0, batch=128, length=300).double())
+    G = exact.gram(systems.white_inputs(seed=seed, step=0, batch=128, length=300).double())
     found.append(0.5 * k @ G @ k)
 mean, error = torch.stack(found).mean(), torch.stack(found).std() / 50**0.5
 print(f"expected {expected:.1f}, mean of 50 minibatches {mean:.1f} ± {error:.1f}")

@@ -33,9 +33,9 @@ import dataclasses, itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from rnnlib import claims, experiments, style, teacher
-from rnnlib.experiments.analysis import best, held_out_runs, interval, provenance, settings
-from rnnlib.training import Protocol, train
+from rnnlib.lab import claims, experiments, style, systems
+from rnnlib.lab.experiments.analysis import best, held_out_runs, interval, provenance, settings
+from rnnlib.lab.training import Protocol, train
 
 style.use()
 scale = experiments.scale_from_environment()
@@ -185,8 +185,8 @@ ax.set_ylabel("loss before / loss after");
 
 # %%
 rows = []
-for index in range(teacher.COUNT):
-    lam = np.linalg.eigvals(teacher.load(index, 0.99).A)
+for index in range(systems.TEACHERS):
+    lam = np.linalg.eigvals(systems.teacher(index, 0.99).A)
     on_axis = lam[np.abs(lam.imag) < 1e-9].real
     rows.append(
         {

@@ -30,7 +30,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from rnnlib import claims, style, theory
+from rnnlib import theory
+from rnnlib.lab import claims, style
 
 style.use()
 rhos = [0, 0.9, 0.99, 0.999, 1]

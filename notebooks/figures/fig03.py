@@ -33,8 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib import claims, experiments, style, teacher
-from rnnlib.experiments.analysis import (
+from rnnlib.lab import claims, experiments, style, systems
+from rnnlib.lab.experiments.analysis import (
     best,
     held_out,
     held_out_runs,
@@ -42,8 +42,8 @@ from rnnlib.experiments.analysis import (
     mark_survivors,
     provenance,
 )
-from rnnlib.exact import white_gram
-from rnnlib.training import train
+from rnnlib.lab.exact import white_gram
+from rnnlib.lab.training import train
 
 style.use()
 NAMES = ["fig03a", "fig03b"]
@@ -325,7 +325,7 @@ if whole_grid:
 # %%
 T = 300
 weights = white_gram(T)  # the expectation over white inputs
-responses = [teacher.load(index, 0.99).impulse_response(T) for index in range(teacher.COUNT)]
+responses = [systems.teacher(index, 0.99).impulse_response(T) for index in range(systems.TEACHERS)]
 zero = np.array([(0.5 * weights * k**2).sum() for k in responses])
 print("zero predictor's loss:", zero.round(1), f"largest / smallest {zero.max() / zero.min():.0f}")
 ratios = 10 ** (decades["rnn", 0.0, 0.99] - decades["lru", 0.99, 0.99])
@@ -342,8 +342,8 @@ figure3(divided=True);
 
 # %%
 slowest = [
-    -1 / np.log(np.abs(np.linalg.eigvals(teacher.load(index, 0.99).A)).max())
-    for index in range(teacher.COUNT)
+    -1 / np.log(np.abs(np.linalg.eigvals(systems.teacher(index, 0.99).A)).max())
+    for index in range(systems.TEACHERS)
 ]
 print("slowest time constants:", np.round(slowest).astype(int))
 

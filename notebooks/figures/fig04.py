@@ -35,7 +35,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import SymLogNorm
-from rnnlib import claims, curvature, realizations, style
+from rnnlib.lab import claims, curvature, systems, style
 
 style.use()
 T = 300
@@ -46,7 +46,7 @@ T = 300
 # teacher's parameters, so the loss is zero and the Hessian shows how it rises. Angles and moduli of the one drawn here, the first seed:
 
 # %%
-system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(0))
 lam, B, C = system.modes()
 for value in lam[lam.imag > 0]:
     print(f"modulus {value.abs():.4f}, angle {value.angle() / np.pi:+.3f} pi, and its conjugate")
@@ -58,8 +58,8 @@ for value in lam[lam.imag > 0]:
 # float64.
 
 # %%
-response, weights = system.response(T), curvature.white_gram(T)
-layers = {"dense": realizations.as_dense(system), "diagonal": realizations.as_diagonal(system)}
+response, weights = system.impulse_response(T), curvature.white_gram(T)
+layers = {"dense": systems.as_dense(system), "diagonal": systems.as_diagonal(system)}
 x = torch.randn(64, T, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 exact, sampled = {}, {}
 for name, layer in layers.items():
@@ -150,9 +150,9 @@ for name, H in exact.items():
 # %%
 draws = []
 for seed in range(10):
-    system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
-    loss = curvature.response_loss(system.response(T), weights)
-    ways = realizations.as_dense, realizations.as_diagonal
+    system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
+    loss = curvature.response_loss(system.impulse_response(T), weights)
+    ways = systems.as_dense, systems.as_diagonal
     pair = [curvature.hessian(way(system), loss) for way in ways]
     tops = [H.eigenvalues[0].item() for H in pair]
     spread = [curvature.participation_ratio(H.eigenvectors[:, :9]).mean().item() for H in pair]
@@ -180,9 +180,9 @@ frame.style.hide(axis="index").format(formats)
 # moment, $\eta / (\sqrt{\hat v} + \epsilon)$, which is always positive. All of this is one seed of ten.
 
 # %%
-from rnnlib import experiments
-from rnnlib.experiments.analysis import provenance
-from rnnlib.training import train
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments.analysis import provenance
+from rnnlib.lab.training import train
 
 scale = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one
@@ -274,7 +274,7 @@ claims.table("fig04")
 
 # %% tags=["solution", "hide-cell"]
 # Solution 1
-system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(0))
 generator = torch.Generator().manual_seed(2)
 random = torch.randn(4, 4, generator=generator, dtype=torch.float64)
 spectra = {}
@@ -282,8 +282,8 @@ rotation = torch.linalg.qr(random)[0]
 changes = {"as it is": torch.eye(4).double(), "rotated": rotation, "mixed": random}
 for name, Q in changes.items():
     parts = Q @ system.A @ Q.inverse(), Q @ system.B, system.C @ Q.inverse(), system.D
-    layer = realizations.as_dense(realizations.System(*parts))
-    H = curvature.hessian(layer, curvature.response_loss(system.response(T), weights))
+    layer = systems.as_dense(systems.System(*parts))
+    H = curvature.hessian(layer, curvature.response_loss(system.impulse_response(T), weights))
     spectra[name] = H.eigenvalues[:9]
     ratios = curvature.participation_ratio(H.eigenvectors[:, :9])
     print(f"{name:9} top eigenvalue {H.eigenvalues[0]:.6g}, mean participation {ratios.mean():.2f}")

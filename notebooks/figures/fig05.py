@@ -35,8 +35,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib import claims, experiments, style, text
-from rnnlib.experiments.analysis import provenance
+from rnnlib.lab import claims, experiments, style, text
+from rnnlib.lab.experiments.analysis import provenance
 
 style.use()
 NAMES = ["fig05", "fig05_sources"]

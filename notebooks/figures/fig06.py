@@ -31,7 +31,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import claims, style, theory
+from rnnlib import theory
+from rnnlib.lab import claims, style
 from rnnlib.parametrization import EXPONENTIAL, OPTIMAL, POLAR
 
 style.use()

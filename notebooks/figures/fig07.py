@@ -30,7 +30,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
-from rnnlib import claims, descent, style, theory
+from rnnlib import theory
+from rnnlib.lab import claims, descent, style
 
 style.use()
 start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)

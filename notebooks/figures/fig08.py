@@ -31,7 +31,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
-from rnnlib import claims, style, theory
+from rnnlib import theory
+from rnnlib.lab import as_printed, claims, style
 
 style.use()
 
@@ -48,7 +49,7 @@ radius = 0.99 * np.linspace(0, 1, 240) ** 0.4  # finer near the rim
 lam = radius * np.exp(1j * np.linspace(-np.pi, np.pi, 721)[:, None])
 versions = {
     "correct": theory.cross_sensitivity,
-    "as printed": theory.cross_sensitivity_as_printed,
+    "as printed": as_printed.cross_sensitivity,
 }
 
 # %% mystnb={"figure": {"caption": "Above: $|S(\\lambda, \\lambda_0, \\rho)|$ over the disc, the corrected closed form, logarithmic colours. Below: its ratio to the form that the paper prints and its code plots (erratum 1), which makes the same picture to the eye. Outside the rim, star: the direction of $\\lambda_0$; cross: of $\\bar\\lambda_0$; circle: of the largest value. Dark spots above are zeros of $S$.", "name": "fig-08"}, "image": {"alt": "Two rows of five discs, one for each input correlation from 0 to 1. Above, with white inputs, the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there. Below, the ratio is 1 everywhere at correlations 0 and 1; between, it is near 2 in a lens around the conjugate of lambda zero, which shrinks as the correlation grows, has spots far from 1 at its two ends, and lies in a disc near 1."}}

@@ -33,7 +33,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import SymLogNorm
-from rnnlib import claims, curvature, realizations, style
+from rnnlib.lab import claims, curvature, systems, style
 
 style.use()
 T = 300
@@ -51,9 +51,9 @@ T = 300
 # Outputs, and so the loss, are those of the dense and the diagonal RNN; only the coordinates differ.
 
 # %%
-system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
-loss = curvature.response_loss(system.response(T), curvature.white_gram(T))
-layers = {"A: LRU": realizations.as_lru(system), "B: S4": realizations.as_s4(system, step=0.01)}
+system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+loss = curvature.response_loss(system.impulse_response(T), curvature.white_gram(T))
+layers = {"A: LRU": systems.as_lru(system), "B: S4": systems.as_s4(system, step=0.01)}
 hessians = {name: curvature.hessian(layer, loss) for name, layer in layers.items()}
 
 # %%
@@ -115,7 +115,7 @@ for name, H in hessians.items():
 
 # %% mystnb={"figure": {"caption": "Largest second derivative along a single parameter of each recurrent group of S4, against the step.", "name": "fig-09-step"}, "image": {"alt": "Log-log plot against the step from 0.001 to 1. The curvature along the raw step is flat near four million up to a step of 0.1 and falls a little towards 1; real and imaginary parts of A coincide, rise with slope two and stay a factor of five below it at a step of 1."}}
 steps = np.logspace(-3, 0, 10)
-sharpness = [curvature.hessian(realizations.as_s4(system, step), loss).largest() for step in steps]
+sharpness = [curvature.hessian(systems.as_s4(system, step), loss).largest() for step in steps]
 fig, ax = plt.subplots(figsize=(5, 2.7), layout="constrained")
 looks = [("omega_delta", "o", "s4d"), ("A.imag", "s", "rnn"), ("A.real", "x", "crnn")]
 for group, marker, color in looks:
@@ -158,9 +158,9 @@ for step in [1, 0.01]:
 # $\Delta = .01$. Left of each pair the paper's definition without its negative values (erratum 9), right without the first moment.
 
 # %%
-from rnnlib import experiments
-from rnnlib.experiments.analysis import provenance
-from rnnlib.training import train
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments.analysis import provenance
+from rnnlib.lab.training import train
 
 scale = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one

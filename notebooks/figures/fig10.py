@@ -34,8 +34,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import SymLogNorm
-from rnnlib import claims, style, theory
-from rnnlib.curvature import diagonal_fraction
+from rnnlib import theory
+from rnnlib.lab import claims, style
+from rnnlib.lab.curvature import diagonal_fraction
 from rnnlib.parametrization import ring
 
 style.use()
@@ -132,7 +133,7 @@ assert medians["near 1"] > 1000 * medians["near i"]
 
 # %%
 from rnnlib import DiagonalRNN
-from rnnlib.curvature import hessian as by_autodiff, response_loss
+from rnnlib.lab.curvature import hessian as by_autodiff, response_loss
 
 lags = torch.arange(3000)
 for rho in [0.99, 0.0]:
@@ -155,9 +156,9 @@ for rho in [0.99, 0.0]:
 # over the zero predictor's too. Table 3 of the paper, printed from the definitions that ran:
 
 # %%
-from rnnlib import experiments
-from rnnlib.experiments.analysis import best, mark_survivors, provenance, settings
-from rnnlib.training import train
+from rnnlib.lab import experiments
+from rnnlib.lab.experiments.analysis import best, mark_survivors, provenance, settings
+from rnnlib.lab.training import train
 
 setting = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one

@@ -30,8 +30,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from rnnlib import claims, experiments, style
-from rnnlib.experiments.analysis import (
+from rnnlib.lab import claims, experiments, style
+from rnnlib.lab.experiments.analysis import (
     best,
     held_out,
     held_out_runs,
@@ -39,7 +39,7 @@ from rnnlib.experiments.analysis import (
     provenance,
     settings,
 )
-from rnnlib.training import train
+from rnnlib.lab.training import train
 
 style.use()
 experiment = experiments.get("fig11")

@@ -32,8 +32,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from rnnlib import claims, experiments, style, text
-from rnnlib.experiments.analysis import provenance
+from rnnlib.lab import claims, experiments, style, text
+from rnnlib.lab.experiments.analysis import provenance
 
 style.use()
 scale = experiments.scale_from_environment()

@@ -32,10 +32,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib import claims, experiments, style, text
-from rnnlib.experiments.analysis import provenance
-from rnnlib.experiments.propagation import inputs
-from rnnlib.networks import embedding_loss
+from rnnlib.lab import claims, experiments, style, text
+from rnnlib.lab.experiments.analysis import provenance
+from rnnlib.lab.experiments.propagation import inputs
+from rnnlib.lab.networks import embedding_loss
 
 style.use()
 scale = experiments.scale_from_environment()

@@ -35,8 +35,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib import ChronoGRU, claims, experiments, style, tangents, text
-from rnnlib.experiments.analysis import provenance
+from rnnlib import ChronoGRU
+from rnnlib.lab import claims, experiments, style, rtrl, text
+from rnnlib.lab.experiments.analysis import provenance
 
 style.use()
 experiment = experiments.get("fig14")
@@ -187,7 +188,7 @@ ratios.style.format("{:.2f}").format_index("{:g}", level=[0, 1])
 # What the figure shows stays.
 #
 # ## Live: carried forward, and by back-propagation
-# `tangents.state_jacobian` carries the Jacobian along with the state, $J_t = (\partial h_t / \partial h_{t-1}) \, J_{t-1}$. The same
+# `rtrl.state_jacobian` carries the Jacobian along with the state, $J_t = (\partial h_t / \partial h_{t-1}) \, J_{t-1}$. The same
 # matrix by PyTorch's reverse mode through `torch.nn.GRU`, one pass a unit:
 
 # %%
@@ -196,7 +197,7 @@ x = text.load(source, 1, 64).x.double()
 units = 8 if scale == "smoke" else 96
 layer = ChronoGRU(x.shape[-1], units, max_time=16, generator=torch.Generator().manual_seed(0))
 layer = layer.double()
-(forward,) = tangents.state_jacobian([layer], x[None], [64])
+(forward,) = rtrl.state_jacobian([layer], x[None], [64])
 start = torch.zeros(1, 1, units, dtype=torch.float64, requires_grad=True)
 last = layer.gru(x, start)[1][0, 0]
 backward = torch.stack([torch.autograd.grad(h, start, retain_graph=True)[0][0, 0] for h in last])
@@ -253,7 +254,7 @@ claims.table("fig14")
 
 # %% tags=["solution", "hide-cell"]
 # Solution 1
-(J,) = (J[0, 0].numpy() for J in tangents.state_jacobian([layer], x[None], [1]))
+(J,) = (J[0, 0].numpy() for J in rtrl.state_jacobian([layer], x[None], [1]))
 r, z, n = (
     (x[0, 0] @ W.mT + b).detach().numpy()
     for W, b in zip(layer.gru.weight_ih_l0.chunk(3), layer.gru.bias_ih_l0.chunk(3), strict=True)

@@ -34,8 +34,9 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from rnnlib import claims, experiments, style, text, theory
-from rnnlib.experiments.analysis import provenance
+from rnnlib import theory
+from rnnlib.lab import as_printed, claims, experiments, style, text
+from rnnlib.lab.experiments.analysis import provenance
 
 style.use()
 experiment = experiments.get("fig15")
@@ -53,7 +54,7 @@ if scale == "paper":  # recompute everything
 # with $T$ uniform in $[1, 256]$. Constant gates have neither $W_z$ nor $U_z$, gates that see the input no $U_z$. 100 networks of 256 units
 # run over 512 tokens each, Wikipedia articles through the embedding layer of all-MiniLM-L6-v2 (the paper: BERT-base). After the last one
 # we square each unit's state and its derivative with respect to its own bias. Where gates see the state, a bias acts on its unit through
-# all others as well: that is part of the derivative, which `tangents.bias_sensitivity` carries along as a matrix of 256 x 256.
+# all others as well: that is part of the derivative, which `rtrl.bias_sensitivity` carries along as a matrix of 256 x 256.
 
 # %%
 frame, units = experiments.load("fig15"), experiments.load("fig15", "units")
@@ -189,7 +190,7 @@ def infinite(moment):
     return fit.white * moment(lam, 0.0) + fit.amplitude * moment(lam, fit.decay)
 
 
-plotted, right = infinite(theory.gated_sensitivity_as_plotted), infinite(theory.gated_sensitivity)
+plotted, right = infinite(as_printed.gated_sensitivity), infinite(theory.gated_sensitivity)
 finite, best = predictions["fitted R"][1], predictions["measured R"][1]
 smooth = experiments.load("fig15", "smoothed").query("cell == 'gru' and gates == 'constant'")
 bins = frame.query("cell == 'gru' and gates == 'constant'")

@@ -34,7 +34,8 @@ import time
 import matplotlib.pyplot as plt
 import rnnlib.scan
 import torch
-from rnnlib import linear_scan, style
+from rnnlib import linear_scan
+from rnnlib.lab import style
 
 style.use()
 torch.manual_seed(0)
@@ -175,7 +176,7 @@ print(f"T = {x.shape[1]}: the tree takes {tree / chunked:.1f} times as long as t
 # ([performance](../../book/performance.md)): bytes that a forward scan must move, over the bytes that a copy moves in the same time.
 
 # %%
-from rnnlib import benchmarks
+from rnnlib.lab import benchmarks
 
 for record in benchmarks.records():
     print(benchmarks.describe(record).splitlines()[0])

@@ -29,7 +29,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
 # %% tags=["hide-input"]
-from rnnlib import interactive
+from rnnlib.lab import interactive
 
 interactive.landscape()
 

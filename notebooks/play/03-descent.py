@@ -28,9 +28,9 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
 # %% tags=["hide-input"]
-from rnnlib import interactive
+from rnnlib.lab import interactive
 
-interactive.descent()
+interactive.optimizer_paths()
 
 # %% [markdown]
 # The valley has curvatures 1,000 and 1. *Diagonal*: the steep direction is one of the two parameters, as it is for most directions of a

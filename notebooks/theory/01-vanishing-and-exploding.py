@@ -29,7 +29,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 # %%
 import matplotlib.pyplot as plt
 import torch
-from rnnlib import linear_scan, style
+from rnnlib import linear_scan
+from rnnlib.lab import style
 
 style.use()
 torch.manual_seed(0);

@@ -30,7 +30,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import linear_scan, style, theory
+from rnnlib import linear_scan, theory
+from rnnlib.lab import style
 
 style.use()
 

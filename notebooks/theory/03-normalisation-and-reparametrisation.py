@@ -30,7 +30,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import style, theory
+from rnnlib import theory
+from rnnlib.lab import style
 from rnnlib.parametrization import EXPONENTIAL, OPTIMAL, POLAR
 
 style.use()

@@ -31,7 +31,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import curvature, realizations, style
+from rnnlib.lab import curvature, systems, style
 
 style.use()
 T = 300
@@ -66,7 +66,7 @@ T = 300
 # automatic differentiation, for a random system of two conjugate pairs of eigenvalues with moduli between .99 and .993:
 
 # %%
-system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(0))
+system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(0))
 lam, V = (value.numpy() for value in torch.linalg.eig(system.A))
 V_inv = np.linalg.inv(V)
 b, c = V_inv @ system.B.numpy(), system.C.numpy() @ V
@@ -142,7 +142,7 @@ for n in sizes:
     found = {"dense": [], "diagonal": []}
     for seed in range(10):
         generator = torch.Generator().manual_seed(seed)
-        drawn = realizations.conjugate_pairs(n // 2, generator=generator)
+        drawn = systems.conjugate_pairs(n // 2, generator=generator)
         lam, V = (value.numpy() for value in torch.linalg.eig(drawn.A))
         b, c = np.linalg.solve(V, drawn.B.numpy()), drawn.C.numpy() @ V
         steep = c * b * tau[:, None] * lam ** np.maximum(tau - 1, 0)[:, None]
@@ -272,8 +272,8 @@ sharpest = {"dense": [], "diagonal": []}
 for delta in [1e-2, 1e-3, 1e-4]:
     A = torch.tensor([[0.9, 1.0], [0.0, 0.9 + delta]], dtype=torch.float64)
     B, C = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64)
-    jordan = realizations.System(A, B, C, torch.zeros((), dtype=torch.float64))
-    for name, way in [("dense", realizations.as_dense), ("diagonal", realizations.as_diagonal)]:
+    jordan = systems.System(A, B, C, torch.zeros((), dtype=torch.float64))
+    for name, way in [("dense", systems.as_dense), ("diagonal", systems.as_diagonal)]:
         values = curvature.response_singular_values(way(jordan), curvature.white_gram(T))
         sharpest[name].append(values[0].item() ** 2)
     print(f"delta = {delta}:", {name: f"{values[-1]:.3g}" for name, values in sharpest.items()})

@@ -31,7 +31,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import DiagonalRNN, curvature, linear_scan, realizations, style, theory
+from rnnlib import DiagonalRNN, linear_scan, theory
+from rnnlib.lab import curvature, systems, style
 
 style.use()
 
@@ -162,12 +163,12 @@ print("eigenvalues", np.linalg.eigvalsh(H).round(6))
 # $n^2 + 2n + 1$ parameters, a diagonal one with complex weights $6n + 1$, the LRU and S4 $7n + 1$; all but $2n + 1$ directions are flat.
 
 # %%
-ways = [realizations.as_dense, realizations.as_diagonal, realizations.as_lru, realizations.as_s4]
+ways = [systems.as_dense, systems.as_diagonal, systems.as_lru, systems.as_s4]
 weights = curvature.white_gram(300)
 print("order   2n + 1   " + "   ".join(f"{way.__name__[3:]:>16}" for way in ways))
 for pairs in [1, 2, 3]:
     generator = torch.Generator().manual_seed(pairs)
-    system = realizations.conjugate_pairs(pairs, 0.8, 0.95, generator=generator)
+    system = systems.conjugate_pairs(pairs, 0.8, 0.95, generator=generator)
     row = []
     for way in ways:
         layer = way(system)
@@ -236,7 +237,7 @@ for modulus in [0.9, 0.99]:
 # %% [markdown]
 # ### Exercise 3: a window that is too short
 # *Break it. Medium.* The rank law needs a long enough window. A system of order 4 is watched for $T$ steps: what is the rank of its Hessian
-# for $T = 1, 2, 3, \dots$? Decide, then run it; `realizations.conjugate_pairs(2, 0.8, 0.95)` draws a system with moderate memories.
+# for $T = 1, 2, 3, \dots$? Decide, then run it; `systems.conjugate_pairs(2, 0.8, 0.95)` draws a system with moderate memories.
 #
 # <details>
 # <summary>Solution 3</summary>
@@ -249,9 +250,9 @@ for modulus in [0.9, 0.99]:
 
 # %% tags=["solution", "hide-cell"]
 # Solution 3
-system = realizations.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
+system = systems.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
 lengths = [1, 2, 3, 5, 8, 9, 10, 20]
-ranks = [curvature.rank(realizations.as_dense(system), curvature.white_gram(T)) for T in lengths]
+ranks = [curvature.rank(systems.as_dense(system), curvature.white_gram(T)) for T in lengths]
 print(dict(zip(lengths, ranks, strict=True)))
 assert ranks == [min(T, 9) for T in lengths]
 
@@ -271,8 +272,8 @@ assert ranks == [min(T, 9) for T in lengths]
 
 # %% tags=["solution", "hide-cell"]
 # Solution 4
-system = realizations.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
-exact = dict(realizations.as_diagonal(system).named_parameters())
+system = systems.conjugate_pairs(2, 0.8, 0.95, generator=torch.Generator().manual_seed(0))
+exact = dict(systems.as_diagonal(system).named_parameters())
 for b_spare, expected in [(1.0, 11), (0.0, 9)]:
     student = DiagonalRNN(1, 5, 1).double()
     spare = {"lam": [[0.3, 0.6]], "B": [[[b_spare, 0.0]]], "C": [[[0.0, 0.0]]]}

@@ -31,7 +31,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import curvature, realizations, style
+from rnnlib.lab import curvature, systems, style
 
 style.use()
 
@@ -128,10 +128,10 @@ axes[2].legend();
 T = 300
 white = curvature.white_gram(T)
 ways = {
-    "rnn": ("dense", realizations.as_dense),
-    "crnn": ("complex diagonal", realizations.as_diagonal),
-    "lru": ("LRU", realizations.as_lru),
-    "s4d": ("S4", realizations.as_s4),
+    "rnn": ("dense", systems.as_dense),
+    "crnn": ("complex diagonal", systems.as_diagonal),
+    "lru": ("LRU", systems.as_lru),
+    "s4d": ("S4", systems.as_s4),
 }
 
 
@@ -144,9 +144,9 @@ def conditions(H, rank=9):
 
 hessians, systems = {key: [] for key in ways}, []
 for seed in range(10):
-    system = realizations.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
+    system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
     systems.append(system)
-    loss = curvature.response_loss(system.response(T), white)
+    loss = curvature.response_loss(system.impulse_response(T), white)
     for key, (_, way) in ways.items():
         hessians[key].append(curvature.hessian(way(system), loss))
 

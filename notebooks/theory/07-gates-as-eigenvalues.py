@@ -31,7 +31,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib import ChronoGRU, experiments, linear_scan, style, text, theory
+from rnnlib import ChronoGRU, linear_scan, theory
+from rnnlib.lab import experiments, style, text
 
 style.use()
 scale = experiments.scale_from_environment()

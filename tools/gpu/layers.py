@@ -84,7 +84,7 @@ def grid_step(device: Gpu, name: str, record: dict[str, Any], emit: Emit) -> Non
     tqdm.auto.tqdm = functools.partial(_Progress, emit, name)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RNNLIB_HOME"] = folder  # nothing to resume from
-        from rnnlib import experiments
+        from rnnlib.lab import experiments
 
         start, chosen = time.perf_counter(), [experiments.get(name)]
         frames = experiments.run_all(chosen, device.scale, device=device.device.type, workers=1, folder=Path(folder))

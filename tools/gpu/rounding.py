@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def rounding_step(device: Gpu, strategy: str, record: dict[str, Any], emit: Emit) -> None:
     """The loop in Python runs on the host, over 65,536 steps at most."""
-    from rnnlib.experiments import rounding  # needs NumPy alone, but its package all of the laboratory
+    from rnnlib.lab.experiments import rounding  # needs NumPy alone, but its package all of the laboratory
 
     lengths = sorted(device.rounding["lengths"])
     for dtype in (torch.float32, torch.complex64):

@@ -7,10 +7,10 @@ included, so that every state is the exact one but for its last rounding.
 
 What bounds a scan is memory, so each row is asked for some steps before it is needed, for reading or writing.
 
-Work is cut over the batch first; then over channels, as long as each thread writes pages of its own; else over time, in
-the three stages of ``chunked.py``. Python threads run the pieces, since the loops need no interpreter: no more of them
-than ``torch.get_num_threads()``, from any thread of the caller's, and in a forked process as well. The same input and
-number of threads give the same bits at each call.
+Work is cut over the batch first; then over channels, as long as each thread takes a few cache lines of a row; else over
+time, in the three stages of ``chunked.py``, which read most of the input twice. Python threads run the pieces, since
+the loops need no interpreter: no more of them than ``torch.get_num_threads()``, from any thread of the caller's, and in
+a forked process as well. The same input and number of threads give the same bits at each call.
 
 The only package that imports numba, an optional dependency. Compiling takes about a second once for each dtype and
 pass; the result is kept on disk where numba finds a folder to write to.
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _INLINE = 2**15  # elements up to which a second thread costs more than it saves
 _CHUNK = 2**10  # fewest steps in a chunk
 _PAGE = 4096  # bytes
+_FRESH = 2**20  # bytes of a result from which on it may be memory that the system has yet to give
+_LINES = 256  # bytes of a row that one thread takes, at least
 _ROW = 2**13  # bytes of a piece's row: a few blocks of rows, read ahead, fit into a core's cache
 
 
@@ -78,6 +80,7 @@ def cpu_scan(
         sizes, carry_at = plan.sizes(rows, channels, chunk), plan.carry_at(rows, channels, chunk)
         loops.scan(lam.data, lam_at, x.data, x_at, out.data, out_at, carries.reshape(-1), carry_at, sizes)
 
+    _touch(plan, states)
     _run(piece, plan.pieces(plan.chunks), plan.threads)
     return states
 
@@ -126,6 +129,7 @@ def cpu_adjoint(
             *(totals.reshape(-1), plan.sizes(rows, channels, chunk), chunk == plan.chunks - 1),
         )
 
+    _touch(plan, grad_x, grad_lam)
     _run(piece, plan.pieces(plan.chunks), plan.threads)
     if shared:  # summed in double precision and in a fixed order
         grad_lam = torch.from_numpy(totals.sum((0, 1))).to(dtype)
@@ -193,7 +197,7 @@ def _plan(shape: tuple[int, int, int], itemsize: int, threads: int) -> _Plan:
         threads = 1
     groups = min(batch, 4 * threads) if threads > 1 else 1
     parts = 1 if groups >= 4 * threads else threads // math.gcd(groups, threads)  # pieces a multiple of the threads
-    tiles = max(1, min(parts, channels * itemsize // _PAGE))
+    tiles = max(1, min(parts, channels * itemsize // _LINES))
     chunks = -(-parts // tiles)
     if chunks > time // _CHUNK:  # too short for that
         tiles, chunks = max(1, min(parts, channels // loops.LANES)), 1
@@ -231,7 +235,17 @@ def _carries(lam: _Flat, x: _Flat, start: Tensor, plan: _Plan, backwards: bool, 
     return carries
 
 
-def _run(piece: Callable[[slice, slice, int], None], pieces: list[tuple[slice, slice, int]], threads: int) -> None:
+def _touch(plan: _Plan, *results: Tensor) -> None:
+    """Let each thread ask the system for pages of its own, where threads will write to different channels of one page:
+    two that ask for the same page wait for each other."""
+    if plan.threads == 1 or len(plan.tiles) == 1 or plan.tiles[0].stop * results[0].itemsize >= _PAGE:
+        return
+    for flat in (_array(result.view(-1)) for result in results if result.nbytes >= _FRESH):
+        piece = functools.partial(loops.touch, flat, _PAGE // flat.itemsize)
+        _run(piece, [(part.start, part.stop) for part in _cut(flat.size, plan.threads, _PAGE)], plan.threads)
+
+
+def _run(piece: Callable[..., None], pieces: list[tuple], threads: int) -> None:
     """All pieces, on this thread and on up to ``threads - 1`` others."""
     waiting = collections.deque(pieces)
 

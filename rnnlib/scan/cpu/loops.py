@@ -410,3 +410,10 @@ def adjoint(lam, lam_at, h, h_at, h0, h0_at, grad, at, carry, carry_at, grad_x, 
                     grad_x, x_row, grad_lam, x_row,
                 )  # fmt: skip
             start += count
+
+
+@_Compiled
+def touch(array, step, start, stop):
+    """Write to one element in ``step``; what is written does not matter."""
+    for at in range(start, stop, step):
+        array[at] = 0

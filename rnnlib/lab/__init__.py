@@ -1,0 +1,1 @@
+"""The laboratory: the experiments, measures and claims of one paper, on top of the library, which never imports it."""

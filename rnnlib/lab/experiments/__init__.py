@@ -1,0 +1,40 @@
+"""The experiments: what they are, running them, and their stored results.
+
+``run("fig03b", scale="book")`` trains; ``load("fig03b")`` reads the stored result at the paper's scale. An experiment
+of your own is an :class:`Experiment` with cells that name registered students, or a :class:`Measurement` that computes
+its tables part by part; pass it where a name is expected.
+"""
+
+from . import store
+from .definition import SCALES, Cell, Experiment, Run
+from .devices import DEVICES, choose_device
+from .measurement import Measurement
+from .registry import EXPERIMENTS, get, names
+from .requirements import RequirementError, need
+from .running import load, run, run_all, scale_from_environment
+from .store import ResultError
+from .students import LABELS, STUDENTS, register
+
+__all__ = [
+    "DEVICES",
+    "EXPERIMENTS",
+    "LABELS",
+    "SCALES",
+    "STUDENTS",
+    "Cell",
+    "Experiment",
+    "Measurement",
+    "RequirementError",
+    "ResultError",
+    "Run",
+    "choose_device",
+    "get",
+    "load",
+    "names",
+    "need",
+    "register",
+    "run",
+    "run_all",
+    "scale_from_environment",
+    "store",
+]

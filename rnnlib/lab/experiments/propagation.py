@@ -1,0 +1,245 @@
+"""Signals and gradients in deep networks at initialisation: what Figures 5 and 13 plot."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from ...layers import LRU, ChronoGRU, DiagonalRNN
+from .. import text
+from ..networks import DeepRNN, embedding_loss
+from .definition import content_hash
+from .measurement import Measurement, Tables
+from .schema import Schema
+
+KINDS = {"crnn": DiagonalRNN, "lru": LRU, "gru": ChronoGRU}
+#: How Figure 5B calls the recurrent parameters, which it shows apart from the rest; all others are "recurrent".
+GROUPS = {"lam": "lambda", "omega_nu": "nu", "omega_theta": "theta"}
+#: Which embedding an output is held against: the previous one in the authors' code, the next in the text (erratum 12).
+TARGETS = {"previous": -1, "next": 1}
+
+_COLUMNS = ["source", "kind", "normalization", "time", "quantity", "target", "layer", "group"]
+_COLUMNS += ["entries", "mean_square", "error"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Propagation(Measurement):
+    """Mean squares of block outputs and of gradients, averaged over batches of one draw of each network.
+
+    Gradients are those of the mean loss of a batch. Everything is computed in single precision, squares are summed in
+    double: the largest gradients stay far below what single precision holds, see the test of this module.
+
+    Attributes:
+        networks: kinds of layer (``"crnn"``, ``"lru"``, ``"gru"``) with the normalisation of the blocks.
+        times: smallest time constants T_c; eigenvalues start with moduli from 1 - 1/T_c to 1 - 1/(2 T_c), gates of the
+            GRU at time constants from T_c to 2 T_c.
+        sources: inputs: sources of :func:`rnnlib.lab.text.load`, or ``"matched"``: Gaussian with the mean and
+            covariances of the packaged text, or ``"fitted"``: Gaussian with the exponential fitted to its
+            autocorrelation.
+        targets: losses: ``"previous"``, ``"next"``.
+        seed: of the networks.
+        sequences: how many, in batches of ``batch``.
+        batch: sequences of one gradient.
+        length: tokens of each.
+        padding: as for :func:`rnnlib.lab.text.load`.
+        width: units of each layer.
+        depth: blocks.
+    """
+
+    needs: ClassVar = {"text": text.READERS}
+
+    networks: tuple[tuple[str, str], ...]
+    times: tuple[float, ...] = (1.0, 10**0.5, 10.0, 10**1.5, 100.0)
+    sources: tuple[str, ...] = ("wikipedia",)
+    targets: tuple[str, ...] = ("previous", "next")
+    seed: int = 0
+    sequences: int = 128
+    batch: int = 16
+    length: int = 512
+    padding: bool = False
+    width: int = 256
+    depth: int = 4
+
+    def settings(self) -> dict[str, tuple[str, str, str, float]]:
+        """Source, kind, normalisation and T_c of each part."""
+        return {
+            f"{source}, {kind}, {normalization}, {time:.4g}": (source, kind, normalization, time)
+            for source in self.sources
+            for kind, normalization in self.networks
+            for time in self.times
+        }
+
+    def parts(self) -> list[str]:
+        return list(self.settings())
+
+    def definition(self) -> dict:
+        return super().definition() | {"text": text.CHECKSUMS}
+
+    def key(self, part: str, device: str) -> str:
+        """Experiments share networks, whatever else they measure."""
+        own = {"name", "networks", "times", "sources"}
+        return content_hash([{k: v for k, v in self.definition().items() if k not in own}, part, device])
+
+    def network(self, kind: str, normalization: str, time: float, inputs: int) -> DeepRNN:
+        """A network at initialisation, single precision; the same draws for each normalisation.
+
+        Args:
+            kind: of its recurrent layers.
+            normalization: of its blocks.
+            time: T_c.
+            inputs: dimensions of the embeddings.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        layers = [_layer(kind, self.width, time, generator) for _ in range(self.depth)]
+        return DeepRNN(inputs, layers, inputs, normalization=normalization, generator=generator)
+
+    def schemas(self) -> dict[str, Schema]:
+        of = dict.fromkeys(_COLUMNS[:3], "text") | {"time": "number", "quantity": ("output", "gradient")}
+        of |= {"target": "text or blank", "layer": "whole", "group": "text or blank"}
+        error = "size" if self.sequences > self.batch else "size or blank"  # of a single batch there is none
+        rows = []
+        for source, kind, normalization, time in self.settings().values():
+            rows += [
+                (source, kind, normalization, time, *row)
+                for row in _keys(kind, normalization, self.depth, self.targets)
+            ]
+        return {"runs": Schema(of | {"entries": "whole", "mean_square": "size", "error": error}, list(of), rows)}
+
+    def measure(self, part: str, device: str) -> Tables:
+        source, kind, normalization, time = self.settings()[part]
+        x = inputs(source, self.sequences, self.length, self.padding)
+        network = self.network(kind, normalization, time, x.shape[-1]).to(device)
+        measured: dict[tuple, list[float]] = {}
+        entries: dict[tuple, int] = {}
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # else its GRU rounds to 10 bits on a GPU
+            for batch in x.split(self.batch):
+                for row, (count, mean_square) in propagate(network, kind, batch.to(device), self.targets).items():
+                    measured.setdefault(row, []).append(mean_square)
+                    entries[row] = count
+        rows = []
+        for row, values in measured.items():
+            values = torch.tensor(values, dtype=torch.float64)
+            error = values.std().item() / len(values) ** 0.5 if len(values) > 1 else float("nan")
+            rows.append((source, kind, normalization, time, *row, entries[row], values.mean().item(), error))
+        return {"runs": (_COLUMNS, rows)}
+
+
+@functools.lru_cache(maxsize=32)
+def _keys(kind: str, normalization: str, depth: int, targets: tuple[str, ...]) -> list[tuple[str, str, int, str]]:
+    """Quantity, target, block and group of each row that :func:`propagate` gives for networks of a kind."""
+    tiny = Propagation(name="tiny", title="", networks=(), depth=depth, width=2)
+    with torch.random.fork_rng(devices=[]):  # reading a result draws nothing from the caller's
+        names = [name for name, _ in tiny.network(kind, normalization, 2.0, 1).named_parameters()]
+    groups = dict.fromkeys(key for name in names for key in _groups_of(name, kind))
+    outputs = [("output", "", block, "") for block in range(1, depth + 1)]
+    return outputs + [("gradient", target, *group) for target in targets for group in groups]
+
+
+def propagate(
+    network: DeepRNN, kind: str, x: torch.Tensor, targets: tuple[str, ...]
+) -> dict[tuple[str, str, int, str], tuple[int, float]]:
+    """Mean squares for one batch.
+
+    Args:
+        network: at initialisation.
+        kind: of its recurrent layers.
+        x: embeddings ``(batch, time, dimension)``.
+        targets: losses.
+
+    Returns:
+        By quantity (``"output"`` or ``"gradient"``), target (empty for outputs), block (from 1; 0 for the whole
+        network) and group of parameters: the number of entries and their mean square. Groups are the
+        recurrent parameters, as ``GROUPS`` calls them; ``"rest"``: all others, with encoder and decoder in the whole
+        network, as in the paper; ``"rest of blocks"``: without them (erratum 20); ``"encoder"`` and ``"decoder"``.
+    """
+    outputs = network.block_outputs(x)
+    y = network.decoder(outputs[-1])
+    found = {
+        ("output", "", block, ""): (h.numel(), h.detach().double().square().mean().item())
+        for block, h in enumerate(outputs, 1)
+    }
+    names = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
+    for place, target in enumerate(targets):
+        loss = embedding_loss(y, x, TARGETS[target])
+        last = place == len(targets) - 1
+        gradients = torch.autograd.grad(loss, list(names.values()), retain_graph=not last)
+        sums: dict[tuple[int, str], tuple[int, float]] = {}
+        for name, gradient in zip(names, gradients, strict=True):
+            count, total = gradient.numel(), gradient.double().square().sum().item()
+            for key in _groups_of(name, kind):
+                before = sums.get(key, (0, 0.0))
+                sums[key] = before[0] + count, before[1] + total
+        for (block, group), (count, total) in sums.items():
+            found["gradient", target, block, group] = count, total / count
+    return found
+
+
+def _groups_of(name: str, kind: str) -> list[tuple[int, str]]:
+    """Block and group of a parameter, in every table it counts for."""
+    if not name.startswith("blocks."):
+        return [(0, name.partition(".")[0]), (0, "rest")]
+    _, number, part, own = name.split(".", 3)
+    block = int(number) + 1
+    own = own.partition(".")[0]
+    if part == "layer" and own in KINDS[kind].recurrent_parameters:
+        group = GROUPS.get(own, "recurrent")
+        return [(block, group), (0, group)]
+    return [(block, "rest"), (0, "rest"), (0, "rest of blocks")]
+
+
+def _layer(kind: str, width: int, time: float, generator: torch.Generator) -> nn.Module:
+    if kind == "gru":
+        return ChronoGRU(width, width, min_time=time, max_time=2 * time, generator=generator)
+    ring = {"min_modulus": 1 - 1 / time, "max_modulus": 1 - 1 / (2 * time)}
+    return KINDS[kind](width, width, width, generator=generator, **ring)
+
+
+@functools.lru_cache(maxsize=4)
+def inputs(source: str, sequences: int, length: int, padding: bool) -> torch.Tensor:
+    """Embeddings of a source of :class:`Propagation` ``(sequences, length, dimension)``."""
+    if source == "gaussian":
+        return text.load(source, sequences, length).x
+    if source not in ("matched", "fitted"):
+        return text.load(source, sequences, length, padding=padding).x
+    # what stands in for the text is taken from 128 sequences of it, or all that are used
+    real = text.load("wikipedia", max(sequences, 128), length, padding=padding)
+    if source == "matched":
+        return text.matched(real, sequences).x
+    fit = text.fit_autocorrelation(text.autocorrelation(real.x))
+    return text.load("gaussian", sequences, length, size=real.x.shape[-1], autocorrelation=fit).x
+
+
+_KINDS = ("crnn", "lru", "gru")
+_LIVE = {"times": (1.0, 100.0), "targets": ("previous",), "sequences": 8, "batch": 8}
+_SMOKE = {"times": (1.0, 10.0), "sequences": 4, "batch": 2, "length": 32, "width": 8, "depth": 2}
+
+FIG05 = Propagation(
+    name="fig05",
+    title="outputs and gradients of deep networks at initialisation, on text",
+    networks=(*((kind, "none") for kind in _KINDS), ("crnn", "layer"), ("crnn", "batch")),
+    smaller={"book": {**_LIVE, "networks": tuple((kind, "none") for kind in _KINDS)}, "smoke": _SMOKE},
+)
+
+# Text against Gaussian inputs: with all of its second moments, and with its autocorrelation alone.
+FIG05_SOURCES = Propagation(
+    name="fig05_sources",
+    title="the same on text and on two Gaussian stand-ins for it",
+    networks=tuple((kind, "none") for kind in _KINDS),
+    sources=("wikipedia", "matched", "fitted"),
+    targets=("previous",),
+    times=(1.0, 10.0, 100.0),
+    sequences=64,
+    smaller={"book": _LIVE, "smoke": {**_SMOKE, "networks": (("gru", "none"),)}},
+)
+
+# Figure 13: the gradients of Figure 5B block by block; the networks are the same and are measured once.
+FIG13 = Propagation(
+    name="fig13",
+    title="gradients of deep networks at initialisation, block by block, on text",
+    networks=tuple((kind, "none") for kind in _KINDS),
+    smaller={"book": _LIVE, "smoke": _SMOKE},
+)

@@ -1,0 +1,42 @@
+r"""Closed forms: how far the state of a linear unit, and its sensitivity, spread in the long run.
+
+The unit :math:`h_{t+1} = \lambda h_t + x_{t+1}` is driven by a wide-sense stationary input with autocorrelation
+:math:`R(D) = \rho^{|D|}`, :math:`-1 \le \rho \le 1`, unless a function takes another :math:`R`. Everything holds for
+infinitely many past steps, unless a window is given, and :math:`|\lambda| < 1`.
+
+Functions take Python numbers, NumPy arrays or PyTorch tensors and return the same kind, broadcast; through tensors
+they are differentiable. An argument with a value outside its domain, such as :math:`|\lambda| \ge 1`,
+:math:`|\rho| > 1` or NaN, raises a ValueError that names the argument, the value and the domain. Where values cannot be
+read, inside ``torch.func.vmap`` and while a graph is traced, results are NaN instead of an error.
+
+This package imports nothing of rnnlib, so theory and simulation check each other.
+"""
+
+from .gates import gated_response, gated_sensitivity, gated_state_variance, lstm_response, window_moment
+from .losses import diagonal_hessian, one_dimensional_curvature, one_dimensional_gradient, one_dimensional_loss
+from .moments import (
+    cross_sensitivity,
+    cross_sensitivity_of,
+    generating_function,
+    generating_function_of,
+    sensitivity,
+    state_variance,
+)
+
+__all__ = [
+    "cross_sensitivity",
+    "cross_sensitivity_of",
+    "diagonal_hessian",
+    "gated_response",
+    "gated_sensitivity",
+    "gated_state_variance",
+    "generating_function",
+    "generating_function_of",
+    "lstm_response",
+    "one_dimensional_curvature",
+    "one_dimensional_gradient",
+    "one_dimensional_loss",
+    "sensitivity",
+    "state_variance",
+    "window_moment",
+]

@@ -1,0 +1,282 @@
+"""The built site in headless Chromium: what a reader on a desk, on a phone, in the dark or without a network meets."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from browsing import Visit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+FAULTS_OF_CONTENT = """() => {
+  const faults = [];
+  const article = document.querySelector(".bd-article") || document.body;
+  const shown = (text) => text.trim().replace(/\\s+/g, " ").slice(0, 60);
+  for (const math of document.querySelectorAll(".math"))
+    if (!math.querySelector("mjx-container")) faults.push("math not rendered: " + shown(math.textContent));
+  for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+    faults.push("wrong TeX: " + shown(error.getAttribute("data-mjx-error") || error.textContent));
+  for (const image of document.images) {
+    const least = article.contains(image) ? 41 : 1;  // a button's symbol needs a name, a figure has to be described
+    if ((image.alt || "").trim().length < least) faults.push("alt text says too little: " + image.src);
+    if (!image.naturalWidth) faults.push("empty image: " + image.src);
+  }
+  const scripts = [...document.scripts].filter((script) => /mathjax/i.test(script.src));
+  if (scripts.length > 1) faults.push("MathJax loaded " + scripts.length + " times");
+  const words = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  while (words.nextNode()) {
+    const node = words.currentNode;
+    if (node.data.includes("$") && !node.parentElement.closest("pre, code, script, style, .highlight"))
+      faults.push("raw $: " + shown(node.data));
+  }
+  return faults;
+}"""
+
+FACTS = """() => ({
+  title: document.title,
+  formulas: document.querySelectorAll("mjx-container").length,
+  links: [...document.links].map((link) => link.href),
+  meta: Object.fromEntries([...document.querySelectorAll("meta")]
+    .map((meta) => [meta.getAttribute("name") || meta.getAttribute("property"), meta.content])),
+  files: [location.href, ...performance.getEntriesByType("resource").map((entry) => entry.name)],
+  blocking: performance.getEntriesByType("resource")
+    .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name),
+  fonts: [...document.fonts].filter((font) => font.display !== "swap").map((font) => font.family.replaceAll('"', "")),
+})"""
+
+FAULTS_OF_WIDTH = """() => {
+  const root = document.documentElement, faults = [];
+  if (root.scrollWidth > innerWidth) faults.push("page is " + root.scrollWidth + " wide");
+  const scrolls = (element) => ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
+  for (const cell of document.querySelectorAll(".bd-article td")) {
+    const words = cell.innerText.trim();
+    if (words.length > 60 && cell.getBoundingClientRect().width < 80) faults.push("squeezed: " + words.slice(0, 40));
+  }
+  for (const element of document.querySelectorAll(".bd-article *")) {
+    const box = element.getBoundingClientRect();
+    const hides = scrolls(element) && element.scrollWidth > element.clientWidth + 1 && box.width > 1;
+    if (hides && element.tabIndex < 0 && !element.querySelector("a, button, input"))
+      faults.push("out of a keyboard's reach: " + element.tagName + " " + element.textContent.trim().slice(0, 40));
+    if (box.width < 2 || box.right <= innerWidth + 1 || element.closest("mjx-assistive-mml")) continue;
+    let ancestor = element.parentElement;
+    while (ancestor && !scrolls(ancestor)) ancestor = ancestor.parentElement;
+    if (!ancestor || ancestor === root || ancestor === document.body)
+      faults.push("cut off: " + element.tagName + " " + element.textContent.trim().slice(0, 40));
+  }
+  return faults;
+}"""
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+# What the theme and docutils write and we do not: rule, and how the element begins that may break it.
+NOT_OURS = [
+    ("label-content-name-mismatch", ".search-button-field"),  # "Search" and the keys that open it
+    ("label-content-name-mismatch", ".theme-switch-button"),  # "Color mode" and a word that scripts replace
+    ("label-content-name-mismatch", "summary"),  # "Toggle hidden content" and "Show code cell source"
+    ("region", ".sidebar-primary-items__start"),  # the title of the book stands outside all landmarks
+    ("aria-allowed-role", ".citation"),  # docutils: a bibliography of <div role="doc-biblioentry">
+    ("aria-deprecated-role", ".citation"),
+    ("aria-required-children", ".citation-list"),
+]
+FAULTS_OF_ACCESS = """async (notOurs) => {
+  // MathJax's own boxes are left out: they double the time, and assistive technology reads the MathML beside them.
+  const found = await axe.run({ exclude: ["mjx-container"] }, { resultTypes: ["violations"] });
+  const excused = (rule, element) => notOurs.some(([name, start]) => name === rule && element.closest(start));
+  return found.violations.flatMap(({ id, nodes }) => nodes
+    .filter((node) => !excused(id, document.querySelector(node.target[0])))
+    .map((node) => id + ": " + node.target.join(" ") + " " + node.html.slice(0, 80)));
+}"""
+
+FAULTS_OF_CONTRAST = """() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = (color) => {
+    const [r, g, b] = channels(color).slice(0, 3).map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const background = (element) => {
+    for (; element; element = element.parentElement) {
+      const color = getComputedStyle(element).backgroundColor;
+      if (channels(color)[3] === undefined || channels(color)[3] > 0.99) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const faults = [];
+  const article = document.querySelector(".bd-article");
+  if (!article) return faults;  // the search page has none: its words are the theme's
+  const texts = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const element = texts.currentNode.parentElement, text = texts.currentNode.data.trim().slice(0, 40);
+    if (!text || !element.getClientRects().length || element.closest("script, style, mjx-assistive-mml")) continue;
+    const shades = [getComputedStyle(element).color, background(element)].map(luminance).sort((a, b) => b - a);
+    const ratio = (shades[0] + 0.05) / (shades[1] + 0.05);
+    if (ratio < 4.5) faults.push("contrast " + ratio.toFixed(2) + ": " + element.tagName + " " + text);
+  }
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="module")
+def survey(browser, address, pages) -> tuple[list[str], dict[str, dict]]:
+    """Faults of all pages in a light desktop window, and facts about each page."""
+    reader, facts = Visit(browser, address, color_scheme="light"), {}
+    for page in pages:
+        tab = reader.open(page)
+        reader.look_for(FAULTS_OF_CONTENT)
+        tab.wait_for_function('performance.getEntriesByName("first-contentful-paint").length')
+        facts[page] = tab.evaluate(FACTS)
+    reader.context.close()
+    return reader.faults, facts
+
+
+def test_every_page_loads_whole_and_asks_nobody_else(survey):
+    faults, facts = survey
+    assert not faults, "\n".join(faults)
+    assert sum(page["formulas"] > 0 for page in facts.values()) >= 5, (
+        "the book has more pages with mathematics than that"
+    )
+
+
+@functools.cache
+def weight(path: Path) -> int:
+    """Bytes of a file on its way to a reader: hosts of static sites compress text."""
+    content = path.read_bytes()
+    return len(gzip.compress(content, 6)) if path.suffix in {".html", ".js", ".css", ".svg"} else len(content)
+
+
+def test_pages_are_light(survey, site, address):
+    weights = {}
+    for page, facts in survey[1].items():
+        files = {re.split("[?#]", url)[0].removeprefix(address) for url in facts["files"] if url.startswith(address)}
+        assert page in files and len(files) > 5, "the browser did not say what it loaded"
+        weights[page] = sum(weight(site / file) for file in files)
+    print({page: f"{size / 1e6:.2f} MB" for page, size in sorted(weights.items(), key=lambda item: -item[1])})
+    assert max(weights.values()) < 3e6
+
+
+# Compressed bytes that may hold up the first paint: 0.75 s at the 1.6 Mbit/s of a poor mobile connection. Bytes and not
+# seconds, because seconds depend on what else the machine does.
+HOLDS_UP = 150_000
+NO_WORDS = re.compile("MJX|Font ?Awesome")  # fonts of formulas and symbols
+
+
+def test_little_holds_up_the_first_paint(survey, site, address):
+    for page, facts in survey[1].items():
+        blocking = [site / re.split("[?#]", url)[0].removeprefix(address) for url in facts["blocking"]]
+        assert any(file.suffix == ".css" for file in blocking), "the browser did not say what holds up the page"
+        heavy = {file.name: weight(file) for file in blocking}
+        assert sum(heavy.values()) <= HOLDS_UP, f"{page} waits for {heavy}"
+        scripts = {name: size for name, size in heavy.items() if name.endswith(".js")}
+        assert sum(scripts.values()) <= 1_000, f"{page} waits for scripts: defer {scripts}"
+        hidden = [family for family in facts["fonts"] if not NO_WORDS.match(family)]
+        assert not hidden, f"{page} hides words until {hidden} has come: font-display must be swap"
+
+
+def test_notebooks_open_in_colab_and_nothing_else_does(survey):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    on_github = repository.startswith("https://github.com/")  # Colab opens nothing else, nor the placeholder
+    start = f"https://colab.research.google.com/github/{repository.removeprefix('https://github.com/')}/blob/colab/"
+    for page, facts in survey[1].items():
+        notebook = page.replace(".html", ".ipynb")
+        wanted = {start + notebook} if on_github and (ROOT / notebook).is_file() else set()
+        assert {link for link in facts["links"] if "colab.research" in link} == wanted, page
+        assert not [link for link in facts["links"] if "/edit/" in link], f"{page} offers to edit the generated branch"
+
+
+def test_pages_say_what_they_are(survey):
+    book = yaml.safe_load((ROOT / "_config.yml").read_text())["title"]
+    for page, facts in survey[1].items():
+        if page.startswith(("book/", "notebooks/")):
+            for name in ["description", "og:title", "og:description"]:
+                assert facts["meta"].get(name, "").strip(), f"{page} lacks {name}"
+            assert facts["meta"]["og:site_name"] == book
+            assert facts["title"] == f"{facts['meta']['og:title']} — {book}"
+            assert facts["meta"]["og:description"] == facts["meta"]["description"]
+    said = [facts["meta"]["description"] for facts in survey[1].values() if "description" in facts["meta"]]
+    assert len(set(said)) == len(said), "two pages describe themselves alike"
+    titles = [facts["title"] for facts in survey[1].values()]
+    assert len(set(titles)) == len(titles), f"each page needs its own title, got {titles}"
+
+
+def test_pages_fit_a_phone(visit, address, pages):
+    phone = visit(address, viewport={"width": 390, "height": 844}, has_touch=True)
+    for page in pages:
+        phone.open(page)
+        phone.look_for(FAULTS_OF_WIDTH)
+    phone.must_be_flawless()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_read_and_reach_it(visit, address, pages, scheme):
+    reader, axe = visit(address, color_scheme=scheme), AXE.read_text(encoding="utf-8")
+    for page in pages:
+        tab = reader.open(page)
+        if not page.startswith("slides/"):  # they have one scheme
+            assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+        reader.look_for(FAULTS_OF_CONTRAST)
+        tab.evaluate(axe)
+        reader.look_for(FAULTS_OF_ACCESS, NOT_OURS)
+    reader.must_be_flawless()
+
+
+def test_axe_sees_a_fault(visit, address):
+    tab = visit(address).open("book/running.html")
+    tab.evaluate("document.querySelector('.bd-article').insertAdjacentHTML('beforeend', '<input type=text>')")
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    assert [fault.split(":")[0] for fault in tab.evaluate(FAULTS_OF_ACCESS, NOT_OURS)] == ["label"]
+
+
+def test_dark_mode_switch(visit, address):
+    reader = visit(address, color_scheme="light")
+    tab = reader.open("book/index.html")
+    seen = set()
+    for _ in range(3):  # the switch goes round light, dark and the system's choice
+        seen.add(tab.evaluate("[document.documentElement.dataset.theme, getComputedStyle(document.body).color].join()"))
+        tab.locator(".theme-switch-button:visible").first.click()
+    assert {colors.split(",")[0] for colors in seen} == {"light", "dark"}
+    assert len(seen) == 2, "the text must change its colour with the theme"
+    while tab.evaluate("document.documentElement.dataset.theme") != "dark":
+        tab.locator(".theme-switch-button:visible").first.click()
+    tab = reader.open("book/running.html")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark", "the choice holds for the next page"
+    reader.must_be_flawless()
+
+
+def test_search_finds_the_curse(visit, address, site):
+    reader = visit(address)
+    tab = reader.open("book/running.html")
+    tab.keyboard.press("Control+k")
+    tab.locator("input[type=search]:focus").fill("curse")
+    tab.keyboard.press("Enter")
+    tab.wait_for_selector("#search-results li a")
+    links = tab.locator("#search-results li a").evaluate_all("a => a.map(b => b.href)")
+    assert address + "book/index.html" in {re.split("[?#]", link)[0] for link in links}
+    reader.must_be_flawless()
+
+
+def test_site_works_from_disk(visit, site):
+    reader = visit(site.as_uri() + "/")
+    reader.where = "index.html"
+    reader.tab.goto(site.as_uri() + "/index.html")
+    reader.tab.wait_for_url("**/book/index.html")
+    for page in ["book/index.html", "book/errata.html", "notebooks/figures/fig02.html"]:
+        tab = reader.open(page)
+        reader.look_for(FAULTS_OF_CONTENT)
+        assert tab.locator("mjx-container").count() > 0
+        assert tab.evaluate("[...document.fonts].some(f => f.family.startsWith('MJX') && f.status == 'loaded')")
+    reader.open("notebooks/play/02-complex-plane.html").wait_for_function("document.querySelector('.play').view")
+    tab = reader.open("search.html?q=curse")
+    tab.wait_for_selector("#search-results li a")
+    reader.must_be_flawless()
+
+
+def test_gallery_shows_every_figure(visit, address):
+    tab = visit(address).open("book/index.html")
+    links = tab.locator(".gallery a:has(img)").evaluate_all("a => a.map(b => b.href)")
+    figures = sorted((ROOT / "notebooks" / "figures").glob("*.ipynb"))
+    assert figures, "there are figures to show"
+    assert links == [f"{address}notebooks/figures/{figure.stem}.html" for figure in figures]

@@ -1,0 +1,263 @@
+"""The charts to play with, in headless Chromium: at several positions of their sliders, the numbers that the page shows
+are those of rnnlib.theory and of PyTorch's optimisers."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from references import torch_path
+
+from rnnlib import theory
+
+SET = """async (values) => {
+  const place = document.querySelector(".play");
+  for (const [name, value] of Object.entries(values)) {
+    const inputs = [...place.querySelectorAll("input")].filter((input) => input.name === name);
+    const input = inputs.find((one) => one.type !== "radio" || one.value === value);
+    if (input.type === "range") input.value = value;
+    else input.checked = value !== false;
+    input.dispatchEvent(new Event(input.type === "range" ? "input" : "change"));
+  }
+  await place.view.runAsync();
+  const names = Object.keys(place.view.getState({ data: () => true, signals: () => false }).data);
+  const tables = names.map((name) => place.view.data(name)).filter((d) => d && d.length && !("mark" in d[0]));
+  const rows = (field) => tables.filter((d) => field in d[0]).map((d) => d.map((row) => ({ ...row })));
+  return { readout: place.querySelector(".play-readout").textContent, rows: %s };
+}"""
+
+
+INK = """() => {
+  const colors = new Set();
+  const walk = (mark) => (mark.items || []).forEach((item) => {
+    if (mark.marktype === "text") colors.add(item.fill);
+    (item.items || []).forEach(walk);
+  });
+  walk(document.querySelector(".play").view.scenegraph().root);
+  return [...colors];
+}"""
+
+
+@pytest.fixture
+def play(visit, address):
+    def open_(page: str):
+        reader = visit(address)
+        tab = reader.open(f"notebooks/play/{page}.html")
+        tab.wait_for_function("document.querySelector('.play').view")
+        return reader, tab
+
+    return open_
+
+
+def numbers(text: str) -> list[float]:
+    """Numbers of a readout; Vega writes a true minus sign and SI prefixes."""
+    scale = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "m": 1e-3}
+    text = text.replace("−", "-")
+    return [float(n) * scale[s] for n, s in re.findall(r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)([kMGm]?)(?![\w²])", text)]
+
+
+def curvature(along: str, k: int, nu: float, theta: float, rho: float, normalized: bool) -> float:
+    """Second derivative over the raw parameter by autodiff, through theory.one_dimensional_loss."""
+    star = torch.polar(torch.tensor(nu).double(), torch.tensor(theta).double())
+    stretch = (1 - nu**2) / (nu * (1 + nu**2) ** 0.5)
+    ways = {
+        "modulus": [lambda w: w, lambda w: torch.exp(-torch.exp(w)), torch.tanh],
+        "angle": [lambda w: w, torch.exp, lambda w: w * stretch],
+    }
+    optima = {
+        "modulus": [nu, np.log(-np.log(nu)), np.arctanh(nu)],
+        "angle": [theta, np.log(theta) if theta else None, theta / stretch],  # an angle of 0 has no logarithm
+    }
+
+    def loss(w):
+        raw = ways[along][k](w)
+        modulus, angle = (raw, star.angle()) if along == "modulus" else (star.abs(), raw)
+        return theory.one_dimensional_loss(torch.polar(modulus, angle), star, rho, normalized=normalized)
+
+    return torch.func.hessian(loss)(torch.tensor(optima[along][k]).double()).item()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"memory": 0.5, "rho": 0, "normalized": False, "along": "modulus", "turn": 0.01},
+        {"memory": 2, "rho": 0, "normalized": True, "along": "modulus", "turn": 0.2},
+        {"memory": 1.5, "rho": 0.9, "normalized": True, "along": "modulus", "turn": 0.05},
+        {"memory": 1, "rho": 0.5, "normalized": False, "along": "angle", "turn": 0.3},
+        {"memory": 2.5, "rho": 0, "normalized": True, "along": "angle", "turn": 0.01},
+        {"memory": 2, "rho": 0.999, "normalized": False, "along": "modulus", "turn": 0},
+    ],
+)
+def test_landscape_shows_the_closed_forms(play, at):
+    reader, tab = play("01-landscape")
+    script = SET % "{here: rows('curvature').flat().filter((d) => d.last), losses: rows('loss').flat()}"
+    found = tab.evaluate(script, at)
+    nu, theta = 1 - 10 ** -at["memory"], np.pi * at["turn"]
+    star = nu * np.exp(1j * theta)
+    expected = [curvature(at["along"], k, nu, theta, at["rho"], at["normalized"]) for k in range(3)]
+    shown = {row["k"]: row["curvature"] for row in found["rows"]["here"]}
+    assert [shown[k] for k in range(3)] == pytest.approx(expected, rel=1e-4)  # rounding of autodiff
+    assert numbers(found["readout"])[-3:] == pytest.approx(expected, rel=6e-3)
+
+    rows = found["rows"]["losses"]
+    assert len(rows) > 600
+    lam = np.array([row["nu"] * np.exp(1j * row["theta"]) for row in rows])
+    losses = theory.one_dimensional_loss(lam, star, at["rho"], normalized=at["normalized"])
+    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=1e-9)
+    # The raw parameter is where its parametrisation says: x from the optimum.
+    stretch = (1 - nu**2) / (nu * (1 + nu**2) ** 0.5)
+    for row in rows[::20]:
+        x, k = row["x"], row["k"]
+        if at["along"] == "modulus":
+            goal = [nu + x, np.exp(-np.exp(np.log(-np.log(nu)) + x)), np.tanh(np.arctanh(nu) + x)][k]
+            assert row["nu"] == pytest.approx(goal)
+        else:
+            goal = [theta + x, np.exp(np.log(theta) + x), theta + x * stretch][k]
+            assert row["theta"] == pytest.approx(goal)
+    reader.must_be_flawless()
+
+
+def test_at_the_angle_0_curves_grow_until_the_inputs_correlation_time(play):
+    """What the page says of rho = .999 with scaled inputs; and what is undefined at the angle 0 is not drawn."""
+    reader, tab = play("01-landscape")
+    assert tab.locator("input[name=turn]").input_value() == "0"
+    script = SET % "rows('curvature').flat().filter((d) => !d.last)"
+    found = tab.evaluate(script, {"rho": 0.999, "normalized": True, "along": "modulus"})["rows"]
+    for k in (1, 2):  # exponential and optimal: flat for white inputs
+        curve = {row["m"]: row["curvature"] for row in found if row["k"] == k}  # several tables hold the same rows
+        assert len(curve) == 100
+        assert (np.diff([curve[m] for m in sorted(curve)]) > 0).all()
+    found = tab.evaluate(script, {"along": "angle", "rho": 0, "turn": 0})
+    assert {row["k"] for row in found["rows"]} == {0, 2}
+    assert "exponential undefined" in found["readout"]
+    turned = tab.evaluate(script, {"turn": 0.01})
+    assert {row["k"] for row in turned["rows"]} == {0, 1, 2}
+    reader.must_be_flawless()
+
+
+def test_what_the_page_says_of_memory_10_and_100(play):
+    reader, tab = play("01-landscape")
+    for memory, rho, expected in [(1, 0, 264), (2, 0, 251e3), (2, 0.999, 8.7e7)]:
+        found = tab.evaluate(SET % "[]", {"memory": memory, "rho": rho})
+        assert numbers(found["readout"].split("polar")[1])[0] == pytest.approx(expected, rel=5e-3)
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"lam_m": 1, "lam_turn": 0.25, "rho": 0, "normalized": False},
+        {"lam_m": 2, "lam_turn": -0.6, "rho": 0.9, "normalized": True},
+        {"lam_m": 0.3, "lam_turn": 0, "rho": 1, "normalized": False},
+        {"lam_m": 1, "lam_turn": 0.25, "rho": 0, "normalized": True},  # E|h|^2 = 1
+    ],
+)
+def test_complex_plane_shows_the_closed_forms(play, at):
+    reader, tab = play("02-complex-plane")
+    found = tab.evaluate(SET % "{steps: rows('response')[0], losses: rows('loss').flat()}", at)
+    lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_turn"])
+    t = np.arange(101)
+    steps = found["rows"]["steps"]
+    gamma = (1 - abs(lam) ** 2) ** 0.5 if at["normalized"] else 1
+    np.testing.assert_allclose([row["response"] for row in steps], gamma * (lam**t).real, atol=1e-12)
+    slope = gamma * np.concatenate([[0], (t[1:] * lam ** t[:-1]).real])
+    np.testing.assert_allclose([row["sensitivity"] for row in steps], slope, atol=1e-10)
+    moments = [gamma**2 * moment(lam, at["rho"]) for moment in (theory.state_variance, theory.sensitivity)]
+    assert at["rho"] or not at["normalized"] or moments[0] == pytest.approx(1)
+    assert numbers(found["readout"].split("E|h|²")[1]) == pytest.approx(moments, rel=6e-4)
+
+    rows = found["rows"]["losses"]
+    assert len(rows) > 3000
+    students = np.array([row["re"] + 1j * row["im"] for row in rows])
+    losses = theory.one_dimensional_loss(students, lam, at["rho"], normalized=at["normalized"])
+    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=1e-9)
+    share = np.array([row["shown"] for row in rows])  # colours: the loss over E|h|^2, in bands of half a decade
+    apart = losses > 1e-6
+    bands = share[apart] * moments[0] / losses[apart]
+    assert (bands > 10**-0.5 * (1 - 1e-3)).all()
+    assert (bands < 1 + 1e-3).all()
+    reader.must_be_flawless()
+
+
+DISC = """() => {
+  const view = document.querySelector(".play").view, [left, top] = view.origin(), padding = view.padding();
+  const marks = view.scenegraph().root.items[0].items;
+  const { x, y, width } = marks.find((mark) => mark.name === "concat_0_group").items[0];
+  return [left + padding.left + x + width / 2, top + padding.top + y + width / 2, width / 2];
+}"""
+
+NEAR = """([re, im]) => {
+  const view = document.querySelector(".play").view;
+  const nu = 1 - 10 ** -view.signal("lam_m"), theta = Math.PI * view.signal("lam_turn");
+  return Math.hypot(nu * Math.cos(theta) - re, nu * Math.sin(theta) - im) < 0.1;
+}"""
+
+
+@pytest.mark.parametrize("page", ["notebooks/play/02-complex-plane.html", "slides/play-02-complex-plane.html"])
+def test_an_eigenvalue_can_be_dragged_and_sliders_and_numbers_follow(visit, address, page):
+    reader = visit(address, viewport={"width": 1280, "height": 1000})  # so that nothing has to scroll
+    tab = reader.open(page)
+    tab.wait_for_function("document.querySelector('.play').view")
+    box, (x, y, radius) = tab.locator(".play canvas").bounding_box(), tab.evaluate(DISC)
+
+    def move(goal: complex) -> None:
+        tab.mouse.move(box["x"] + x + radius * goal.real, box["y"] + y - radius * goal.imag, steps=5)
+
+    move(0.6 + 0.5j)
+    tab.mouse.down()
+    for goal in [-0.45 + 0.4j, 0.1 - 0.9j]:
+        move(goal)
+        tab.wait_for_function(NEAR, arg=[goal.real, goal.imag])
+        tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
+        m, turn = (float(tab.locator(f"input[name=lam_{name}]").input_value()) for name in ["m", "turn"])
+        nu = 1 - 10**-m
+        assert abs(nu * np.exp(1j * np.pi * turn) - goal) < 0.12, "the sliders are not where the pointer is"
+        shown = numbers(tab.locator(".play-readout").inner_text())
+        assert shown[:2] == pytest.approx([nu, turn], abs=0.006)
+        assert shown[2] == pytest.approx(1 / (1 - nu**2), rel=1e-3)
+        assert tab.locator(".play canvas").bounding_box() == box, "the picture moves away under the pointer"
+    tab.mouse.up()
+    move(0.6 + 0.5j)
+    tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
+    assert float(tab.locator("input[name=lam_turn]").input_value()) == turn, "let go, it stays"
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize("optimizer", ["gradient descent", "sign descent", "Adam"])
+def test_descent_shows_the_paths_of_pytorch(play, optimizer):
+    reader, tab = play("03-descent")
+    at = {"optimizer": optimizer, "rate": -3, "step": 30}  # later sign descent hangs on the last bit of a gradient
+    found = tab.evaluate(SET % "rows('loss').flat()", at)
+    losses = []
+    for landscape, H in [("dense", [[500.5, 499.5], [499.5, 500.5]]), ("diagonal", [[1000, 0], [0, 1]])]:
+        expected = torch_path(landscape, optimizer, 0.001, 30)
+        rows = {row["t"]: row for row in found["rows"] if row["landscape"] == landscape}
+        assert sorted(rows) == list(range(31))
+        np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(31)], expected, atol=1e-5)
+        losses.append(0.5 * expected[-1] @ np.array(H) @ expected[-1])
+    assert numbers(found["readout"].split("dense")[1]) == pytest.approx(losses, rel=0.05)
+    reader.must_be_flawless()
+
+
+def test_keyboard_and_theme(play):
+    """Arrow keys move a slider; a change of theme draws the chart anew in other colours and leaves the slider there."""
+    reader, tab = play("01-landscape")
+    slider = tab.get_by_label("memory of the teacher")
+    slider.focus()
+    for _ in range(10):
+        tab.keyboard.press("ArrowRight")
+    assert float(slider.input_value()) == pytest.approx(1.6)
+    tab.wait_for_function("document.querySelector('.play-readout').textContent.includes('0.9749')")
+    tab.evaluate("async () => { window.light = document.querySelector('.play').view; await light.runAsync(); }")
+    pixels = "document.querySelector('.play canvas').toDataURL()"
+    light = tab.evaluate(pixels)
+    tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    tab.wait_for_function("document.querySelector('.play').view !== window.light")
+    assert tab.evaluate(pixels) != light
+    words = "getComputedStyle(document.documentElement).getPropertyValue('--pst-color-text-base').trim()"
+    assert tab.evaluate(INK) == [tab.evaluate(words)], "words of the chart have the colour of words on the page"
+    assert float(tab.get_by_label("memory of the teacher").input_value()) == pytest.approx(1.6)
+    assert "0.9749" in tab.locator(".play-readout").inner_text()
+    reader.must_be_flawless()

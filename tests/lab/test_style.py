@@ -1,0 +1,61 @@
+"""One look: the style applies, colours exist and differ."""
+
+import itertools
+
+import matplotlib
+import numpy as np
+import pytest
+
+from rnnlib.lab import style
+
+
+def test_use_applies_the_style_file():
+    with matplotlib.rc_context():
+        style.use()
+        assert matplotlib.rcParams["figure.dpi"] == 150
+        assert not matplotlib.rcParams["axes.spines.top"]
+
+
+def test_sequences_run_from_light_to_dark():
+    for quantity in ["rho", "lam"]:
+        lightness = [sum(color) for color in style.sequence(quantity, 5)]
+        assert lightness == sorted(lightness, reverse=True)
+
+
+def test_unknown_quantity_is_named():
+    with pytest.raises(ValueError, match="unknown quantity 'nu'; choose from rho"):
+        style.sequence("nu", 3)
+
+
+# Linear RGB as a dichromat sees it, severity 1: Machado, Oliveira and Fernandes, IEEE TVCG 15 (2009), 1291-1298.
+DEFICIENCIES = {
+    "none": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(color: str, deficiency: str) -> np.ndarray:
+    """CIELAB coordinates (D65) of a hexadecimal colour as seen with a deficiency."""
+    rgb = np.array(matplotlib.colors.to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(DEFICIENCIES[deficiency]) @ linear, 0, 1)
+    to_xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    x, y, z = np.cbrt(np.array(to_xyz) @ linear / [0.95047, 1, 1.08883])
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("deficiency", DEFICIENCIES)
+def test_colours_differ_for_the_colour_blind(deficiency):
+    """Ten units of CIELAB are told apart at a glance."""
+    colors = sorted(set(style.COLORS.values()))
+    distance = {
+        (a, b): np.linalg.norm(lab(a, deficiency) - lab(b, deficiency)) for a, b in itertools.combinations(colors, 2)
+    }
+    assert min(distance.values()) > 10, min(distance, key=distance.get)
+
+
+def test_no_colours_are_refused():
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
+        style.sequence("rho", 0)
