@@ -235,8 +235,8 @@ class _Tile:
         finite = mean.isfinite()
         for value in (*self.parameters, *self.first, *self.second):
             finite &= value.detach().flatten(1).isfinite().all(1)
-        # all but input, output and skip weights and the input scale: A, lambda, or what lambda is made of
-        recurrent = [rates for name, rates in self.effective_rates(number).items() if name not in _NOT_RECURRENT]
+        names = getattr(self.layer, "recurrent_parameters", self.names)
+        recurrent = [rates for name, rates in self.effective_rates(number).items() if name in names]
         paper, plain = torch.cat(recurrent, dim=2)
         positive = paper > 0
         logs = torch.where(positive, paper, 1.0).log().sum(1) / positive.sum(1)
@@ -291,9 +291,6 @@ class _Draws:
         p = self.protocol
         x = torch.stack([white_inputs(seed, number, p.batch, p.length) for seed in self.seeds])
         return x.pin_memory() if self.pool and torch.cuda.is_available() else x
-
-
-_NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
 
 
 def _loss(k: Tensor, target: Tensor, G: Tensor) -> Tensor:
