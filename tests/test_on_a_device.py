@@ -95,7 +95,7 @@ def test_students_train_on_a_device(make, tmp_path):
         begun.save(tmp_path / "checkpoint.npz")
         there = Ensemble(members(make), SHORT, NAME)
         there.restore(tmp_path / "checkpoint.npz")
-        assert {value.device.type for tile in there.tiles for value in tile.tensors().values()} == {NAME}
+        assert {value.device.type for tile in there.tiles for value in tile.parameters} == {NAME}
         summary, rates = finish(there).summary(), there.effective_rates()
         trained = {index: {name: value.cpu() for name, value in one.items()} for index, one in there.trained().items()}
     assert summary.diverged.tolist() == [False, True, False]

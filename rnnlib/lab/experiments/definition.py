@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .. import checks, systems
+from ..minibatches import SEEDS
 from ..training import Member, Protocol
 from . import tables
 from .students import STUDENTS
@@ -108,7 +109,7 @@ class Run:
             checks.within(name, getattr(self, name), interval)
         _check_heads("heads", self.heads, checks.whole("width", self.width))
         checks.whole("teacher", self.teacher, 0, systems.TEACHERS - 1)
-        checks.whole("seed", self.seed, 0, systems.SEEDS - 1)
+        checks.whole("seed", self.seed, 0, SEEDS - 1)
 
     def member(self, length: int) -> Member:
         """The student at initialisation, and its teacher.
@@ -166,7 +167,7 @@ class Experiment:
         for cell in _grid("cells", self.cells):
             if not isinstance(cell, Cell):
                 raise ValueError(f"each of cells must be a Cell, got {cell!r}")
-        last = systems.SEEDS - 1
+        last = SEEDS - 1
         if self.teacher == "seed":
             last = systems.TEACHERS - 1
         elif isinstance(self.teacher, str):
