@@ -26,7 +26,7 @@ import torch
 
 from rnnlib.__main__ import _all, main
 from rnnlib.lab import experiments, training
-from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, runner, store
+from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, store
 from rnnlib.lab.training import Protocol
 
 SHORT = Experiment(
@@ -298,7 +298,7 @@ def test_a_damaged_checkpoint_is_not_used(expected, tmp_path, interrupt, damage)
 
 
 def test_a_damaged_finished_block_is_trained_again(expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner.Block, "forget", lambda *arguments: None)
+    monkeypatch.setattr(blocks.Block, "delete", lambda *arguments: None)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
     (finished,) = (tmp_path / "home" / "blocks").glob("*.npz")
     data = finished.read_bytes()

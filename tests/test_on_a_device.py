@@ -20,7 +20,7 @@ from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.__main__ import main
 from rnnlib.lab import curvature, experiments, systems, text
 from rnnlib.lab.direct import DirectEnsemble
-from rnnlib.lab.experiments import propagation, runner
+from rnnlib.lab.experiments import blocks, propagation
 from rnnlib.lab.experiments.analysis import best, provenance
 from rnnlib.lab.training import Ensemble, Member, Protocol
 
@@ -122,7 +122,7 @@ def test_students_train_through_time_on_a_device(name, tmp_path):
 @pytest.mark.parametrize("name", ["fig03a", "fig04cd", "fig09cd", "fig11", "direct_dense"])
 def test_blocks_of_experiments_train_on_a_device(name):
     experiment = experiments.get(name).at("smoke")
-    (here, *_), (there, *_) = (runner.blocks_of([experiment], device, 1) for device in ("cpu", NAME))
+    (here, *_), (there, *_) = (blocks.blocks_of([experiment], device, 1) for device in ("cpu", NAME))
     expected = here.train(None)
     with elsewhere():
         found = there.train(None)

@@ -122,7 +122,10 @@ class Tile:
 
 
 def row_losses(k: Tensor, target: Tensor, G: Tensor) -> Tensor:
-    """The exact loss of each row. Rows of zeros fill up, since a product whose number of rows is no multiple of four may take another
-    routine, with other roundings (seen with MKL: one row on an Intel processor, up to three on one of AMD's)."""
+    """The exact loss of each row.
+
+    Rows of zeros fill up, since a product whose number of rows is no multiple of four may take another routine, with
+    other roundings (seen with MKL: one row on an Intel processor, up to three on one of AMD's).
+    """
     difference = torch.nn.functional.pad(k - target, (0, 0, 0, -len(k) % _PAD))
     return exact.loss(difference, torch.zeros_like(difference[:1]), G)[: len(k)]

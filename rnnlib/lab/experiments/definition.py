@@ -8,13 +8,13 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import torch
 
 from .. import checks, systems
 from ..minibatches import SEEDS
+from ..provenance import teachers_hash
 from ..training import Member, Protocol
 from . import tables
 from .students import STUDENTS
@@ -255,7 +255,7 @@ class Experiment:
         del plain["title"], plain["live"]
         if self.method == "exact":  # older results do not name it
             del plain["method"]
-        return json.loads(json.dumps(plain)) | {"teachers": _teachers_hash()}
+        return json.loads(json.dumps(plain)) | {"teachers": teachers_hash()}
 
     @property
     def hash(self) -> str:
@@ -299,8 +299,3 @@ def check_title(title: str) -> None:
 def content_hash(plain: object) -> str:
     """16 hexadecimal digits that name plain data."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _teachers_hash() -> str:
-    text = (resources.files("rnnlib.lab") / "teachers.csv").read_bytes()
-    return hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest()[:16]  # git on Windows may change line ends
