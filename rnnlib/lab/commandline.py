@@ -36,7 +36,7 @@ def execute(arguments: Sequence[str]) -> int:
     show.add_argument("--scale", choices=experiments.SCALES, default="paper")
     show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
     claims = commands.add_parser("claims", help="measure the paper's claims")
-    claims.add_argument("figures", nargs="*", metavar="FIGURE")
+    claims.add_argument("names", nargs="*", metavar="NAME", help="figures, or single claims; none means all")
     options = parser.parse_args(arguments)
     try:
         need("pandas", "scipy", "tqdm", extra="lab")
@@ -107,5 +107,5 @@ def _show(options: argparse.Namespace) -> None:
 def _claims(options: argparse.Namespace) -> None:
     from . import claims  # takes seconds
 
-    frame = claims.evaluate(*options.figures)
+    frame = claims.evaluate(*options.names)
     print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))
