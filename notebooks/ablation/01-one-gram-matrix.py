@@ -60,7 +60,7 @@ student = LRU(1, 64, 1, min_modulus=0.99, generator=torch.Generator().manual_see
 # The same loss and the same gradient, once by running the student over all 128 sequences and going back through time, once through $G$:
 
 # %%
-error = student(x[..., None])[..., 0] - outputs(x, target)
+error = student(x[..., None])[0][..., 0] - outputs(x, target)
 through_time = 0.5 * error.square().mean()
 gradients = torch.autograd.grad(through_time, student.parameters())
 
@@ -94,7 +94,7 @@ for name, make in makers.items():
     layer, many = make(), exact.stack([make() for _ in range(64)])
 
     def directly(layer=layer):
-        loss = 0.5 * (layer(x[..., None])[..., 0] - outputs(x, target)).square().mean()
+        loss = 0.5 * (layer(x[..., None])[0][..., 0] - outputs(x, target)).square().mean()
         torch.autograd.grad(loss, layer.parameters())
 
     def together(many=many):

@@ -11,7 +11,9 @@ import torch
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.lab import systems
 from rnnlib.lab.direct import DirectEnsemble
-from rnnlib.lab.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
+from rnnlib.lab.files import write_arrays
+from rnnlib.lab.minibatches import Minibatches
+from rnnlib.lab.training import Ensemble, Member, Protocol, one_thread, train
 
 TARGET = systems.teacher(0, 0.9).impulse_response(50)
 SHORT = Protocol(steps=30, report=10, batch=8, length=50)
@@ -24,7 +26,7 @@ KINDS = {
     "crnn_gamma": lambda g: DiagonalRNN(1, 64, 1, normalize=True, min_modulus=0.9, generator=g),
     "crnn_exp": lambda g: LRU(1, 64, 1, normalize=False, min_modulus=0.9, generator=g),
     "lru": lambda g: LRU(1, 64, 1, min_modulus=0.9, generator=g),
-    "s4d": lambda g: S4D(1, 64, 1, step=0.01, min_modulus=0.9, generator=g),
+    "s4d": lambda g: S4D(1, 64, 1, step_size=0.01, min_modulus=0.9, generator=g),
 }
 EVERY_KIND = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
@@ -80,7 +82,7 @@ def test_200_steps_are_those_of_back_propagation_through_time(make):
             for x_t in x.unbind(1):
                 state = state @ A.T + x_t @ B.T
                 outputs.append(state @ C.T + x_t @ D.T)
-            loss = 0.5 * (layer(x) - torch.stack(outputs, 1)).square().mean()
+            loss = 0.5 * (layer(x)[0] - torch.stack(outputs, 1)).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -157,7 +159,7 @@ def test_effective_rates_are_what_adam_would_do():
         x = systems.white_inputs(0, step, 8, 50).double()
         y = torch.stack([(TARGET[: t + 1].flip(0) * x[:, : t + 1]).sum(1) for t in range(50)], 1)
         optimizer.zero_grad()
-        (0.5 * (layer(x[..., None])[..., 0] - y).square().mean()).backward()
+        (0.5 * (layer(x[..., None])[0][..., 0] - y).square().mean()).backward()
         optimizer.step()
     rates = ensemble.effective_rates()[0]
     for name, value in layer.named_parameters():
@@ -197,7 +199,7 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
 
 
 def test_minibatches_drawn_ahead_are_the_same():
-    drawn, ahead = _Draws([0, 3], SHORT, 0), _Draws([0, 3], SHORT, 2)
+    drawn, ahead = Minibatches([0, 3], SHORT, 0), Minibatches([0, 3], SHORT, 2)
     for number in (0, 1, 2, 7, 29):  # a checkpoint may begin anywhere
         assert torch.equal(drawn(number), ahead(number))
     assert ahead.pool is not None and drawn.pool is None
