@@ -855,9 +855,7 @@ def test_a_missing_package_is_named_before_work_begins(root, tmp_path, arguments
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     (sentence,) = done.stderr.splitlines()
-    assert ", ".join(blocked) in sentence and sentence.endswith(
-        f'pip install "rnnlib[{extra}] @ git+{address(root)}"'
-    )
+    assert ", ".join(blocked) in sentence and sentence.endswith(f'pip install "rnnlib[{extra}] @ git+{address(root)}"')
     assert not list(tmp_path.rglob("*.npz"))
 
 
