@@ -225,6 +225,7 @@ def ring(
     *,
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
 ) -> Complex[Tensor, "N"]:
     r"""Initial eigenvalues, uniform on the part of a ring with angles in :math:`[-\theta_0, \theta_0]`.
 
@@ -238,6 +239,7 @@ def ring(
         max_angle: :math:`\theta_0` in radians, at most pi.
         generator: source of randomness.
         dtype: complex64 or complex128; by default the one of the default dtype.
+        device: where to draw, that of the generator.
 
     Returns:
         Complex eigenvalues ``(size,)``.
@@ -269,7 +271,7 @@ def ring(
     real = torch.get_default_dtype() if dtype is None else dtype.to_real()
     eps, tiny = torch.finfo(real).eps, torch.finfo(real).tiny
     # torch.rand draws multiples of eps / 2, and 0 among them: half a step stands for the draws that would give 0
-    u, v = torch.rand(2, size, generator=generator, dtype=real)
+    u, v = torch.rand(2, size, generator=generator, dtype=real, device=device)
     u, direction = u.clamp(min=eps / 4), 2 * v - 1
     modulus = torch.sqrt(u * (max_modulus**2 - min_modulus**2) + min_modulus**2)
     modulus = modulus.clamp(min=tiny, max=1 - eps)  # nor must rounding put an eigenvalue at 0 or on the unit circle

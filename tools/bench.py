@@ -255,7 +255,9 @@ def layers(runs: int) -> list[dict]:
     x = torch.randn(LAYER["batch"], LAYER["length"], sizes[0], generator=torch.Generator().manual_seed(0))
 
     def step(model):
-        return torch.autograd.grad(model(x).square().mean(), list(model.parameters()))
+        y = model(x)
+        y = y[0] if isinstance(y, tuple) else y  # outputs, and the state
+        return torch.autograd.grad(y.square().mean(), list(model.parameters()))
 
     models = {
         f"rnnlib LRU, {backend}": LRU(*sizes, min_modulus=0.9, backend=backend) for backend in ("numba", "chunked")

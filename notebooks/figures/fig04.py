@@ -65,7 +65,7 @@ exact, sampled = {}, {}
 for name, layer in layers.items():
     exact[name] = curvature.hessian(layer, curvature.response_loss(response, weights))
     with torch.no_grad():
-        y = layer(x)
+        y, _ = layer(x)
     sampled[name] = curvature.hessian(layer, curvature.sampled_loss(x, y))
     difference = (sampled[name].matrix - exact[name].matrix).norm() / exact[name].matrix.norm()
     print(f"{name:9} sampled against exact: relative difference {difference:.1%}")

@@ -146,7 +146,8 @@ print(f"angles that result: {code.min():.4f} to {code.max():.4f} rad")
 from rnnlib import S4D
 
 for step in [1, 0.01]:
-    layer = S4D(1, 1000, 1, step=step, min_modulus=0.99, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    layer = S4D(1, 1000, 1, step_size=step, min_modulus=0.99, generator=generator)
     lam = layer.eigenvalues().detach()
     print(f"step {step}: moduli {lam.abs().min():.4f} to {lam.abs().max():.4f}, "
           f"largest angle {lam.angle().abs().max():.3f} rad")

@@ -132,7 +132,7 @@ for draw in range(3):
     drawn = dataclasses.replace(small, seed=small.seed + draw)
     network = drawn.network("lru", "none", small.times[-1], x.shape[-1]).to(device)
     angles = [block.layer.omega_theta for block in network.blocks]
-    gradients_here = torch.autograd.grad(embedding_loss(network(x), x, offset=-1), angles)
+    gradients_here = torch.autograd.grad(embedding_loss(network(x)[0], x, offset=-1), angles)
     for omega, gradient in zip(angles, gradients_here, strict=True):
         shares = gradient**2 / (gradient**2).sum()
         share, place = shares.max(0)

@@ -84,7 +84,7 @@ def alike(layers: Sequence[nn.Module]) -> None:
 
 
 def description(layer: nn.Module) -> dict[str, Any]:
-    """All that makes a layer what it is, but the values of its parameters and buffers."""
+    """All that makes a layer what it is, but the values of its parameters and buffers, and how they were drawn."""
     plain = {}
     for kind, tensors in (("parameter", layer.named_parameters()), ("buffer", layer.named_buffers())):
         for name, value in tensors:
@@ -92,9 +92,9 @@ def description(layer: nn.Module) -> dict[str, Any]:
     internal = vars(nn.Module()).keys()
     for path, module in layer.named_modules():
         plain[f"the kind of {path or 'the layer'}"] = type(module)
-        of_torch = type(module).__module__.startswith("torch.")  # its private attributes repeat the parameters
+        of_torch = isinstance(module, nn.RNNBase)  # its private attributes repeat the parameters
         for name, value in vars(module).items():
-            if name not in internal and not (of_torch and name.startswith("_")):
+            if name not in internal and name != "initial" and not (of_torch and name.startswith("_")):
                 plain[f"attribute {f'{path}.{name}'.lstrip('.')!r}"] = _comparable(value)
     return plain
 

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..layers.diagonal import DiagonalLayer
 from . import checks
 from .exact import white_gram
 
@@ -40,9 +39,6 @@ __all__ = [
     "sampled_loss",
     "white_gram",
 ]
-
-_READ_LAST = ("B", "C", "D")  # figures show the recurrence first
-_COMPLEX = ("lam", "A", "B", "C")  # of diagonal layers: stored as (real, imaginary) on the last axis
 
 
 @dataclass(frozen=True)
@@ -161,13 +157,15 @@ def _coordinates(layer: nn.Module) -> tuple[Tensor, dict[str, slice], Callable[[
     for name, value in parameters.items():
         if value.dtype != torch.float64:
             raise TypeError(f"{name} has dtype {value.dtype}; convert the layer with .double()")
-    names = sorted(parameters, key=lambda name: (name in _READ_LAST, name if name in _READ_LAST else ""))
+    # figures show the recurrence first; layers of users' own may say nothing
+    maps, pairs = (getattr(layer, kind, ()) for kind in ("linear_maps", "complex_pairs"))
+    names = sorted(parameters, key=lambda name: (name in maps, name if name in maps else ""))
 
     pieces, groups, end = [], {}, 0
     for name in names:
         value = parameters[name]
-        is_complex = isinstance(layer, DiagonalLayer) and name in _COMPLEX
-        parts = {f"{name}.real": value[..., 0], f"{name}.imag": value[..., 1]} if is_complex else {name: value}
+        is_pair = name in pairs
+        parts = {f"{name}.real": value[..., 0], f"{name}.imag": value[..., 1]} if is_pair else {name: value}
         for label, part in parts.items():
             groups[label] = slice(end, end + part.numel())
             end += part.numel()
@@ -182,7 +180,7 @@ def _coordinates(layer: nn.Module) -> tuple[Tensor, dict[str, slice], Callable[[
             else:
                 parts = [vector[groups[f"{name}.{part}"]].reshape(shape[:-1]) for part in ("real", "imag")]
                 values[name] = torch.stack(parts, dim=-1)
-        return torch.func.functional_call(layer, values, (x,))
+        return torch.func.functional_call(layer, values, (x,))[0]
 
     return torch.cat(pieces), groups, run
 

@@ -97,7 +97,7 @@ class DirectEnsemble(BaseEnsemble):
         """One step of one member; its loss."""
         layer, optimizer = self.layers[index], self.optimizers[index]
         dtype = next(layer.parameters()).dtype
-        loss = 0.5 * (layer(x.to(dtype)[..., None])[..., 0] - target.to(dtype)).square().mean()
+        loss = 0.5 * (layer(x.to(dtype)[..., None])[0][..., 0] - target.to(dtype)).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.param_groups[0]["lr"] = self.protocol.rate(self.members[index].rate, number)

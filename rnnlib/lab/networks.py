@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
-from ..layers.checks import check_sequences, check_sizes
+from ..layers.base import drawn
+from ..layers.checks import check_lengths, check_sequences, check_sizes, check_step
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Int
     from torch import Tensor
 
 __all__ = ["NORMALIZATIONS", "DeepRNN", "GatedResidual", "embedding_loss"]
@@ -21,14 +22,13 @@ NORMALIZATIONS = ("none", "layer", "batch")
 
 
 class GatedResidual(nn.Module):
-    r"""A block: recurrent layer, gelu, gated linear unit, skip connection,
+    r"""A block ``y, state = block(x)``: recurrent layer, gelu, gated linear unit, skip connection,
 
     .. math:: y = x + (W_1 u + b_1) \odot \sigma(W_2 u + b_2), \qquad
               u = \mathrm{norm}(\mathrm{gelu}(\mathrm{layer}(\mathrm{norm}(x)))).
 
     Args:
-        layer: maps ``(batch, time, width)`` to the same shape; its attributes ``input_size`` and ``output_size`` are
-            the width.
+        layer: a recurrent layer whose ``input_size`` and ``output_size`` are both the width.
         normalization: ``"none"``; ``"layer"``: over the units of each step; ``"batch"``: of each unit over batch and
             time, always with the statistics of the batch at hand while the module trains.
         shared: one normalisation with one set of weights in both places, as the authors' code has it (erratum 22);
@@ -57,16 +57,41 @@ class GatedResidual(nn.Module):
         self.value = lecun_linear(width, width, generator)
         self.gate = lecun_linear(width, width, generator)
 
-    def forward(self, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T N"]:
-        """Outputs ``(batch, time, width)`` for inputs of the same shape."""
+    def forward(
+        self,
+        x: Float[Tensor, "B T N"],
+        state: Any = None,
+        *,
+        lengths: Int[Tensor, "B"] | None = None,
+        reset: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[Float[Tensor, "B T N"], Any]:
+        """Outputs ``(batch, time, width)`` and the state of the layer; arguments are those of the layer."""
         check_sequences(x, self.layer.input_size)
-        u = nn.functional.gelu(self.layer(self.before(x)), approximate="tanh")  # the authors' library approximates
-        u = self.after(u)
-        return x + self.value(u) * torch.sigmoid(self.gate(u))
+        valid = None if lengths is None else _valid(x, lengths)
+        x = x if valid is None else x.masked_fill(~valid[..., None], 0)
+        u, state = self.layer(_normalized(self.before, x, valid), state, lengths=lengths, reset=reset)
+        y = x + self._unit(u, valid)
+        return y if valid is None else y.masked_fill(~valid[..., None], 0), state
+
+    def step(self, x: Float[Tensor, "B N"], state: Any) -> tuple[Float[Tensor, "B N"], Any]:
+        """One time step: the output ``(batch, width)`` and the new state of the layer.
+
+        With ``"batch"`` statistics over time it is the module in evaluation mode that a loop of steps reproduces.
+        """
+        check_step(x, self.layer.input_size, self.value.weight)
+        u, state = self.layer.step(_normalized(self.before, x[:, None])[:, 0], state)
+        return x + self._unit(u[:, None])[:, 0], state
+
+    def _unit(self, u: Tensor, valid: Tensor | None = None) -> Tensor:
+        u = nn.functional.gelu(u, approximate="tanh")  # the authors' library approximates
+        u = _normalized(self.after, u, valid)
+        return self.value(u) * torch.sigmoid(self.gate(u))
 
 
 class DeepRNN(nn.Module):
-    """Linear encoder, residual blocks around recurrent layers, linear decoder.
+    """Linear encoder, residual blocks around recurrent layers, linear decoder: ``y, states = network(x)``.
+
+    States are a tuple, one of each block's layer, and all else is as for a layer.
 
     Args:
         input_size: size of x_t.
@@ -120,13 +145,73 @@ class DeepRNN(nn.Module):
         check_sequences(x, self.encoder.in_features)
         outputs, h = [], self.encoder(x)
         for block in self.blocks:
-            h = block(h)
+            h, _ = block(h)
             outputs.append(h)
         return outputs
 
-    def forward(self, x: Float[Tensor, "B T in"]) -> Float[Tensor, "B T out"]:
-        """Outputs ``(batch, time, output_size)`` for inputs ``(batch, time, input_size)``."""
-        return self.decoder(self.block_outputs(x)[-1])
+    def forward(
+        self,
+        x: Float[Tensor, "B T in"],
+        states: tuple | None = None,
+        *,
+        lengths: Int[Tensor, "B"] | None = None,
+        reset: Bool[Tensor, "B T"] | None = None,
+    ) -> tuple[Float[Tensor, "B T out"], tuple]:
+        """Outputs for whole sequences, and the states after them.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+            states: before the first step, one of each block; zero by default.
+            lengths: steps of each sequence ``(batch,)``; outputs beyond are 0, and statistics leave those steps out.
+            reset: where a new sequence begins ``(batch, time)``.
+
+        Returns:
+            Outputs ``(batch, time, output_size)``, and the states after each sequence's own last step.
+
+        Raises:
+            TypeError: as of a layer.
+            ValueError: as of a layer, or there is not one state for each block.
+        """
+        check_sequences(x, self.encoder.in_features)
+        if lengths is not None:
+            valid = _valid(x, lengths)[..., None]
+            x = x.masked_fill(~valid, 0)
+        h, after = self.encoder(x), []
+        for block, state in zip(self.blocks, self._entering(states), strict=True):
+            h, state = block(h, state, lengths=lengths, reset=reset)
+            after.append(state)
+        y = self.decoder(h)
+        return y if lengths is None else y.masked_fill(~valid, 0), tuple(after)
+
+    def step(self, x: Float[Tensor, "B in"], states: tuple) -> tuple[Float[Tensor, "B out"], tuple]:
+        """One time step, for streaming: the output ``(batch, output_size)`` and the new states.
+
+        Args:
+            x: input of this step ``(batch, input_size)``.
+            states: after the previous step, at first :meth:`initial_state`.
+
+        Raises:
+            TypeError: as of a layer.
+            ValueError: as of a layer, or there is not one state for each block.
+        """
+        check_step(x, self.encoder.in_features, self.encoder.weight)
+        h, after = self.encoder(x), []
+        for block, state in zip(self.blocks, self._entering(states), strict=True):
+            h, state = block.step(h, state)
+            after.append(state)
+        return self.decoder(h), tuple(after)
+
+    def initial_state(self, batch: int = 1) -> tuple:
+        """Zero states, one of each block's layer."""
+        return tuple(block.layer.initial_state(batch) for block in self.blocks)
+
+    def _entering(self, states: tuple | None) -> tuple:
+        if states is None:
+            return (None,) * len(self.blocks)
+        if not isinstance(states, tuple | list) or len(states) != len(self.blocks):
+            got = len(states) if isinstance(states, tuple | list) else type(states).__name__
+            raise ValueError(f"states must be a tuple of {len(self.blocks)} states, one for each block, got {got}")
+        return tuple(states)
 
 
 def embedding_loss(y: Float[Tensor, "B T N"], x: Float[Tensor, "B T N"], offset: int = 1) -> Float[Tensor, ""]:
@@ -154,7 +239,17 @@ def embedding_loss(y: Float[Tensor, "B T N"], x: Float[Tensor, "B T N"], offset:
     return 0.5 * (predicted - target).square().mean()
 
 
-def lecun_linear(input_size: int, output_size: int, generator: torch.Generator | None = None) -> nn.Linear:
+class LecunLinear(nn.Linear):
+    """A linear map with LeCun normal weights, of variance 1 / fan-in, and zero biases."""
+
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        weight = drawn(self.weight, generator)
+        self.weight.copy_(weight.normal_(0, 1 / math.sqrt(self.in_features), generator=generator))
+        self.bias.zero_()
+
+
+def lecun_linear(input_size: int, output_size: int, generator: torch.Generator | None = None) -> LecunLinear:
     """A linear map with LeCun normal weights, of variance 1 / ``input_size``, and zero biases.
 
     Args:
@@ -163,10 +258,19 @@ def lecun_linear(input_size: int, output_size: int, generator: torch.Generator |
         generator: source of randomness.
     """
     # on the meta device, because the module's own initialisation would draw from the global generator
-    linear = nn.Linear(input_size, output_size, device="meta")
-    weight = torch.empty(output_size, input_size).normal_(0, 1 / math.sqrt(input_size), generator=generator)
-    linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(torch.zeros(output_size))
+    linear = LecunLinear(input_size, output_size, device="meta")
+    linear.weight, linear.bias = (nn.Parameter(torch.empty(value.shape)) for value in (linear.weight, linear.bias))
+    linear.reset_parameters(generator)
     return linear
+
+
+def _valid(x: Float[Tensor, "B T N"], lengths: Int[Tensor, "B"]) -> Bool[Tensor, "B T"]:
+    return torch.arange(x.shape[1], device=x.device) < check_lengths(lengths, x)[:, None]
+
+
+def _normalized(module: nn.Module, x: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Batch statistics leave out what lies beyond the lengths."""
+    return module(x, valid) if isinstance(module, _BatchNorm) else module(x)
 
 
 def _normalization(name: str, width: int) -> nn.Module:
@@ -182,5 +286,7 @@ def _normalization(name: str, width: int) -> nn.Module:
 class _BatchNorm(nn.BatchNorm1d):
     """Batch normalisation with the units on the last axis."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        if valid is None:
+            return super().forward(x.transpose(1, 2)).transpose(1, 2)
+        return torch.zeros_like(x).index_put((valid,), super().forward(x[valid]))

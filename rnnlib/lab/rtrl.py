@@ -11,12 +11,15 @@ where gates ignore the state. Several layers of equal shape go side by side, eac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from ..layers import ChronoGRU, ChronoLSTM
+from ..layers.base import each
+from ..layers.checks import check_step
 from . import checks
 
 if TYPE_CHECKING:
@@ -96,6 +99,69 @@ def bias_sensitivity(
     return memory, own
 
 
+def linearized_gru(
+    layer: ChronoGRU, x: Float[Tensor, "B in"], h: Float[Tensor, "B N"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""One time step of a GRU and its first derivatives.
+
+    Args:
+        layer: the GRU.
+        x: input of this step ``(batch, input_size)``.
+        h: state ``(batch, hidden_size)`` after the previous step.
+
+    Returns:
+        The new state :math:`h'`; :math:`\partial h' / \partial h`, ``(batch, N, N)``, of which gates that ignore the
+        state leave the diagonal z, ``(batch, N)``; and :math:`\partial h'_i / \partial b_i`, ``(batch, N)``.
+    """
+    z, n = layer.activations(x, h)
+    along_gate = (h - n) * z * (1 - z)
+    after = z * h + (1 - z) * n
+    if layer.gates != "state":
+        return after, z, along_gate
+    if layer.candidate == "linear":
+        return after, torch.diag_embed(z) + along_gate[..., None] * layer.recurrent_z, along_gate
+    gru, N = layer.gru, layer.hidden_size
+    U_r, U_z, U_n = gru.weight_hh_l0.chunk(3)
+    recurrent = h @ gru.weight_hh_l0.mT + gru.bias_hh_l0
+    r = torch.sigmoid(x @ gru.weight_ih_l0[:N].mT + gru.bias_ih_l0[:N] + recurrent[..., :N])
+    along_n = (1 - z) * (1 - n * n)
+    D = torch.diag_embed(z) + along_gate[..., None] * U_z + (along_n * r)[..., None] * U_n
+    return after, D + (along_n * recurrent[..., 2 * N :] * r * (1 - r))[..., None] * U_r, along_gate
+
+
+def linearized_lstm(
+    layer: ChronoLSTM, x: Float[Tensor, "B in"], state: tuple[Float[Tensor, "B N"], Float[Tensor, "B N"]]
+) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    r"""One time step of an LSTM and its first derivatives.
+
+    Args:
+        layer: the LSTM.
+        x: input of this step ``(batch, input_size)``.
+        state: h and c, each ``(batch, hidden_size)``, after the previous step.
+
+    Returns:
+        The new state; its derivatives with respect to the old one, ``(batch, 2N, 2N)``, rows and columns h, then c; and
+        those of each unit with respect to the bias of its own forget gate, ``(batch, 2, N)``. Where gates ignore the
+        state, the second is f, all that acts on c, ``(batch, N)``, and the third is of c alone, ``(batch, N)``.
+    """
+    h, c = state
+    i, f, g, o = layer.activations(x, h)
+    after = f * c + i * g
+    out = torch.tanh(after)
+    new, along_f = (o * out, after), c * f * (1 - f)
+    if layer.gates != "state":
+        return new, f, along_f
+    weights = layer.recurrent if layer.candidate == "linear" else layer.lstm.weight_hh_l0
+    U_i, U_f, *U_g, U_o = weights.split(layer.hidden_size)
+    cell_h = along_f[..., None] * U_f + (g * i * (1 - i))[..., None] * U_i
+    if U_g:
+        cell_h = cell_h + (i * (1 - g * g))[..., None] * U_g[0]
+    slope, cell_c = o * (1 - out * out), torch.diag_embed(f)
+    out_h = slope[..., None] * cell_h + (out * o * (1 - o))[..., None] * U_o
+    D = torch.cat([torch.cat([out_h, slope[..., None] * cell_c], -1), torch.cat([cell_h, cell_c], -1)], -2)
+    return new, D, torch.stack([slope * along_f, along_f], dim=-2)
+
+
 class _Linearized(nn.Module):
     """A layer's linearised step as a forward pass, the only one that functional_call knows."""
 
@@ -103,16 +169,16 @@ class _Linearized(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.layer.linearized(x, state)
+    def forward(self, x: Tensor, state: Any) -> tuple[Any, Tensor, Tensor]:
+        return (linearized_lstm if isinstance(self.layer, ChronoLSTM) else linearized_gru)(self.layer, x, state)
 
 
-def _steps(layers: Sequence[nn.Module], x: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _steps(layers: Sequence[nn.Module], x: Tensor) -> Iterator[tuple[Any, Tensor, Tensor]]:
     """State and derivatives after each step, with a first axis for the layers."""
     wrapped = [_Linearized(layer) for layer in layers]
     weights = stack_module_state(wrapped)[0]
     step = vmap(lambda weights, x_t, state: functional_call(wrapped[0], weights, (x_t, state)))
-    state = torch.stack([layer.initial_state(x.shape[1]) for layer in layers])
+    state = each(lambda *states: torch.stack(states), *(layer.initial_state(x.shape[1]) for layer in layers))
     for x_t in x.unbind(2):
         state, D, direct = step(weights, x_t, state)
         yield state, D, direct
@@ -125,6 +191,7 @@ def _check(layers: Sequence[nn.Module], x: Tensor) -> None:
             f"x must have shape (layer, batch, time, input_size) with {len(layers)} layers and a step, "
             f"got {tuple(x.shape)}"
         )
-    if not hasattr(layers[0], "linearized"):
-        raise ValueError(f"layers must be gated ones, with a method linearized, got {type(layers[0]).__name__}")
+    if not isinstance(layers[0], ChronoGRU | ChronoLSTM):
+        raise ValueError(f"layers must be of ChronoGRU or ChronoLSTM, got {type(layers[0]).__name__}")
     checks.shape("x", x, *x.shape[:3], layers[0].input_size)
+    check_step(x[0, :, 0], layers[0].input_size, next(layers[0].parameters()))

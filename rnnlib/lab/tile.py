@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MEMBERS = 64  # of a tile: measured best or within a tenth of it for every kind of student
 _CHUNK = 1 << 16  # numbers that Adam goes through at a time: they stay in a core's cache
 _PAD = 8  # rows are filled up to a multiple of this, so that vectorised loops leave no remainder
-_NOT_RECURRENT = ("B", "C", "D", "gamma", "omega_gamma")
 
 
 class Tile:
@@ -98,7 +97,8 @@ class Tile:
         for value in self._tensors():
             finite &= value.flatten(1).isfinite().all(1)
         # all but input, output and skip weights and the input scale: A, lambda, or what lambda is made of
-        recurrent = [rates for name, rates in self.effective_rates(number).items() if name not in _NOT_RECURRENT]
+        names = getattr(self.layer, "recurrent_parameters", self.names)
+        recurrent = [rates for name, rates in self.effective_rates(number).items() if name in names]
         paper, plain = torch.cat(recurrent, dim=2)
         positive = paper > 0
         logs = torch.where(positive, paper, 1.0).log().sum(1) / positive.sum(1)

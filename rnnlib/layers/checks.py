@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
-from .._checks import whole
+from .. import _checks
 
 HALF_OR_SINGLE = (torch.float16, torch.bfloat16, torch.float32)  # what autocast brings to one dtype
+DTYPES = (*HALF_OR_SINGLE, torch.float64)
 
 
-def check_sizes(**sizes: int) -> list[int]:
+def check_sizes(**sizes: int) -> dict[str, int]:
     """The sizes as ints; refuse by name what is no whole number or below 1."""
-    return [whole(name, size) for name, size in sizes.items()]
+    return {name: _checks.whole(name, size) for name, size in sizes.items()}
+
+
+def check_factory(generator: torch.Generator | None, dtype: torch.dtype | None) -> None:
+    """Refuse what layers cannot be made with.
+
+    Raises:
+        TypeError: the generator is none, or the dtype is not a real floating-point one.
+    """
+    _checks.generator(generator)
+    if dtype is not None and dtype not in DTYPES:
+        raise TypeError(f"dtype must be one of {', '.join(map(str, DTYPES))}, got {_checks.shown(dtype)}")
 
 
 def check_sequences(x: torch.Tensor, features: int, parameter: torch.Tensor | None = None) -> None:
@@ -51,32 +65,77 @@ def check_step(x: torch.Tensor, features: int, parameter: torch.Tensor) -> None:
     _check_kind("x", x, parameter, parameter.dtype)
 
 
-def check_state(
-    state: torch.Tensor, x: torch.Tensor, *size: int, parameter: torch.Tensor, is_complex: bool = False
-) -> None:
-    """Refuse states that are not (batch, *size) with the batch of x, which broadcasting would accept.
+def check_state(state: Any, zeros: Any) -> Any:
+    """The state in the dtype of the zero state; refuse what is not like it.
 
     Raises:
-        TypeError: the state is no tensor, or not of the dtype of the parameter (or its complex counterpart).
-        ValueError: it has another shape, or is on another device.
+        TypeError: the state is no tensor (or tuple of them), or of another dtype.
+        ValueError: it has another shape, which broadcasting might accept, or is on another device.
     """
-    axes = "(batch, hidden_size)" if len(size) == 1 else "(batch, 2, hidden_size)"
-    _check_tensor("state", state, axes)
-    expected = (x.shape[0], *size)
-    if tuple(state.shape) != expected:
+    if isinstance(zeros, tuple):
+        if not isinstance(state, tuple | list) or len(state) != len(zeros):
+            got = f"{len(state)} of them" if isinstance(state, tuple | list) else type(state).__name__
+            raise TypeError(f"state must be a pair of tensors (h, cell), as initial_state gives it, got {got}")
+        return tuple(check_state(part, zero) for part, zero in zip(state, zeros, strict=True))
+    _check_tensor("state", state, "(batch, hidden_size)")
+    if state.shape != zeros.shape and not torch.jit.is_tracing():
+        expected = tuple(zeros.shape)
         raise ValueError(
-            f"state must have shape {axes} = {expected} with the batch of x, got {tuple(state.shape)}: "
+            f"state must have shape (batch, hidden_size) = {expected} with the batch of x, got {tuple(state.shape)}: "
             f"the zero state is initial_state({expected[0]})"
         )
-    _check_kind("state", state, parameter, parameter.dtype.to_complex() if is_complex else parameter.dtype)
+    _check_kind("state", state, zeros, zeros.dtype)
+    return state.to(zeros.dtype)
 
 
-def _check_kind(name: str, value: torch.Tensor, parameter: torch.Tensor, dtype: torch.dtype) -> None:
+def check_lengths(lengths: Any, x: torch.Tensor) -> torch.Tensor:
+    """The lengths on the device of x. Values are looked at on the CPU alone: a GPU would have to be waited for.
+
+    Raises:
+        TypeError: they are no whole numbers.
+        ValueError: they are not one for each sequence, or not between 0 and the number of time steps.
+    """
+    lengths = lengths if isinstance(lengths, torch.Tensor) else torch.as_tensor(lengths)
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+        raise TypeError(f"lengths must be whole numbers, got a tensor of {lengths.dtype}: pass lengths.long()")
+    if torch.jit.is_tracing():
+        return lengths
+    batch, time = x.shape[:2]
+    if lengths.ndim != 1 or lengths.shape[0] != batch:
+        raise ValueError(f"lengths must have shape (batch,) = ({batch},), got {tuple(lengths.shape)}")
+    if lengths.device.type == "cpu" and not torch.compiler.is_compiling():
+        outside = (lengths < 0) | (lengths > time)
+        try:
+            first = lengths[outside][0].item() if outside.any() else None
+        except RuntimeError:  # vmap and tracing
+            first = None
+        if first is not None:
+            raise ValueError(f"lengths must be from 0 to {time}, the time steps of x, got {first}")
+    return lengths.to(x.device, torch.int64)
+
+
+def check_reset(reset: Any, x: torch.Tensor) -> None:
+    """Refuse resets that are not truth values, one for each step.
+
+    Raises:
+        TypeError: they are no tensor of truth values.
+        ValueError: they have another shape than the steps of x, or are on another device.
+    """
+    _check_tensor("reset", reset, "(batch, time)")
+    if reset.dtype != torch.bool:
+        raise TypeError(f"reset must be a tensor of torch.bool, got {reset.dtype}: pass reset.bool()")
+    if torch.jit.is_tracing():
+        return
+    if reset.ndim != 2 or reset.shape != x.shape[:2]:
+        raise ValueError(f"reset must have shape (batch, time) = {tuple(x.shape[:2])}, got {tuple(reset.shape)}")
+    _check_kind("reset", reset, x, torch.bool)
+
+
+def _check_kind(name: str, value: torch.Tensor, like: torch.Tensor, dtype: torch.dtype) -> None:
     """Refuse another dtype or device than the layer's, which PyTorch refuses in other words or lets through."""
-    if value.device != parameter.device:
-        raise ValueError(
-            f"{name} is on {value.device}, the layer on {parameter.device}: pass {name}.to({str(parameter.device)!r})"
-        )
+    if value.device != like.device:
+        where = f"{value.device}, the layer on {like.device}"
+        raise ValueError(f"{name} is on {where}: pass {name}.to({str(like.device)!r})")
     if value.dtype == dtype or (
         value.dtype in HALF_OR_SINGLE and dtype in HALF_OR_SINGLE and torch.is_autocast_enabled(value.device.type)
     ):
@@ -84,16 +143,17 @@ def _check_kind(name: str, value: torch.Tensor, parameter: torch.Tensor, dtype: 
     remedy = f"pass {name}.to({dtype})"
     if value.is_complex() and not dtype.is_complex:
         remedy = f"pass {name}.real.to({dtype})"
-    elif value.dtype in (torch.float32, torch.float64) and not dtype.is_complex:
+    elif name == "x" and value.dtype in DTYPES:
         remedy += f", or convert the layer with layer.to({value.dtype})"
-    raise TypeError(f"{name} must have the layer's dtype, {dtype}, got {value.dtype}: {remedy}")
+    whose = "the layer's dtype" if name == "x" else "the dtype of the recurrence"
+    raise TypeError(f"{name} must have {whose}, {dtype}, got {value.dtype}: {remedy}")
 
 
 def _check_tensor(name: str, value: torch.Tensor, axes: str) -> None:
     if isinstance(value, PackedSequence):
         raise TypeError(
-            f"{name} must be a torch.Tensor of shape {axes}, got a PackedSequence: "
-            "unpack it with torch.nn.utils.rnn.pad_packed_sequence(x, batch_first=True)[0]"
+            f"{name} must be a torch.Tensor of shape {axes}, got a PackedSequence: unpack it with {name}, lengths = "
+            f"torch.nn.utils.rnn.pad_packed_sequence({name}, batch_first=True) and call layer({name}, lengths=lengths)"
         )
     if not isinstance(value, torch.Tensor):
         raise TypeError(f"{name} must be a torch.Tensor of shape {axes}, got {type(value).__name__}")

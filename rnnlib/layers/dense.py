@@ -9,20 +9,22 @@ import torch
 from torch import nn
 
 from .. import _checks
-from .checks import check_sequences, check_sizes, check_state, check_step
+from .base import RecurrentLayer, drawn, full_precision, last, wide
+from .checks import check_sizes
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
 
-class DenseRNN(nn.Module):
+class DenseRNN(RecurrentLayer):
     r"""The paper's RNN: linear, with a real state matrix made of independent blocks (heads) and no bias,
 
     .. math:: h_t = A h_{t-1} + B x_t, \qquad y_t = C h_t + D x_t, \qquad A = \mathrm{diag}(A_1, \dots, A_H).
 
     One head is a dense matrix; ``hidden_size / 2`` heads are 2x2 blocks, each a pair of eigenvalues. Input, output and
-    skip weights start LeCun normal (variance 1 / fan-in), each block as :func:`dense_recurrence` draws it.
+    skip weights start LeCun normal (variance 1 / fan-in), each block as :func:`dense_recurrence` draws it. Under
+    autocast the linear maps B, C and D run in half precision, as :class:`torch.nn.Linear` does.
 
     Args:
         input_size: size of x_t.
@@ -32,9 +34,14 @@ class DenseRNN(nn.Module):
         min_modulus: smallest initial modulus of an eigenvalue, the paper's :math:`\nu_0` (0 for its RNN, erratum 13).
         max_angle: largest initial angle, radians.
         generator: source of randomness of the initial weights.
+        device: of the parameters.
+        dtype: of the parameters, a real one.
 
     Source: Zucchet and Orvieto (2024), sections 3.2 and 4, appendix D.
     """
+
+    recurrent_parameters = ("A",)
+    linear_maps = ("B", "C", "D")
 
     def __init__(
         self,
@@ -46,78 +53,54 @@ class DenseRNN(nn.Module):
         min_modulus: float = 0.0,
         max_angle: float = math.pi,
         generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
-        super().__init__()
-        input_size, hidden_size, output_size, heads = check_sizes(
-            input_size=input_size, hidden_size=hidden_size, output_size=output_size, heads=heads
-        )
-        _checks.generator(generator)
-        if hidden_size % heads:
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "output_size": output_size, "heads": heads}
+        super().__init__(generator, dtype, **sizes)
+        if self.hidden_size % self.heads:
             raise ValueError(f"heads must divide hidden_size, got {heads} heads for {hidden_size} units")
-        self.input_size, self.hidden_size, self.output_size, self.heads = input_size, hidden_size, output_size, heads
+        self.initial = (min_modulus, max_angle)
+        size = self.hidden_size // self.heads
+        self.A, self.B, self.C, self.D = (
+            nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            for shape in [
+                (self.heads, size, size),
+                (self.hidden_size, self.input_size),
+                (self.output_size, self.hidden_size),
+                (self.output_size, self.input_size),
+            ]
+        )
+        self.reset_parameters(generator)
 
-        def lecun(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.randn(shape, generator=generator) / math.sqrt(shape[-1]))
+    @torch.no_grad()
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        def normal(weights: Tensor) -> Tensor:
+            return drawn(weights, generator).normal_(generator=generator)
 
-        blocks = torch.randn(heads, hidden_size // heads, hidden_size // heads, generator=generator)
-        self.A = nn.Parameter(dense_recurrence(blocks, min_modulus, max_angle))
-        self.B = lecun(hidden_size, input_size)
-        self.C = lecun(output_size, hidden_size)
-        self.D = lecun(output_size, input_size)
+        self.A.copy_(dense_recurrence(normal(self.A), *self.initial))
+        for weights in (self.B, self.C, self.D):
+            weights.copy_(normal(weights) / math.sqrt(weights.shape[1]))
 
-    def forward(
-        self, x: Float[Tensor, "B T in"], state: Float[Tensor, "B N"] | None = None
-    ) -> Float[Tensor, "B T out"]:
-        """Outputs for whole sequences: one step after another.
-
-        Args:
-            x: inputs ``(batch, time, input_size)``.
-            state: state ``(batch, hidden_size)`` before the first input; zero by default.
-
-        Returns:
-            Outputs ``(batch, time, output_size)``.
-
-        Raises:
-            TypeError: x or the state is no tensor, or of another dtype than the layer.
-            ValueError: x or the state has another shape or device, or x no time steps.
-        """
-        check_sequences(x, self.input_size, self.B)
-        if state is not None:
-            check_state(state, x, self.hidden_size, parameter=self.B)
+    def _run(self, x, state, lengths, reset):
         # one fused operation a step: measured, half the time of a product and a sum, forward and backward
-        drives = (x @ self.B.mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
-        h = torch.zeros_like(drives[0]) if state is None else state.unflatten(1, (self.heads, -1)).transpose(0, 1)
-        transition, states = self.A.mT, []
-        for drive in drives.unbind(0):
-            h = torch.baddbmm(drive, h, transition)
-            states.append(h)
-        readout = self.C.unflatten(1, (self.heads, -1))
-        return torch.einsum("thbi,ohi->bto", torch.stack(states), readout) + x @ self.D.mT
+        drives = wide(x @ wide(self.B).mT).unflatten(2, (self.heads, -1)).permute(1, 2, 0, 3).contiguous()
+        h, transition, states = state.unflatten(1, (self.heads, -1)).transpose(0, 1), wide(self.A).mT, []
+        with full_precision(x):
+            for t, drive in enumerate(drives.unbind(0)):
+                if reset is not None:
+                    h = h.masked_fill(reset[:, t, None], 0)
+                h = torch.baddbmm(drive, h, transition)
+                states.append(h)
+        states, readout = torch.stack(states), wide(self.C).unflatten(1, (self.heads, -1))
+        y = torch.einsum("thbi,ohi->bto", states, readout) + x @ wide(self.D).mT
+        if lengths is None:
+            return y, h.transpose(0, 1).flatten(1)
+        return y, last(states.permute(2, 0, 1, 3).flatten(2), lengths)
 
-    def initial_state(self, batch: int = 1) -> Float[Tensor, "B N"]:
-        """The zero state ``(batch, hidden_size)``, on the device and in the precision of the parameters."""
-        return self.B.new_zeros(batch, self.hidden_size)
-
-    def step(
-        self, x: Float[Tensor, "B in"], state: Float[Tensor, "B N"]
-    ) -> tuple[Float[Tensor, "B out"], Float[Tensor, "B N"]]:
-        """One time step, for streaming; a loop of steps gives the outputs of :meth:`forward`.
-
-        Args:
-            x: input of this step ``(batch, input_size)``.
-            state: state ``(batch, hidden_size)`` after the previous step.
-
-        Returns:
-            The output ``(batch, output_size)`` and the new state.
-
-        Raises:
-            TypeError: x or the state is no tensor, or of another dtype than the layer.
-            ValueError: x or the state has another shape or device.
-        """
-        check_step(x, self.input_size, self.B)
-        check_state(state, x, self.hidden_size, parameter=self.B)
-        state = self._turn(state) + x @ self.B.mT
-        return state @ self.C.mT + x @ self.D.mT, state
+    def _step(self, x, state):
+        state = self._next(state) + wide(x @ wide(self.B).mT)
+        return state @ wide(self.C).mT + x @ wide(self.D).mT, state
 
     def impulse_response(self, length: int) -> Float[Tensor, "T out in"]:
         r"""Response to a unit impulse, :math:`k_\tau = C A^\tau B + D [\tau = 0]`.
@@ -131,21 +114,18 @@ class DenseRNN(nn.Module):
         Raises:
             ValueError: the length is below 1.
         """
-        (length,) = check_sizes(length=length)
-        state, responses = self.B.mT, []
+        length = check_sizes(length=length)["length"]
+        state, responses = wide(self.B).mT, []
         for _ in range(length):
-            responses.append((state @ self.C.mT).mT)
-            state = self._turn(state)
+            responses.append((state @ wide(self.C).mT).mT)
+            state = self._next(state)
         responses[0] = responses[0] + self.D
-        return torch.stack(responses)
+        return torch.stack(responses).to(self.D.dtype)
 
-    def _turn(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+    def _next(self, state: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         """A h for each row h."""
-        return torch.einsum("hij,bhj->bhi", self.A, state.unflatten(1, (self.heads, -1))).flatten(1)
-
-    def extra_repr(self) -> str:
-        sizes = f"input_size={self.input_size}, hidden_size={self.hidden_size}, output_size={self.output_size}"
-        return f"{sizes}, heads={self.heads}"
+        with full_precision(state):
+            return torch.einsum("hij,bhj->bhi", wide(self.A), state.unflatten(1, (self.heads, -1))).flatten(1)
 
 
 def dense_recurrence(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..parametrization import EXPONENTIAL, Parametrization, input_scale, ring
+from ..parametrization import EXPONENTIAL, Parametrization, input_scale
+from .base import wide
 from .diagonal import DiagonalLayer
 
 if TYPE_CHECKING:
@@ -36,13 +37,17 @@ class LRU(DiagonalLayer):
         normalize: learn the input scale; without it :math:`\gamma = 1`, a step of the paper's ablation.
         generator: source of randomness of the initial parameters.
         backend: passed to :func:`rnnlib.linear_scan`.
+        device: of the parameters.
+        dtype: of the parameters, a real one.
 
     Raises:
-        TypeError: the parametrisation is none, or the default dtype is neither float32 nor float64.
+        TypeError: the parametrisation is none, or the dtype is not a real floating-point one.
         ValueError: a size is not positive, or the ring is out of range.
 
     Source: Orvieto et al. (2023); Zucchet and Orvieto (2024), section 3.1 and appendix D.
     """
+
+    recurrent_parameters = ("omega_nu", "omega_theta")
 
     def __init__(
         self,
@@ -57,21 +62,34 @@ class LRU(DiagonalLayer):
         normalize: bool = True,
         generator: torch.Generator | None = None,
         backend: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
-        super().__init__(input_size, hidden_size, output_size, generator=generator, backend=backend)
+        super().__init__(
+            input_size, hidden_size, output_size, generator=generator, backend=backend, device=device, dtype=dtype
+        )
         if not isinstance(parametrization, Parametrization):
             raise TypeError(
                 "parametrization must be a rnnlib.parametrization.Parametrization, such as OPTIMAL of that module, "
                 f"got {parametrization!r}"
             )
-        lam = ring(self.hidden_size, min_modulus, max_modulus, max_angle, generator=generator)
-        self.parametrization = parametrization
-        omega_nu, omega_theta = parametrization._raw(lam)  # a ring needs no check, and a meta tensor allows none
-        self.omega_nu, self.omega_theta = nn.Parameter(omega_nu), nn.Parameter(omega_theta)
-        self.omega_gamma = nn.Parameter(torch.log(input_scale(lam))) if normalize else None
+        self.parametrization, self.initial = parametrization, (min_modulus, max_modulus, max_angle)
+        self.omega_nu, self.omega_theta, self.omega_gamma = (
+            nn.Parameter(self.D.new_empty(self.hidden_size)) if wanted else None for wanted in (True, True, normalize)
+        )
+        self._reset_recurrence(generator)
+
+    @torch.no_grad()
+    def _reset_recurrence(self, generator: torch.Generator | None) -> None:
+        lam = self._ring(generator, *self.initial)
+        # a ring needs no check, and a meta tensor allows none
+        for parameter, value in zip((self.omega_nu, self.omega_theta), self.parametrization._raw(lam), strict=True):
+            parameter.copy_(value)
+        if self.omega_gamma is not None:
+            self.omega_gamma.copy_(torch.log(input_scale(lam)))
 
     def eigenvalues(self) -> Complex[Tensor, "N"]:
-        return self.parametrization.eigenvalues(self.omega_nu, self.omega_theta)
+        return self.parametrization.eigenvalues(wide(self.omega_nu), wide(self.omega_theta))
 
     def input_scale(self) -> Float[Tensor, "N"] | None:
-        return None if self.omega_gamma is None else torch.exp(self.omega_gamma)
+        return None if self.omega_gamma is None else torch.exp(wide(self.omega_gamma))

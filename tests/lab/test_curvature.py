@@ -66,7 +66,7 @@ def test_population_is_the_mean_over_minibatches():
     layer, response = as_diagonal(system), system.impulse_response(40)
     exact = curvature.hessian(layer, curvature.response_loss(response, curvature.white_gram(40))).matrix
     batches = white(30, 40, 40, 1, seed=4)
-    sampled = [curvature.hessian(layer, curvature.sampled_loss(x, layer(x).detach())).matrix for x in batches]
+    sampled = [curvature.hessian(layer, curvature.sampled_loss(x, layer(x)[0].detach())).matrix for x in batches]
     mean, error = torch.stack(sampled).mean(0), torch.stack(sampled).std(0) / len(sampled) ** 0.5
     assert ((mean - exact).abs() <= 5 * error + 1e-9).all()
     assert (error.diagonal() < 0.2 * exact.diagonal()).all()
@@ -148,11 +148,11 @@ def test_single_precision_is_refused():
 
 def test_s4_starts_on_the_ring_whatever_its_step():
     for step in [1.0, 0.01]:
-        layer = S4D(1, 500, 1, step=step, min_modulus=0.9, max_modulus=0.95, max_angle=1.0, generator=generator())
+        layer = S4D(1, 500, 1, step_size=step, min_modulus=0.9, max_modulus=0.95, max_angle=1.0, generator=generator())
         lam = layer.eigenvalues()
         assert lam.abs().min() > 0.9 - 1e-5 and lam.abs().max() < 0.95 + 1e-5
         assert 0.9 < lam.angle().abs().max() < 1 + 1e-5
-        torch.testing.assert_close(layer.step_size(), torch.full((500,), step))
+        torch.testing.assert_close(layer.step_sizes(), torch.full((500,), step))
 
 
 @pytest.mark.parametrize("shape", [(1, 12, 1), (3, 12), (12, 1), (3, 1, 1), ()])

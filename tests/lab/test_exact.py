@@ -7,6 +7,7 @@ import torch
 
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.lab import exact, systems
+from rnnlib.lab.experiments.students import STUDENTS
 from rnnlib.parametrization import POLAR
 
 T = 37  # not a multiple of the number of columns
@@ -15,10 +16,10 @@ KINDS = {
     "128 wide": lambda g: DenseRNN(1, 128, 1, heads=64, generator=g),
     "crnn": lambda g: DiagonalRNN(1, 64, 1, min_modulus=0.9, generator=g),
     "gamma": lambda g: DiagonalRNN(1, 64, 1, normalize=True, min_modulus=0.9, generator=g),
-    "gamma, authors' start": lambda g: DiagonalRNN(1, 64, 1, normalize="real part", min_modulus=0.9, generator=g),
+    "gamma, authors' start": lambda g: STUDENTS["crnn_gamma_real"](64, 1, 0.9, math.pi, g),
     "exponential": lambda g: LRU(1, 64, 1, normalize=False, min_modulus=0.9, generator=g),
     "lru": lambda g: LRU(1, 64, 1, min_modulus=0.9, generator=g),
-    "s4d": lambda g: S4D(1, 64, 1, step=0.01, min_modulus=0.9, generator=g),
+    "s4d": lambda g: S4D(1, 64, 1, step_size=0.01, min_modulus=0.9, generator=g),
 }
 EVERY_KIND = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
@@ -65,7 +66,7 @@ def test_loss_and_gradients_are_those_of_back_propagation_through_time(make):
         for x_t in x[..., None].unbind(1):
             state = state @ A.T + x_t @ B.T
             outputs.append(state @ C.T + x_t @ D.T)
-        loss = 0.5 * (layer(x[..., None]) - torch.stack(outputs, 1)).square().mean()
+        loss = 0.5 * (layer(x[..., None])[0] - torch.stack(outputs, 1)).square().mean()
         loss.backward()
         assert losses[row].item() == pytest.approx(loss.item(), rel=1e-9)
         for (name, value), own in zip(stacked.named_parameters(), layer.parameters(), strict=True):
@@ -90,7 +91,7 @@ def test_float32_gradients_are_as_good_as_those_of_back_propagation_through_time
     def gradients(dtype, direct):
         layer = make(generator()).to(dtype)
         if direct:
-            (0.5 * layer(x[..., None].to(dtype)).square().mean()).backward()
+            (0.5 * layer(x[..., None].to(dtype))[0].square().mean()).backward()
             return [value.grad for value in layer.parameters()]
         stacked = exact.stack([layer])
         k = exact.impulse_responses(stacked, length)
@@ -104,6 +105,13 @@ def test_float32_gradients_are_as_good_as_those_of_back_propagation_through_time
         return max(((a - b).norm() / b.norm()).item() for a, b in zip(found, truth, strict=True))
 
     assert error(torch.float32, direct=False) < max(10 * error(torch.float32, direct=True), 1e-5)
+
+
+def test_the_authors_start_of_gamma_reads_the_real_part_as_the_modulus():
+    wrong, right = (STUDENTS[name](32, 1, 0.9, math.pi, generator()) for name in ("crnn_gamma_real", "crnn_gamma"))
+    assert torch.equal(wrong.lam, right.lam)
+    torch.testing.assert_close(wrong.gamma.detach(), torch.sqrt(1 - wrong.lam[:, 0].detach() ** 2))
+    torch.testing.assert_close(right.gamma.detach(), torch.sqrt(1 - right.lam.detach().square().sum(1)))
 
 
 def test_any_layer_with_an_impulse_response_can_be_a_student():

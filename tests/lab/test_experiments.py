@@ -24,8 +24,9 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnlib.__main__ import _all, main
+from rnnlib.__main__ import main
 from rnnlib.lab import experiments, training
+from rnnlib.lab.commandline import _all
 from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, store
 from rnnlib.lab.training import Protocol
 

@@ -1,6 +1,8 @@
 """Deep stacks against NumPy from their definition; losses, groups of parameters, and the precision of gradients."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ def by_definition(net, x, normalization):
     for number, block in enumerate(net.blocks):
         own = f"blocks.{number}"
         with torch.no_grad():
-            u = block.layer(torch.from_numpy(norm(f"{own}.before", h))).numpy()
+            u = block.layer(torch.from_numpy(norm(f"{own}.before", h)))[0].numpy()
         u = 0.5 * u * (1 + np.tanh(math.sqrt(2 / math.pi) * (u + 0.044715 * u**3)))
         u = norm(f"{own}.after", u)
         h = h + linear(f"{own}.value", u) / (1 + np.exp(-linear(f"{own}.gate", u)))
@@ -62,7 +64,7 @@ def test_forward_is_the_definition(normalization, shared):
     net = network(normalization, shared)
     x = torch.randn(4, 20, 3, dtype=torch.float64, generator=generator(1))
     outputs, y = by_definition(net, x, normalization)
-    torch.testing.assert_close(net(x), torch.from_numpy(y))
+    torch.testing.assert_close(net(x)[0], torch.from_numpy(y))
     for found, expected in zip(net.block_outputs(x), outputs, strict=True):
         torch.testing.assert_close(found, torch.from_numpy(expected))
 
@@ -113,6 +115,51 @@ def test_misuse_is_named():
 
 
 @pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+def test_a_stream_of_parts_or_steps_is_the_whole(normalization):
+    """Of batch normalisation in evaluation mode: statistics of a batch run over time."""
+    net = network(normalization).eval()
+    x = torch.randn(2, 9, 3, dtype=torch.float64, generator=generator(1))
+    whole = net(x)
+    first, states = net(x[:, :4], net.initial_state(2))
+    second, states = net(x[:, 4:], states)
+    torch.testing.assert_close((torch.cat([first, second], 1), states), whole)
+    states, outputs = net.initial_state(2), []
+    for x_t in x.unbind(1):
+        y_t, states = net.step(x_t, states)
+        outputs.append(y_t)
+    torch.testing.assert_close((torch.stack(outputs, 1), states), whole)
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+def test_what_lies_beyond_the_lengths_reaches_nothing(normalization, train):
+    """Sequences of one length beside a longer one: as without it where statistics are not the batch's."""
+    net = network(normalization).train(train)
+    x = torch.randn(3, 9, 3, dtype=torch.float64, generator=generator(1))
+    reset = torch.rand(3, 9, generator=generator(2)) < 0.2
+    padded = torch.cat([x, torch.full_like(x, torch.nan)], 1).requires_grad_()
+    longer = torch.cat([reset, ~reset], 1)
+    y, states = net(padded, lengths=[9, 9, 9], reset=longer)
+    expected = net(x, reset=reset)
+    torch.testing.assert_close((y[:, :9], states), expected)
+    assert bool((y[:, 9:] == 0).all())
+    y.square().sum().backward()
+    (gradient,) = torch.autograd.grad(net(x.requires_grad_(), reset=reset)[0].square().sum(), x)
+    torch.testing.assert_close(padded.grad, torch.cat([gradient, torch.zeros_like(gradient)], 1))
+    y, states = net(padded, net.initial_state(3), lengths=[9, 4, 0], reset=longer)
+    assert bool(y.isfinite().all()) and bool((y[1, 4:] == 0).all()) and bool((y[2] == 0).all())
+    if not (normalization == "batch" and train):
+        torch.testing.assert_close(y[1, :4], net(x[1:2, :4], reset=reset[1:2, :4])[0][0])
+
+
+def test_states_that_do_not_fit_are_named():
+    net = network()
+    for states in (net.initial_state(2)[:1], net.initial_state(2)[0]):
+        with pytest.raises(ValueError, match=r"states must be a tuple of 2 states, one for each block, got (1|Tensor)"):
+            net(torch.zeros(2, 9, 3, dtype=torch.float64), states)
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
 def test_inputs_of_other_shapes_are_named(normalization):
     net = network(normalization)
     for module, size in [(net, 3), (net.blocks[0], WIDTH)]:
@@ -147,7 +194,7 @@ def test_groups_hold_every_parameter_once(kind, groups):
         blocks = [value for key, value in found.items() if key[0] == "gradient" and key[1] == target and key[2] > 0]
         ends = [whole["encoder"], whole["decoder"]]
         net.zero_grad()
-        embedding_loss(net(x), x, {"previous": -1, "next": 1}[target]).backward()
+        embedding_loss(net(x)[0], x, {"previous": -1, "next": 1}[target]).backward()
         square = sum(weight.grad.double().square().sum().item() for weight in net.parameters())
         assert math.isclose(sum(count * mean for count, mean in blocks + ends), square, rel_tol=1e-5)
         for group in groups:
@@ -172,7 +219,7 @@ def test_single_precision_holds_the_largest_gradients():
     net = full.network("crnn", "none", 100.0, x.shape[-1])
     single = propagate(net, "crnn", x, ("previous",))
     largest = max(
-        weight.abs().max().item() for weight in torch.autograd.grad(embedding_loss(net(x), x), net.parameters())
+        weight.abs().max().item() for weight in torch.autograd.grad(embedding_loss(net(x)[0], x), net.parameters())
     )
     assert 1e3 < largest < 1e12 < torch.finfo(torch.float32).max
     double = propagate(net.double(), "crnn", x.double(), ("previous",))
@@ -186,3 +233,27 @@ def test_figure_13_shows_the_networks_of_figure_5():
     assert len(both) == len(experiments.load("fig13"))
     assert (both["mean_square"] == both["mean_square_05"]).all()
     assert np.isfinite(experiments.load("fig05")["mean_square"]).all()
+
+
+def deep(**options):
+    layers = [LRU(4, 4, 4, **options), ChronoGRU(4, 4, **options)]
+    return DeepRNN(3, layers, 2, normalization="batch", **options)
+
+
+def test_a_network_built_on_meta_takes_weights_or_draws_them_later():
+    real, x = deep(generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
+    with torch.device("meta"):
+        net = deep(generator=generator())
+    assert all(parameter.is_meta for parameter in net.parameters()) and net(x.to("meta"))[0].shape == (2, 5, 2)
+    net = net.to_empty(device="cpu")
+    net.load_state_dict(real.state_dict())
+    assert torch.equal(net(x)[0], real(x)[0])
+    for copied in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert torch.equal(copied(x)[0], real(x)[0])
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(torch.nan)
+    for module in net.modules():  # as FSDP does
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    assert bool(net(x)[0].isfinite().all()) and bool((net.encoder.bias == 0).all())

@@ -42,7 +42,7 @@ STUDENTS = {
     "blocks": lambda g: DenseRNN(1, 16, 1, heads=8, generator=g),
     "crnn": lambda g: DiagonalRNN(1, 16, 1, normalize=True, generator=g),
     "lru": lambda g: LRU(1, 16, 1, min_modulus=0.9, generator=g),
-    "s4d": lambda g: S4D(1, 16, 1, step=0.01, min_modulus=0.9, generator=g),
+    "s4d": lambda g: S4D(1, 16, 1, step_size=0.01, min_modulus=0.9, generator=g),
     "mapped": lambda g: Rotated(1, 16, 1, generator=g),
 }
 

@@ -34,11 +34,11 @@ def memory_after(layer, x, memory, steps):
     if isinstance(layer, ChronoGRU):
         if layer.candidate == "tanh":
             return layer.gru(x[None, :steps], memory[None, None])[1][0, 0]
-        return layer(x[None, :steps], memory[None])[0, -1]
+        return layer(x[None, :steps], memory[None])[1][0]
     first = torch.zeros_like(memory)
     if layer.candidate == "tanh":
         return layer.lstm(x[None, :steps], (first[None, None], memory[None, None]))[1][1][0, 0]
-    return layer.states(x[None, :steps], torch.stack([first, memory])[None])[0, -1, 1]
+    return layer(x[None, :steps], (first[None], memory[None]))[1][1][0]
 
 
 @ALL

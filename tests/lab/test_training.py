@@ -26,7 +26,7 @@ KINDS = {
     "crnn_gamma": lambda g: DiagonalRNN(1, 64, 1, normalize=True, min_modulus=0.9, generator=g),
     "crnn_exp": lambda g: LRU(1, 64, 1, normalize=False, min_modulus=0.9, generator=g),
     "lru": lambda g: LRU(1, 64, 1, min_modulus=0.9, generator=g),
-    "s4d": lambda g: S4D(1, 64, 1, step=0.01, min_modulus=0.9, generator=g),
+    "s4d": lambda g: S4D(1, 64, 1, step_size=0.01, min_modulus=0.9, generator=g),
 }
 EVERY_KIND = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
@@ -82,7 +82,7 @@ def test_200_steps_are_those_of_back_propagation_through_time(make):
             for x_t in x.unbind(1):
                 state = state @ A.T + x_t @ B.T
                 outputs.append(state @ C.T + x_t @ D.T)
-            loss = 0.5 * (layer(x) - torch.stack(outputs, 1)).square().mean()
+            loss = 0.5 * (layer(x)[0] - torch.stack(outputs, 1)).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -159,7 +159,7 @@ def test_effective_rates_are_what_adam_would_do():
         x = systems.white_inputs(0, step, 8, 50).double()
         y = torch.stack([(TARGET[: t + 1].flip(0) * x[:, : t + 1]).sum(1) for t in range(50)], 1)
         optimizer.zero_grad()
-        (0.5 * (layer(x[..., None])[..., 0] - y).square().mean()).backward()
+        (0.5 * (layer(x[..., None])[0][..., 0] - y).square().mean()).backward()
         optimizer.step()
     rates = ensemble.effective_rates()[0]
     for name, value in layer.named_parameters():

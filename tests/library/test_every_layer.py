@@ -14,7 +14,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, S4D, ChronoGRU, ChronoLSTM, DenseRNN, DiagonalRNN
-from rnnlib.lab.networks import DeepRNN
 from rnnlib.parametrization import OPTIMAL, POLAR, ring
 
 DIAGONAL = {
@@ -37,12 +36,38 @@ def every(makers):
     return pytest.mark.parametrize("make", makers.values(), ids=makers)
 
 
-def deep(**options):
-    return DeepRNN(3, [LRU(4, 4, 4, **options), ChronoGRU(4, 4, **options)], 2, normalization="batch", **options)
+class Stack(torch.nn.Module):
+    """Two layers, as a user stacks them."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.first, self.second = LRU(3, 4, 4, **options), ChronoGRU(4, 4, **options)
+
+    def forward(self, x):
+        y, first = self.first(x)
+        y, second = self.second(y)
+        return y, (first, second)
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def parts(state):
+    return state if isinstance(state, tuple) else (state,)
+
+
+def each(function, *states):
+    return tuple(map(function, *states)) if isinstance(states[0], tuple) else function(*states)
+
+
+def loop(layer, x, state=None):
+    """Outputs and the last state by ``step`` alone."""
+    state, outputs = layer.initial_state(len(x)) if state is None else state, []
+    for x_t in x.unbind(1):
+        y_t, state = layer.step(x_t, state)
+        outputs.append(y_t)
+    return torch.stack(outputs, 1), state
 
 
 @pytest.fixture
@@ -65,20 +90,21 @@ STEP = {
     "state of one": (
         (4, 3),
         1,
-        r"state must have shape \(batch, .*hidden_size\) = \(4, .*8\).*got \(1, .*initial_state\(4",
+        r"state must have shape \(batch, hidden_size\) = \(4, 8\).*got \(1, 8\).*initial_state\(4",
     ),
-    "one input": ((1, 3), 4, r"state must have shape .* = \(1, .*got \(4, "),
+    "one input": ((1, 3), 4, r"state must have shape .* = \(1, 8\) .*got \(4, 8\)"),
 }
+
+
+def single_steps(layer):
+    return [layer.step, *([layer.stepper()] if hasattr(layer, "stepper") else [])]
 
 
 @every(MAKERS)
 @pytest.mark.parametrize(("shape", "batch", "message"), STEP.values(), ids=STEP)
 def test_a_step_of_other_shapes_is_refused(make, shape, batch, message):
     layer = make()
-    ways = [layer.step]
-    ways += [layer.stepper()] if hasattr(layer, "stepper") else []
-    ways += [layer.linearized] if hasattr(layer, "linearized") else []
-    for way in ways:
+    for way in single_steps(layer):
         with pytest.raises(ValueError, match=message):
             way(torch.randn(shape), layer.initial_state(batch))
 
@@ -87,26 +113,25 @@ def test_a_step_of_other_shapes_is_refused(make, shape, batch, message):
 def test_a_state_of_other_units_is_refused(make):
     layer, x = make(), torch.randn(4, 3)
     state = layer.initial_state(4)
-    for wrong in (state[..., :1], state[0], state[:, None], state[..., None]):
+    for part in (slice(1), 0, (slice(None), None), (..., None)):
+        wrong = each(lambda h, part=part: h[..., :1] if part == slice(1) else h[part], state)
         with pytest.raises(ValueError, match=r"state must have shape"):
             layer.step(x, wrong)
-    for wrong in (None, (state, state)):
-        with pytest.raises(TypeError, match=r"state must be a torch.Tensor of shape .*, got (NoneType|tuple)"):
+    message = r"state must be .*, got (NoneType|3 of them|tuple|None: pass initial_state\(4\))"
+    for wrong in (None, (torch.zeros(4, 8),) * 3):
+        with pytest.raises(TypeError, match=message):
             layer.step(x, wrong)
 
 
 def over_sequences(layer):
     """Every method that takes whole sequences, as functions of x and the state."""
-    names = ["chunk"] if hasattr(layer, "chunk") else ["forward"] if hasattr(layer, "memory") else []
-    names += ["states"] if isinstance(layer, ChronoLSTM) else ["eigenvalues"] if isinstance(layer, ChronoGRU) else []
-    return [layer] + [getattr(layer, name) for name in names]
+    return [layer, *([layer.eigenvalues] if isinstance(layer, ChronoGRU) else [])]
 
 
 @every(MAKERS)
 def test_sequences_of_other_shapes_are_refused(make):
     layer = make()
-    for method in over_sequences(layer):
-        state = () if method is layer else (layer.initial_state(4),)
+    for method, *state in [(way, *given) for way in over_sequences(layer) for given in ((), (layer.initial_state(4),))]:
         with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\).*x.unsqueeze\(0\)"):
             method(torch.randn(4, 3), *state)
         with pytest.raises(ValueError, match=r"x must have shape \(batch, time, input_size\), got \(4, 5, 1, 3\)"):
@@ -115,7 +140,7 @@ def test_sequences_of_other_shapes_are_refused(make):
             method(torch.randn(4, 5, 1), *state)
         with pytest.raises(ValueError, match=r"x has no time steps"):
             method(torch.randn(4, 0, 3), *state)
-        for batch in (1, 3) if state else ():
+        for batch in (1, 3):
             with pytest.raises(ValueError, match=rf"state must have shape .* = \(4, .*got \({batch}, "):
                 method(torch.randn(4, 5, 3), layer.initial_state(batch))
 
@@ -125,12 +150,13 @@ def test_a_packed_sequence_is_refused_with_the_way_to_unpack_it(make):
     layer = make()
     packed = pack_sequence([torch.randn(n, 3) for n in (7, 5, 2)])
     for method in over_sequences(layer):
-        state = () if method is layer else (layer.initial_state(3),)
-        with pytest.raises(TypeError, match=r"got a PackedSequence: .*pad_packed_sequence\(x, batch_first=True\)\[0\]"):
-            method(packed, *state)
+        message = r"got a PackedSequence: .*x, lengths = .*pad_packed_sequence.* and call layer\(x, lengths=lengths\)"
+        with pytest.raises(TypeError, match=message):
+            method(packed)
         with pytest.raises(TypeError, match=r"x must be a torch.Tensor of shape .*, got list"):
-            method([[[0.0] * 3]], *state)
-    assert layer(torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)[0]).shape[:2] == (3, 7)
+            method([[[0.0] * 3]])
+    x, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True)
+    assert layer(x, lengths=lengths)[0].shape[:2] == (3, 7)
 
 
 @pytest.mark.parametrize("length", [0, -1])
@@ -153,12 +179,12 @@ def saved(layer):
 COPIES = {"pickle": lambda layer: pickle.loads(pickle.dumps(layer)), "torch.save": saved, "deepcopy": copy.deepcopy}
 
 
-@every(MAKERS | {"deep": deep})
+@every(MAKERS | {"stack": Stack})
 @pytest.mark.parametrize("duplicate", COPIES.values(), ids=COPIES)
 def test_a_copy_computes_the_same(make, duplicate):
     layer, x = make(generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
     other = duplicate(layer)
-    assert torch.equal(other(x), layer(x))
+    assert torch.equal(other(x)[0], layer(x)[0])
     assert getattr(other, "parametrization", None) == getattr(layer, "parametrization", None)
 
 
@@ -172,20 +198,20 @@ def test_a_layer_reaches_a_spawned_process():
 # Devices and dtypes ---------------------------------------------------------------------------------------------------
 
 
-@every(MAKERS | {"deep": deep})
+@every(MAKERS | {"stack": Stack})
 def test_the_meta_device_gives_shapes_and_takes_weights_later(make):
     real, x = make(generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
     for options in ({}, {"generator": generator()}):
         with torch.device("meta"):
             layer = make(**options)
         assert all(parameter.is_meta for parameter in layer.parameters())
-        assert layer(x.to("meta")).shape == real(x).shape
+        assert layer(x.to("meta"))[0].shape == real(x)[0].shape
     layer = layer.to_empty(device="cpu")
     layer.load_state_dict(real.state_dict())
-    assert torch.equal(layer(x), real(x))
+    assert torch.equal(layer(x)[0], real(x)[0])
 
 
-@every(MAKERS | {"deep": deep})
+@every(MAKERS | {"stack": Stack})
 def test_layers_are_built_without_looking_at_values(make):
     real = make()
     with FakeTensorMode():
@@ -199,32 +225,18 @@ def test_layers_are_built_without_looking_at_values(make):
 def test_the_default_dtype_is_obeyed(make, default_dtype):
     layer = make(generator=generator())
     assert {parameter.dtype for parameter in layer.parameters()} == {default_dtype}
-    state = layer.initial_state(2)
-    assert state.dtype == (default_dtype.to_complex() if hasattr(layer, "chunk") else default_dtype)
     x = torch.randn(2, 5, 3, generator=generator(1))
-    y, outputs = layer(x), []
-    for x_t in x.unbind(1):
-        y_t, state = layer.step(x_t, state)
-        outputs.append(y_t)
-    assert y.dtype == default_dtype
-    torch.testing.assert_close(torch.stack(outputs, 1), y, rtol=1e-12, atol=1e-12)
+    y, state = layer(x)
+    assert y.dtype == default_dtype and all(h.real.dtype == default_dtype for h in parts(state))
+    torch.testing.assert_close((y, state), loop(layer, x), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("default_dtype", [torch.bfloat16, torch.float16], indirect=True)
-@every(DIAGONAL)
-def test_eigenvalues_need_single_precision(make, default_dtype):
-    with pytest.raises(TypeError, match=f"complex eigenvalues need a default dtype .* got {default_dtype}: call"):
-        make()
-
-
-@pytest.mark.parametrize("default_dtype", [torch.bfloat16, torch.float16], indirect=True)
-@every(GATED)
-def test_gated_layers_are_built_in_half_precision(make, default_dtype):
-    layer = make(generator=generator())
-    assert {parameter.dtype for parameter in layer.parameters()} == {default_dtype}
-    for name, parameter in layer.named_parameters():
-        for block in parameter.detach().float().split(8) if "recurrent" in name or "weight_hh" in name else ():
-            torch.testing.assert_close(block @ block.mT, torch.eye(8, dtype=torch.float32), rtol=0, atol=0.02)
+@every(MAKERS)
+def test_layers_are_drawn_in_single_precision_and_then_rounded(make, default_dtype):
+    rounded, single = make(generator=generator()), make(generator=generator(), dtype=torch.float32)
+    for one, other in zip(rounded.parameters(), single.parameters(), strict=True):
+        assert one.dtype == default_dtype and torch.equal(one, other.to(default_dtype))
 
 
 # Corners of the initial draw ------------------------------------------------------------------------------------------
@@ -237,7 +249,7 @@ def test_no_uniform_draw_makes_a_layer_that_is_not_finite(make, draw, radii, mon
     """torch.rand draws 0 and 0.5 exactly, once in 2^24 each."""
     monkeypatch.setattr(torch, "rand", lambda *size, dtype=None, **_: torch.full(size, draw, dtype=dtype))
     layer = make(**radii) if make not in GATED.values() else make(min_time=1e-50)
-    y = layer(torch.randn(2, 5, 3, generator=generator(1)))
+    y, _ = layer(torch.randn(2, 5, 3, generator=generator(1)))
     y.square().sum().backward()
     for tensor in [y, *layer.parameters(), *(parameter.grad for parameter in layer.parameters())]:
         assert bool(tensor.isfinite().all())
@@ -247,7 +259,7 @@ def test_no_uniform_draw_makes_a_layer_that_is_not_finite(make, draw, radii, mon
 @pytest.mark.parametrize("times", [{"min_time": 1 + 1e-12, "max_time": 1 + 1e-12}, {"min_time": 1 + 1e-12}])
 def test_times_that_round_to_the_least_one_allowed_leave_finite_biases(layer, times, monkeypatch):
     monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.zeros(size))
-    made = layer(3, 8, minus_one=True, **times)
+    made = layer(3, 8, **times)
     assert all(bool(parameter.isfinite().all()) for parameter in made.parameters())
 
 
@@ -255,7 +267,155 @@ def test_times_that_round_to_the_least_one_allowed_leave_finite_biases(layer, ti
 def test_the_seed_that_draws_a_zero(make):
     layer = make.func(1, 1024, 1, generator=generator(1423))
     assert layer.eigenvalues().abs().min() > 1e-4
-    assert bool(layer(torch.randn(1, 5, 1)).isfinite().all())
+    assert bool(layer(torch.randn(1, 5, 1))[0].isfinite().all())
+
+
+# Lengths, resets and the direction of time ----------------------------------------------------------------------------
+
+LENGTHS, TIME = [7, 0, 3, 1], 7
+
+
+def by_hand(layer, x, state, lengths, reset, reverse):
+    """One sequence at a time, one step after another."""
+    outputs, ends = x.new_zeros(*x.shape[:2], layer.output_size), []
+    for row, length in enumerate(lengths):
+        h = each(lambda s, row=row: s[row : row + 1], state)
+        for t in range(length)[:: -1 if reverse else 1]:
+            if reset[row, t]:
+                h = each(torch.zeros_like, h)
+            outputs[row, t], h = layer.step(x[row : row + 1, t], h)
+        ends.append(h)
+    return outputs, each(lambda *h: torch.cat(h), *ends)
+
+
+def random_state(layer, batch):
+    return each(lambda h: torch.randn(h.shape, dtype=h.dtype, generator=generator(3)), layer.initial_state(batch))
+
+
+def masks(name):
+    """Lengths and resets, and what they say of each step."""
+    reset = torch.rand(len(LENGTHS), TIME, generator=generator(2)) < 0.3
+    given = {"lengths": torch.tensor(LENGTHS), "reset": reset}
+    given = {key: value for key, value in given.items() if key in name}
+    lengths = LENGTHS if "lengths" in name else [TIME] * len(LENGTHS)
+    return given, (lengths, reset if "reset" in name else torch.zeros_like(reset), "reverse" in name)
+
+
+@every(MAKERS)
+@pytest.mark.parametrize("given_state", [False, True], ids=["zero", "state"])
+@pytest.mark.parametrize("name", ["lengths", "reset", "reverse", "lengths reset", "lengths reset reverse"])
+def test_lengths_resets_and_reverse_are_those_of_a_loop(make, name, given_state):
+    """Outputs, states and the gradients of everything; what lies beyond the lengths is NaN."""
+    layer = make(generator=generator(), dtype=torch.float64)
+    x = torch.randn(len(LENGTHS), TIME, 3, dtype=torch.float64, generator=generator(1))
+    arguments, by_step = masks(name)
+    for row, length in enumerate(by_step[0]):
+        x[row, length:] = torch.nan
+    x.requires_grad_()
+    state = each(lambda h: h.requires_grad_(), random_state(layer, len(x))) if given_state else None
+    actual = layer(x, state, **arguments, reverse="reverse" in name)
+    expected = by_hand(layer, x, layer.initial_state(len(x)) if state is None else state, *by_step)
+    torch.testing.assert_close(actual, expected)
+    inputs = [x, *layer.parameters(), *(parts(state) if given_state else ())]
+
+    def gradients(y, end):
+        end = [torch.view_as_real(h) if h.is_complex() else h for h in parts(end)]
+        loss = y.sin().sum() + sum(h.cos().sum() for h in end)
+        return torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True)
+
+    torch.testing.assert_close(gradients(*actual), gradients(*expected))
+
+
+@every(MAKERS)
+def test_resets_forget_a_state_that_is_not_finite(make):
+    layer, x = make(generator=generator()), torch.randn(2, 4, 3)
+    state = each(lambda h: torch.full_like(h, torch.nan), layer.initial_state(2))
+    reset = torch.zeros(2, 4, dtype=torch.bool)
+    reset[:, 0] = True
+    torch.testing.assert_close(layer(x, state, reset=reset), layer(x))
+
+
+@every(MAKERS)
+def test_a_list_of_lengths_will_do(make):
+    layer, x = make(), torch.randn(4, TIME, 3)
+    torch.testing.assert_close(layer(x, lengths=LENGTHS), layer(x, lengths=torch.tensor(LENGTHS, dtype=torch.int32)))
+
+
+MASKS = {
+    "fractions": ({"lengths": torch.ones(2)}, "lengths must be whole numbers, got a tensor of torch.float32"),
+    "one length": ({"lengths": torch.tensor(3)}, r"lengths must have shape \(batch,\) = \(2,\), got \(\)"),
+    "lengths of three": ({"lengths": torch.ones(3).long()}, r"lengths must have shape .* got \(3,\)"),
+    "a length too long": ({"lengths": torch.tensor([5, 6])}, "lengths must be from 0 to 5, the time steps of x, got 6"),
+    "a negative length": ({"lengths": torch.tensor([-1, 5])}, "lengths must be from 0 to 5, .* got -1"),
+    "whole resets": ({"reset": torch.ones(2, 5).long()}, "reset must be a tensor of torch.bool, got torch.int64"),
+    "a list of resets": (
+        {"reset": [[True] * 5] * 2},
+        r"reset must be a torch.Tensor of shape .*, got list",
+    ),
+    "resets of steps": (
+        {"reset": torch.ones(5).bool()},
+        r"reset must have shape .* = \(2, 5\), got \(5,\)",
+    ),
+    "resets too few": ({"reset": torch.ones(2, 4).bool()}, r"reset must have shape .* got \(2, 4\)"),
+    "resets elsewhere": ({"reset": torch.ones(2, 5, device="meta").bool()}, "reset is on meta, the layer on cpu"),
+}
+
+
+@pytest.mark.parametrize(("masks", "message"), MASKS.values(), ids=MASKS)
+def test_lengths_and_resets_that_do_not_fit_are_named(masks, message):
+    for make in (MAKERS["lru"], MAKERS["dense"], GATED["ChronoLSTM tanh state"]):
+        with pytest.raises((TypeError, ValueError), match=message):
+            make()(torch.randn(2, 5, 3), **masks)
+
+
+# Deferred initialisation ----------------------------------------------------------------------------------------------
+
+
+@every(MAKERS)
+def test_a_layer_built_on_meta_is_drawn_later_to_the_same_bits(make):
+    layer = make(device="meta", generator=generator()).to_empty(device="cpu")
+    layer.reset_parameters(generator())
+    for one, other in zip(layer.parameters(), make(generator=generator()).parameters(), strict=True):
+        assert torch.equal(one, other)
+    torch.manual_seed(5)
+    again = make()
+    torch.manual_seed(5)
+    layer.reset_parameters()
+    for one, other in zip(layer.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@every(MAKERS | {"stack": Stack})
+@pytest.mark.parametrize("own", [False, True], ids=["every module", "modules with parameters"])
+def test_modules_reset_one_by_one_start_as_the_layer_does(make, own):
+    """As FSDP materialises a model: PyTorch's GRU inside of ours must not start as PyTorch's do."""
+    with torch.device("meta"):
+        layer = make(**({} if own else {"generator": generator()}))
+    layer.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.fill_(torch.nan)
+    for module in layer.modules():
+        if hasattr(module, "reset_parameters") and not (own and not module._parameters):
+            module.reset_parameters()
+    assert all(bool(parameter.isfinite().all()) for parameter in layer.parameters())
+    for module in layer.modules():
+        if isinstance(module, ChronoGRU | ChronoLSTM):
+            name, where = module.gate_bias
+            times = dict(module.named_parameters())[name][where].exp()
+            assert bool(((times >= 1 - 1e-5) & (times <= 256.1)).all()) and times.max() > 3
+
+
+@every(MAKERS)
+def test_device_and_dtype_are_those_asked_for(make):
+    for dtype in (torch.float64, torch.bfloat16):
+        layer = make(dtype=dtype, device="meta")
+        assert all(parameter.is_meta and parameter.dtype == dtype for parameter in layer.parameters())
+        y, state = layer(torch.empty(2, 5, 3, device="meta", dtype=dtype))
+        assert y.is_meta and y.dtype == dtype and all(h.is_meta for h in parts(state))
+    for dtype in (torch.complex64, torch.int64, "float32"):
+        with pytest.raises(TypeError, match=r"dtype must be one of torch.float16, .* got '?(torch\.)?\w+"):
+            make(dtype=dtype)
 
 
 # States and mixed precision -------------------------------------------------------------------------------------------
@@ -264,14 +424,12 @@ def test_the_seed_that_draws_a_zero(make):
 @every(MAKERS)
 def test_a_sequence_in_two_parts_is_the_whole(make):
     layer, x = make(generator=generator()), torch.randn(2, 9, 3)
-    state = layer.initial_state(2)
-    for x_t in x[:, :4].unbind(1):
-        _, state = layer.step(x_t, state)
-    whole = layer(x)
-    torch.testing.assert_close(layer(x[:, 4:], state), whole[:, 4:])
-    torch.testing.assert_close(layer(x, state=layer.initial_state(2)), whole)
-    with pytest.raises(ValueError, match="state must have shape"):
-        layer(x, layer.initial_state(1))
+    y, end = layer(x)
+    first, state = layer(x[:, :4])
+    second, state = layer(x[:, 4:], state)
+    torch.testing.assert_close((torch.cat([first, second], 1), state), (y, end))
+    torch.testing.assert_close(layer(x, state=layer.initial_state(2)), (y, end))
+    torch.testing.assert_close(loop(layer, x), (y, end))
 
 
 @every(DIAGONAL)
@@ -280,7 +438,7 @@ def test_a_sequence_in_two_parts_is_the_whole(make):
 def test_under_autocast_the_recurrence_stays_in_single_precision(make, dtype, rules, monkeypatch):
     """CUDA's autocast, other than the CPU's, has no rule that makes ``view_as_complex`` take half precision."""
     layer, x = make(generator=generator(), min_modulus=0.9), torch.randn(2, 50, 3)
-    expected = layer(x)
+    expected, _ = layer(x)
     if rules == "cuda":
         view_as_complex = torch.view_as_complex
 
@@ -290,9 +448,10 @@ def test_under_autocast_the_recurrence_stays_in_single_precision(make, dtype, ru
 
         monkeypatch.setattr(torch, "view_as_complex", without_rule)
     with torch.autocast("cpu", dtype=dtype):
-        actual = layer(x)
+        actual, _ = layer(x)
         y, _ = layer.step(x[:, 0], layer.initial_state(2))
-    assert actual.dtype == y.dtype == torch.float32
+        z, _ = layer.stepper()(x[:, 0], layer.initial_state(2))
+    assert actual.dtype == y.dtype == z.dtype == torch.float32
     # products of the input and the readout are rounded to half precision, what the states add up is not
     tolerance = 8 * torch.finfo(dtype).eps
     assert (actual - expected).abs().max() < tolerance * expected.abs().max()
@@ -328,9 +487,9 @@ WRONG = {
     "ring of a shape": (lambda: ring((2, 3)), r"size must be a whole number of at least 1, got \(2, 3\)"),
     "modulus": (lambda: ring(3, max_modulus="a"), "max_modulus must be a number, got 'a'"),
     "angle": (lambda: LRU(3, 8, 2, max_angle=None), "max_angle must be a number, got None"),
-    "step": (lambda: S4D(3, 8, 2, step="a"), "step must be a number, got 'a'"),
+    "step size": (lambda: S4D(3, 8, 2, step_size="a"), "step_size must be a number, got 'a'"),
     "time": (lambda: ChronoLSTM(3, 8, min_time="a"), "min_time must be a number, got 'a'"),
-    "scale": (lambda: ChronoGRU(3, 8, input_scale="a"), "input_scale must be a number, got 'a'"),
+    "scale": (lambda: ChronoGRU(3, 8, weight_scale="a"), "weight_scale must be a number, got 'a'"),
     "dense": (lambda: DenseRNN(3, 8, 2, min_modulus="a"), r"min_modulus must be a number in \[0, 1\), got 'a'"),
     "digits": (lambda: ring(-(10**400)), r"size must be a whole number of at least 1, got -1000.{40,60}\.\.\. \(402"),
     "more digits": (lambda: ring(-(10**5000)), "size must be a whole number of at least 1, got an integer of"),
@@ -351,11 +510,11 @@ def test_another_dtype_is_refused_with_the_way_to_the_right_one(make, dtype):
     message = rf"x must have the layer's dtype, torch.float32, got {dtype}: pass x.*\.to\(torch.float32\)"
     for method in over_sequences(layer):
         with pytest.raises(TypeError, match=message):
-            method(x, *(() if method is layer else (layer.initial_state(2),)))
+            method(x)
     with pytest.raises(TypeError, match=message):
         layer.step(x[:, 0], layer.initial_state(2))
     if dtype == torch.float64:
-        assert layer.double()(x).dtype == dtype
+        assert layer.double()(x)[0].dtype == dtype
 
 
 @every(MAKERS)
@@ -363,13 +522,12 @@ def test_another_dtype_is_refused_with_the_way_to_the_right_one(make, dtype):
 def test_a_state_has_the_dtype_of_the_layer(make, dtype):
     layer, x = make(), torch.ones(2, 5, 3)
     state = layer.initial_state(2)
-    if dtype == state.dtype:
+    own = parts(state)[0].dtype
+    if dtype == own:
         return
-    ways = [layer.step, *([layer.stepper()] if hasattr(layer, "stepper") else [])]
-    calls = [functools.partial(way, x[:, 0]) for way in ways] + [functools.partial(layer, x)]
-    for call in calls:
-        with pytest.raises(TypeError, match=rf"state must have the layer's dtype, {state.dtype}, got {dtype}: pass"):
-            call(torch.zeros(state.shape, dtype=dtype))
+    for call in [functools.partial(layer, x), *(functools.partial(way, x[:, 0]) for way in single_steps(layer))]:
+        with pytest.raises(TypeError, match=rf"state must have the dtype of the recurrence, {own}, got {dtype}: pass"):
+            call(each(lambda h: torch.zeros(h.shape, dtype=dtype), state))
 
 
 @every(MAKERS)
@@ -378,21 +536,19 @@ def test_another_device_is_refused_by_name(make):
     with pytest.raises(ValueError, match=r"x is on meta, the layer on cpu: pass x.to\('cpu'\)"):
         layer(x.to("meta"))
     with pytest.raises(ValueError, match=r"state is on meta, the layer on cpu: pass state.to\('cpu'\)"):
-        layer.step(x[:, 0], layer.initial_state(2).to("meta"))
+        layer.step(x[:, 0], each(lambda h: h.to("meta"), layer.initial_state(2)))
 
 
 @every(MAKERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_autocast_takes_half_precision(make, dtype):
     layer, x = make(generator=generator()), torch.randn(2, 5, 3, generator=generator(1))
-    expected, tolerance = layer(x), 0.05
+    (expected, _), tolerance = layer(x), 0.05
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y = layer(x.to(dtype))
-        state = layer.initial_state(2)
-        for x_t in x.to(dtype).unbind(1):
-            y_t, state = layer.step(x_t, state)
+        (y, _), (stepped, _) = layer(x.to(dtype)), loop(layer, x.to(dtype))
+    assert y.dtype == stepped.dtype == dtype
     torch.testing.assert_close(y.float(), expected, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(y_t.float(), expected[:, -1], rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(stepped.float(), expected, rtol=tolerance, atol=tolerance)
 
 
 # Export ---------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rnnlib import ChronoGRU
-from rnnlib.layers.gru import chrono_bias
+from rnnlib.layers.gated import chrono_bias
 
 MAKERS = {
     "tanh": lambda *sizes, **kw: ChronoGRU(*sizes, **kw),
@@ -58,9 +58,9 @@ def test_forward_is_the_definition(make):
     x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
     h = torch.randn(2, 8, dtype=torch.float64, generator=generator(3))
     expected = torch.stack([by_definition(layer, *pair) for pair in zip(x.numpy(), h.numpy(), strict=True)])
-    torch.testing.assert_close(layer(x, h), expected)
+    torch.testing.assert_close(layer(x, h)[0], expected)
     zeros = torch.stack([by_definition(layer, sequence, np.zeros(8)) for sequence in x.numpy()])
-    torch.testing.assert_close(layer(x), zeros)
+    torch.testing.assert_close(layer(x)[0], zeros)
 
 
 @ALL
@@ -71,23 +71,25 @@ def test_steps_give_the_outputs_of_forward(make):
     for x_t in x.unbind(1):
         y_t, state = layer.step(x_t, state)
         outputs.append(y_t)
-    torch.testing.assert_close(torch.stack(outputs, 1), layer(x))
+    y, end = layer(x)
+    torch.testing.assert_close(torch.stack(outputs, 1), y)
+    torch.testing.assert_close(state, end)
 
 
 @ALL
 def test_eigenvalues_multiply_the_state(make):
     layer = made(make, 3, 8)
     x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
-    z, h = layer.eigenvalues(x), layer(x)
+    z, h = layer.eigenvalues(x), layer(x)[0]
     before = torch.cat([torch.zeros(2, 1, 8, dtype=torch.float64), h[:, :-1]], 1)
-    n = torch.stack([layer._candidate(x[:, t], before[:, t]) for t in range(40)], 1)
+    n = torch.stack([layer.activations(x[:, t], before[:, t])[1] for t in range(40)], 1)
     torch.testing.assert_close(z * before + (1 - z) * n, h)
 
 
 @ALL
 def test_training_reaches_every_parameter(make):
     layer = made(make, 3, 8)
-    layer(torch.randn(2, 20, 3, dtype=torch.float64)).square().mean().backward()
+    layer(torch.randn(2, 20, 3, dtype=torch.float64))[0].square().mean().backward()
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
 
@@ -97,13 +99,13 @@ def test_gates_start_at_the_chosen_times():
     z = paper.eigenvalues(torch.zeros(1, 1, 4)).detach().flatten()
     times = z / (1 - z)  # lambda = T / (1 + T), erratum 21
     assert times.min() >= 9.99 and times.max() <= 30.01 and times.mean().item() == pytest.approx(20, abs=1)
-    source = ChronoGRU(4, 500, min_time=10, max_time=30, recurrent_scale=0, minus_one=True, generator=generator())
-    shifted = 1 / (1 - source.eigenvalues(torch.zeros(1, 1, 4)).detach().flatten())
+    source = ChronoGRU(4, 500, min_time=9, max_time=29, recurrent_scale=0, generator=generator())
+    shifted = 1 / (1 - source.eigenvalues(torch.zeros(1, 1, 4)).detach().flatten())  # lambda = 1 - 1/T, the source's
     torch.testing.assert_close(shifted, times, rtol=1e-4, atol=0)
 
 
 def test_initial_weights_of_the_paper():
-    layer = ChronoGRU(128, 64, input_scale=1.5, recurrent_scale=3, generator=generator()).gru
+    layer = ChronoGRU(128, 64, weight_scale=1.5, recurrent_scale=3, generator=generator()).gru
     assert layer.weight_ih_l0.var().item() == pytest.approx(2 * 1.5 / 128, rel=0.05)
     for block in layer.weight_hh_l0.double().chunk(3):
         torch.testing.assert_close(block @ block.mT, 9 * torch.eye(64, dtype=torch.float64), atol=1e-4, rtol=0)
@@ -132,10 +134,9 @@ def test_what_does_not_fit_is_named():
         ({"gates": "input"}, "needs candidate='linear'"),
         ({"candidate": "linear", "gates": "all"}, "gates must be"),
         ({"min_time": 5, "max_time": 2}, "0 < min_time <= max_time"),
-        ({"min_time": 1, "minus_one": True}, "min_time must exceed 1"),
         ({"min_time": 1, "max_time": math.inf}, "times must be finite"),
-        ({"input_scale": -1}, "input_scale must not be negative"),
-        ({"input_scale": math.nan}, "input_scale must not be negative and must be finite, got nan"),
+        ({"weight_scale": -1}, "weight_scale must not be negative"),
+        ({"weight_scale": math.nan}, "weight_scale must not be negative and must be finite, got nan"),
         ({"recurrent_scale": math.inf}, "recurrent_scale must not be negative and must be finite, got inf"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -52,28 +52,29 @@ def test_forward_is_the_definition_and_so_is_a_loop_of_steps(make):
     for parameter in layer.parameters():  # biases that start at zero too
         parameter.data += 0.1 * torch.randn(parameter.shape, dtype=torch.float64, generator=generator(2))
     x = torch.randn(2, 40, 3, dtype=torch.float64, generator=generator(1))
-    state = torch.randn(2, 2, 8, dtype=torch.float64, generator=generator(3))
+    state = tuple(torch.randn(2, 2, 8, dtype=torch.float64, generator=generator(3)))
     expected = torch.stack(
-        [by_definition(layer, one, *pair) for one, pair in zip(x.numpy(), state.numpy(), strict=True)]
+        [by_definition(layer, *one) for one in zip(x.numpy(), *(part.numpy() for part in state), strict=True)]
     )
-    torch.testing.assert_close(layer(x, state), expected)
-    torch.testing.assert_close(layer.states(x, state)[:, :, 0], expected)
+    torch.testing.assert_close(layer(x, state)[0], expected)
     outputs, state = [], layer.initial_state(2)
     for x_t in x.unbind(1):
         y_t, state = layer.step(x_t, state)
         outputs.append(y_t)
-    torch.testing.assert_close(torch.stack(outputs, 1), layer(x))
+    y, end = layer(x)
+    torch.testing.assert_close(torch.stack(outputs, 1), y)
+    torch.testing.assert_close(state, end)
 
 
 @ALL
 def test_gates_start_at_the_chosen_times(make):
-    layer = make(4, 300, min_time=10, max_time=30, input_scale=0, recurrent_scale=0, generator=generator())
+    layer = make(4, 300, min_time=10, max_time=30, weight_scale=0, recurrent_scale=0, generator=generator())
     name, where = layer.gate_bias
     forget = torch.sigmoid(dict(layer.named_parameters())[name].detach()[where])
     times = forget / (1 - forget)
     assert times.min() >= 9.99 and times.max() <= 30.01 and times.mean().item() == pytest.approx(20, abs=1)
     # a cell alone, kept for a step: c_1 = f c_0; and for the gates at the start i = 1 - f
-    _, state = layer.step(torch.zeros(1, 4), torch.stack([torch.zeros(1, 300), torch.ones(1, 300)], 1))
+    _, state = layer.step(torch.zeros(1, 4), (torch.zeros(1, 300), torch.ones(1, 300)))
     torch.testing.assert_close(layer.memory(state)[0], forget)
     bias = dict(layer.named_parameters())[name].detach()
     torch.testing.assert_close(torch.sigmoid(bias[:300]), 1 - forget)

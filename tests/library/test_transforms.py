@@ -551,14 +551,14 @@ def layer_case(kind):
             self.layer = layer
 
         def forward(self, x):
-            state, outputs = self.layer.initial_state(2).detach(), []
+            state, outputs = self.layer.initial_state(2), []
             for x_t in x.unbind(1):
                 y, state = self.layer.step(x_t, state)
                 outputs.append(y)
             return torch.stack(outputs, 1)
 
     def whole(*inputs):
-        return functional_call(layer, dict(zip(names, inputs[:-1], strict=True)), inputs[-1])
+        return functional_call(layer, dict(zip(names, inputs[:-1], strict=True)), inputs[-1])[0]
 
     def steps(*inputs):
         named = {f"layer.{name}": value for name, value in zip(names, inputs[:-1], strict=True)}

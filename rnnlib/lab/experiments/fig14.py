@@ -123,7 +123,7 @@ class Jacobians(Measurement):
                 x.shape[-1],
                 self.width,
                 max_time=setting.max_time,
-                input_scale=setting.input_scale,
+                weight_scale=setting.input_scale,
                 recurrent_scale=setting.recurrent_scale,
                 generator=torch.Generator().manual_seed(network),
             ).to(x)

@@ -16,12 +16,9 @@ from .definition import content_hash
 from .measurement import Measurement, Tables
 from .schema import Schema
 
-#: The parameters of each kind of recurrent layer that Figure 5B shows apart from the rest, by the name of their group.
-GROUPS = {
-    "crnn": {"lam": "lambda"},
-    "lru": {"omega_nu": "nu", "omega_theta": "theta"},
-    "gru": {"": "recurrent"},  # the whole layer
-}
+KINDS = {"crnn": DiagonalRNN, "lru": LRU, "gru": ChronoGRU}
+#: How Figure 5B calls the recurrent parameters, which it shows apart from the rest; all others are "recurrent".
+GROUPS = {"lam": "lambda", "omega_nu": "nu", "omega_theta": "theta"}
 #: Which embedding an output is held against: the previous one in the authors' code, the next in the text (erratum 12).
 TARGETS = {"previous": -1, "next": 1}
 
@@ -155,9 +152,9 @@ def propagate(
 
     Returns:
         By quantity (``"output"`` or ``"gradient"``), target (empty for outputs), block (from 1; 0 for the whole
-        network) and group of parameters: the number of entries and their mean square. Groups are those of
-        ``GROUPS``; ``"rest"``: all others, with encoder and decoder in the whole network, as in the paper;
-        ``"rest of blocks"``: without them (erratum 20); ``"encoder"`` and ``"decoder"``.
+        network) and group of parameters: the number of entries and their mean square. Groups are the
+        recurrent parameters, as ``GROUPS`` calls them; ``"rest"``: all others, with encoder and decoder in the whole
+        network, as in the paper; ``"rest of blocks"``: without them (erratum 20); ``"encoder"`` and ``"decoder"``.
     """
     outputs = network.block_outputs(x)
     y = network.decoder(outputs[-1])
@@ -187,18 +184,18 @@ def _groups_of(name: str, kind: str) -> list[tuple[int, str]]:
         return [(0, name.partition(".")[0]), (0, "rest")]
     _, number, part, own = name.split(".", 3)
     block = int(number) + 1
-    for prefix, group in GROUPS[kind].items():
-        if part == "layer" and own.startswith(prefix):
-            return [(block, group), (0, group)]
+    own = own.partition(".")[0]
+    if part == "layer" and own in KINDS[kind].recurrent_parameters:
+        group = GROUPS.get(own, "recurrent")
+        return [(block, group), (0, group)]
     return [(block, "rest"), (0, "rest"), (0, "rest of blocks")]
 
 
 def _layer(kind: str, width: int, time: float, generator: torch.Generator) -> nn.Module:
     if kind == "gru":
         return ChronoGRU(width, width, min_time=time, max_time=2 * time, generator=generator)
-    make = {"crnn": DiagonalRNN, "lru": LRU}[kind]
     ring = {"min_modulus": 1 - 1 / time, "max_modulus": 1 - 1 / (2 * time)}
-    return make(width, width, width, generator=generator, **ring)
+    return KINDS[kind](width, width, width, generator=generator, **ring)
 
 
 @functools.lru_cache(maxsize=4)

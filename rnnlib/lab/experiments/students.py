@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from ...layers import LRU, S4D, DenseRNN, DiagonalRNN
+from ...parametrization import input_scale
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 #: What makes a student: ``make(width, heads, nu0, theta0, generator)`` returns a layer with scalar input and output
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 Maker = Callable[[int, int, float, float, "torch.Generator"], "nn.Module"]
 
 
-def _diagonal(kind: type, **settings: Any) -> Maker:
+def _diagonal(kind: Callable, **settings: Any) -> Maker:
     def make(width: int, heads: int, nu0: float, theta0: float, generator: torch.Generator) -> nn.Module:
         return kind(1, width, 1, min_modulus=nu0, max_angle=theta0, generator=generator, **settings)
 
@@ -27,16 +29,24 @@ def _dense(width: int, heads: int, nu0: float, theta0: float, generator: torch.G
     return DenseRNN(1, width, 1, heads=heads, min_modulus=nu0, max_angle=theta0, generator=generator)
 
 
+@torch.no_grad()
+def _gamma_of_the_real_part(*sizes: int, **options: Any) -> DiagonalRNN:
+    """As the authors' code starts gamma: from the real part of lambda, where its modulus is meant (erratum 4)."""
+    layer = DiagonalRNN(*sizes, normalize=True, **options)
+    layer.gamma.copy_(input_scale(layer.eigenvalues().real))
+    return layer
+
+
 STUDENTS: dict[str, Maker] = {
     "rnn": _dense,
     "block": _dense,
     "block_wide": _dense,
     "crnn": _diagonal(DiagonalRNN),
     "crnn_gamma": _diagonal(DiagonalRNN, normalize=True),
-    "crnn_gamma_real": _diagonal(DiagonalRNN, normalize="real part"),  # the authors' initialisation, erratum 4
+    "crnn_gamma_real": _diagonal(_gamma_of_the_real_part),
     "crnn_exp": _diagonal(LRU, normalize=False),
     "lru": _diagonal(LRU),
-    "s4d": _diagonal(S4D, step=0.01),
+    "s4d": _diagonal(S4D, step_size=0.01),
 }
 
 #: How figures and tables call them.
