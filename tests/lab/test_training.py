@@ -174,6 +174,16 @@ def test_effective_rates_are_what_adam_would_do():
         np.testing.assert_allclose(rates[name][0], (before - value.detach()).flatten().numpy(), rtol=1e-5, atol=1e-12)
 
 
+class Undeclared(LRU):
+    recurrent_parameters = ()
+
+
+def test_a_layer_that_does_not_name_its_recurrent_parameters_has_rates_over_all():
+    ensemble = train([Member(Undeclared(1, 4, 1, generator=generator()), TARGET, 1e-3, 0)], SHORT)
+    rates = np.concatenate([values[1] for values in ensemble.effective_rates()[0].values()])
+    assert ensemble.summary().rates[0, -1, 1] == pytest.approx(np.exp(np.log(rates).mean()), rel=1e-5)
+
+
 def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
     path = tmp_path / "checkpoint.npz"
     ensemble = Ensemble([member(KINDS["lru"])], SHORT)
