@@ -25,17 +25,10 @@ _ENGINES = {"exact": Ensemble, "direct": DirectEnsemble}
 
 @dataclass(frozen=True)
 class Kind:
-    """What runs that train together share.
-
-    Attributes:
-        protocol: how they train.
-        details: record the effective rates of every parameter.
-        method: ``"exact"`` or ``"direct"``.
-        device: ``"cpu"`` or ``"cuda"``.
-    """
+    """What runs that train together share."""
 
     protocol: Protocol
-    details: bool
+    details: bool  # record the effective rates of every parameter
     method: str
     device: str
 
@@ -47,17 +40,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs that train together, in one process.
-
-    Attributes:
-        runs: what to train.
-        kind: how.
-        modules: to import in a worker: students that are defined elsewhere register themselves.
-    """
+    """Runs that train together, in one process."""
 
     runs: tuple[Run, ...]
     kind: Kind
-    modules: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()  # to import in a worker: students that are defined elsewhere register themselves
 
     @property
     def key(self) -> str:
