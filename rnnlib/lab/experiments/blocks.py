@@ -130,6 +130,8 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         makers = {STUDENTS[run.student].__module__ for run in runs}
         modules = tuple(sorted(name for name in makers if not name.startswith(("rnnlib.", "__"))))
         seeds = sorted({run.seed for run in runs})
-        together = [[run for run in runs if run.seed in seeds[part::parts]] for part in range(min(parts, len(seeds)))]
-        blocks += [Block(tuple(some), kind, modules) for some in (zip(runs) if kind.method == "direct" else together)]
+        groups = [[run for run in runs if run.seed in seeds[part::parts]] for part in range(min(parts, len(seeds)))]
+        if kind.method == "direct":  # they share nothing
+            groups = [[run] for run in runs]
+        blocks += [Block(tuple(group), kind, modules) for group in groups]
     return sorted(blocks, key=lambda block: -len(block.runs) * block.kind.protocol.steps)
