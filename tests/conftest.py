@@ -11,7 +11,6 @@ os.environ.setdefault("RNNLIB_SCALE", "smoke")
 import numpy as np
 import pytest
 import torch
-from browsing import address, browser, pages, site, visit  # noqa: F401 - fixtures
 
 # These tests may run under make; those that run make must not be a part of it.
 MAKE_SETS = "MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES ARGS HOST KEEP PORT PYTHON REMOTE URL"

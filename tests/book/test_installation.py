@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PLACEHOLDER = "https://repository.invalid/owner/name"
 
 
@@ -219,6 +219,8 @@ def test_make_passes_words_and_defaults(clone):
         "all",
         "--scale",
         "paper",
+        "--to",
+        "rnnlib/lab/results",
         "--device",
         "cuda",
     ]

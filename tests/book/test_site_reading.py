@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from rnnlib.lab.claims import CLAIMS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "notebooks").rglob("*.ipynb"))
 DECKS = sorted(path.stem for path in (ROOT / "book" / "slides").glob("*.md"))
 FRAMES = """() => [...document.querySelectorAll(".moving-frame")].map((frame) => {

@@ -14,7 +14,7 @@ import pairs
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NAME = "figures/one"
 SCRIPT = """\
 # ---

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from browsing import Visit
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 FAULTS_OF_CONTENT = """() => {
   const faults = [];

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXECUTED = ROOT / "_build" / "jupyter_execute"
 ALL = sorted(path for path in ROOT.glob("notebooks/*/*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 # One of each folder, and one that reads packaged text: all notebooks run under nbmake; what can differ here is where

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 )
 DTYPES = [torch.float32, torch.float64, torch.complex64, torch.complex128]
 MARGIN = 64
-TOOLS = Path(__file__).resolve().parent.parent / "tools"
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
 @pytest.fixture(autouse=True)

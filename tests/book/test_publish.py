@@ -15,7 +15,7 @@ import nbformat
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 URL = "https://github.com/someone/memory"
 PLACEHOLDER = re.search(r'^PLACEHOLDER = "(.*)"', (ROOT / "tools/repository.py").read_text(), re.MULTILINE)[1]
 NAME = "notebooks/figures/fig01.ipynb"

@@ -16,7 +16,7 @@ import pytest
 
 from rnnlib.lab import files
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TINY = '''
 """python tiny.py: the command line of rnnlib, with one more experiment and checkpoints after every epoch."""
 import errno, functools, os

@@ -24,7 +24,7 @@ from rnnlib.lab.experiments import propagation, runner
 from rnnlib.lab.experiments.analysis import best, provenance
 from rnnlib.lab.training import Ensemble, Member, Protocol
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SHORT = Protocol(steps=20, report=10, batch=8, length=40)
 TARGET = systems.teacher(0, 0.9).impulse_response(40)
 

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from test_interactive import torch_path
+from references import torch_path
 
 from rnnlib import theory
 

@@ -11,7 +11,7 @@ import pytest
 
 from rnnlib import theory
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 DECKS = sorted((ROOT / "book" / "slides").glob("*.md"))
 TEACHING = (ROOT / "book" / "teaching.md").read_text(encoding="utf-8")
 PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#([\w-]+)\)")

@@ -16,7 +16,7 @@ import torch
 from rnnlib import linear_scan
 
 pytest.importorskip("triton")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import bench_gpu  # noqa: E402 - tools are no package

@@ -635,7 +635,7 @@ def test_records_of_older_versions_are_sealed(stored, monkeypatch):
 
 
 def load_tool(name):
-    path = Path(__file__).resolve().parent.parent / "tools" / f"{name}.py"
+    path = Path(__file__).resolve().parents[2] / "tools" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
