@@ -41,8 +41,8 @@ def git(root: Path, *arguments: str, stdin: str | None = None, index: Path | Non
 
 def committed_url(root: Path) -> str:
     """The repository's address in the last commit, which `make set-repository` may have replaced since."""
-    found = re.search(r"^  url: (\S+)", git(root, "show", "HEAD:_config.yml"), re.MULTILINE)
-    return found[1] if found else stop("the _config.yml of the last commit has no repository.url.")
+    match = re.search(r"^  url: (\S+)", git(root, "show", "HEAD:_config.yml"), re.MULTILINE)
+    return match[1] if match else stop("the _config.yml of the last commit has no repository.url.")
 
 
 def uncommitted(root: Path, old: str, url: str) -> list[str]:
@@ -65,8 +65,8 @@ def linked(source: str, name: str, url: str, folder: str = "notebooks") -> str:
     def address(path: str) -> str:
         if not path.endswith(".ipynb"):
             return f"{url}/blob/main/{path}"
-        place = f"{url}/blob/{BRANCH}/{folder}/{path.removeprefix('notebooks/')}"
-        return re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", place)
+        target = f"{url}/blob/{BRANCH}/{folder}/{path.removeprefix('notebooks/')}"
+        return re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", target)
 
     return links.readdressed(source, name, address)
 

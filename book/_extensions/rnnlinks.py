@@ -1,8 +1,10 @@
-"""Links that nobody has to keep: between pages, claims and the functions that a notebook calls.
+"""Links between pages, claims and the functions that a notebook calls, computed at each build.
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
 - A figure's name in a table of claims leads to the figure's page.
+
+sphinx-codeautolink links calls as well, but between builds it forgets those of pages that are no .rst files.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ FIGURE_CELL = re.compile(r"(<td[^>]*>)(fig\d\d)(</td>)")
 def calls(code: str) -> set[str]:
     """Dotted names of rnnlib's objects that a cell's code imports or reaches through an imported module."""
     tree = ast.parse("\n".join(line for line in code.splitlines() if not line.startswith(("%", "!"))))
-    names, found = {}, set()
+    names, used = {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rnnlib":
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
@@ -33,14 +35,14 @@ def calls(code: str) -> set[str]:
             names |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name == "rnnlib"}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names:
-            found.add(names[node.id])
+            used.add(names[node.id])
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-            found.add(f"{names[node.value.id]}.{node.attr}")
-    return found
+            used.add(f"{names[node.value.id]}.{node.attr}")
+    return used
 
 
 def read_pages(app, env) -> list[str]:
-    """What each page refers to and calls; afterwards every page is written anew if any was read."""
+    """What each page refers to and calls; if any page was read, all are written anew, galleries and tables included."""
     env.rnnlinks_to, env.rnnlinks_calls = defaultdict(set), {}
     for name in sorted(env.found_docs):
         path = Path(env.doc2path(name))
@@ -77,7 +79,7 @@ def line(label: str, links: list[nodes.Node]) -> nodes.paragraph:
 
 
 def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
-    """(shown name, page, anchor) of those names that the reference describes."""
+    """(short name, page, anchor) of those names that the reference describes."""
     objects = env.get_domain("py").objects
     entries = sorted((name, objects[name]) for name in names if name in objects)
     return [(name.removeprefix("rnnlib."), e.docname, e.node_id) for name, e in entries if e.objtype != "module"]
@@ -95,9 +97,9 @@ def connections(app, docname: str) -> nodes.container | None:
         lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
-    for shown, page, anchor in documented(env, called):
+    for label, page, anchor in documented(env, called):
         uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
-        functions.append(nodes.reference("", "", nodes.literal("", shown), internal=True, refuri=uri))
+        functions.append(nodes.reference("", "", nodes.literal("", label), internal=True, refuri=uri))
     if functions:
         lines.append(line("Calls", functions))
     backward = sorted(name for name in env.rnnlinks_to[docname] if name in env.titles)
@@ -108,10 +110,10 @@ def connections(app, docname: str) -> nodes.container | None:
 
 def connect(app, doctree, docname: str) -> None:
     if docname in app.env.rnnlinks_calls:
-        place = connections(app, docname)
+        links = connections(app, docname)
         section = next(doctree.findall(nodes.section), None)
-        if place is not None and section is not None:
-            section += place
+        if links is not None and section is not None:
+            section += links
     elif docname == REFERENCE:
         users = defaultdict(list)
         for page, names in sorted(app.env.rnnlinks_calls.items()):
