@@ -117,7 +117,7 @@ def execute(path: Path, notebook, timeout: int) -> dict | None:
     )
     start = time.monotonic()
     try:
-        client.execute()
+        client.execute(env=os.environ | {"OMP_NUM_THREADS": "1"})  # together the kernels have one thread a core
     except (CellExecutionError, CellTimeoutError):
         return None
     return {"execution_seconds": time.monotonic() - start, "peak_mib": max(filter(None, peaks), default=None)}
@@ -145,22 +145,15 @@ def execute_in_parallel(app, env, docnames) -> None:
 
     workers, timeout = max(2, os.cpu_count() or 1), app.config.nb_execution_timeout
     log.info("Executing %d notebooks, %d at a time", len(pending), workers)
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # kernels inherit it: together they have one thread a core
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            futures = {pool.submit(execute, path, notebook, timeout): path for path, notebook in pending.items()}
-            for future in as_completed(futures):
-                path, record = futures[future], future.result()
-                if record is None:
-                    continue
-                log.info("Executed %s in %.0f seconds", path.relative_to(app.srcdir), record["execution_seconds"])
-                bundle = CacheBundleIn(pending[path], str(path), data=record | {"machine": machine(workers)})
-                cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    finally:
-        del os.environ["OMP_NUM_THREADS"]
-        if before is not None:
-            os.environ["OMP_NUM_THREADS"] = before
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(execute, path, notebook, timeout): path for path, notebook in pending.items()}
+        for future in as_completed(futures):
+            path, record = futures[future], future.result()
+            if record is None:
+                continue
+            log.info("Executed %s in %.0f seconds", path.relative_to(app.srcdir), record["execution_seconds"])
+            bundle = CacheBundleIn(pending[path], str(path), data=record | {"machine": machine(workers)})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def commit_of_package(root: Path) -> str | None:
