@@ -61,12 +61,6 @@ def published_commit(root: Path) -> str:
     return git("rev-parse", "HEAD")
 
 
-def exercises(notebook: dict) -> list[str]:
-    """Names of the exercises, in order: "Exercise 1", ..."""
-    cells = [text(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
-    return [name for source in cells for name in EXERCISE.findall(source)]
-
-
 def blanks(student: dict) -> int:
     """How many answers a copy asks for: one an exercise, one a question on a page to play with."""
     return sum(text(cell).count(ANSWER) for cell in student["cells"] if cell["cell_type"] == "markdown")
@@ -99,7 +93,7 @@ def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) ->
     return student
 
 
-def dumped(notebook: dict) -> str:
+def as_json(notebook: dict) -> str:
     """As the notebook stands in its file: sources as lists of lines."""
     for cell in notebook["cells"]:
         cell["source"] = text(cell).splitlines(keepends=True)
@@ -121,11 +115,11 @@ def course(root: Path) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         student = student_copy(
             json.loads(path.read_text(encoding="utf-8")),
-            lambda source, name=name: links.readdressed(source, name, address),
+            lambda source, name=name: links.rewrite_links(source, name, address),
             commit,
         )
         short = name.removeprefix("notebooks/")
-        files[short] = dumped(student)
+        files[short] = as_json(student)
         title = re.match(r"# (.*)", text(student["cells"][0]))[1]
         rows.append(f"| [{title}]({short}) | {blanks(student)} |")
     files["README.md"] = README.format(url=url, commit=commit, rows="\n".join(rows))
