@@ -1,8 +1,10 @@
-"""Links that nobody has to keep: between pages, claims and the functions that a notebook calls.
+"""Links between pages, claims and the functions that a notebook calls, computed at each build.
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
 - A claim's name in a table leads to its row on the page of claims, and there to the page of its figure.
+
+sphinx-codeautolink links calls as well, but between builds it forgets those of pages that are no .rst files.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def calls(code: str) -> set[str]:
 
 
 def read_pages(app, env) -> list[str]:
-    """What each page refers to and calls; afterwards every page is written anew if any was read."""
+    """What each page refers to and calls; if any page was read, all are written anew, galleries and tables included."""
     env.rnnlinks_to, env.rnnlinks_calls = defaultdict(set), {}
     for name in sorted(env.found_docs):
         path = Path(env.doc2path(name))
@@ -77,7 +79,7 @@ def line(label: str, links: list[nodes.Node]) -> nodes.paragraph:
 
 
 def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
-    """(shown name, page, anchor) of those names that the reference describes."""
+    """(short name, page, anchor) of those names that the reference describes."""
     objects = env.get_domain("py").objects
     entries = sorted((name, objects[name]) for name in names if name in objects)
     return [(name.removeprefix("rnnlib."), e.docname, e.node_id) for name, e in entries if e.objtype != "module"]
@@ -95,9 +97,9 @@ def connections(app, docname: str) -> nodes.container | None:
         lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
-    for shown, page, anchor in documented(env, called):
+    for label, page, anchor in documented(env, called):
         uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
-        functions.append(nodes.reference("", "", nodes.literal("", shown), internal=True, refuri=uri))
+        functions.append(nodes.reference("", "", nodes.literal("", label), internal=True, refuri=uri))
     if functions:
         lines.append(line("Calls", functions))
     backward = sorted(name for name in env.rnnlinks_to[docname] if name in env.titles)

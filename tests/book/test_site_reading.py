@@ -95,7 +95,9 @@ def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     seconds = table.locator("tbody td:nth-child(2)").all_inner_texts()
     assert sum(map(int, seconds[:-1])) == pytest.approx(int(seconds[-1]), abs=len(seconds) / 2)
     assert int(seconds[-1]) > 0
-    stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "results").glob("*.json")} - {"bench"}
+    stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "lab" / "results").glob("*.json")} - {
+        "bench"
+    }
     assert stored == set(tab.locator(".wide-table").nth(1).locator("tbody td:first-child").all_inner_texts())
 
 
