@@ -166,6 +166,8 @@ def full_precision(x: Tensor) -> contextlib.AbstractContextManager:
 
 def last(states: Tensor, lengths: Tensor | None) -> Tensor:
     """Of states ``(batch, time, N)`` those at each sequence's own end."""
+    if states.is_complex():  # as pairs, of which ONNX can take parts
+        return torch.view_as_complex(last(torch.view_as_real(states).flatten(2), lengths).unflatten(1, (-1, 2)))
     if lengths is None:
         return states[:, -1].clone()  # a view would keep all states in memory
     return states.take_along_dim((lengths - 1).clamp(0, states.shape[1] - 1)[:, None, None], 1)[:, 0]
