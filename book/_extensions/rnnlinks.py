@@ -2,7 +2,7 @@
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
-- A figure's name in a table of claims leads to the figure's page.
+- A figure's name in a table of claims leads to the figure's page, a claim's name to its row on the page of claims.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 FIGURE_CELL = re.compile(r"(<td[^>]*>)(fig\d\d)(</td>)")
+CLAIM_CELL = re.compile(r"(<td[^>]*>)(fig\d\d-[a-z0-9-]+)(</td>)")
 
 
 def calls(code: str) -> set[str]:
@@ -108,10 +109,10 @@ def connections(app, docname: str) -> nodes.container | None:
 
 def connect(app, doctree, docname: str) -> None:
     if docname in app.env.rnnlinks_calls:
-        place = connections(app, docname)
+        footer = connections(app, docname)
         section = next(doctree.findall(nodes.section), None)
-        if place is not None and section is not None:
-            section += place
+        if footer is not None and section is not None:
+            section += footer
     elif docname == REFERENCE:
         users = defaultdict(list)
         for page, names in sorted(app.env.rnnlinks_calls.items()):
@@ -123,8 +124,9 @@ def connect(app, doctree, docname: str) -> None:
             if names and content is not None and users.get(names[0]):
                 content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
     for table in doctree.findall(nodes.raw):
-        if table.get("format") == "html" and FIGURE_CELL.search(table.astext()):
-            table.replace_self(nodes.raw("", link_figures(app, docname, table.astext()), format="html"))
+        if table.get("format") == "html" and CLAIM_CELL.search(table.astext()):
+            html = link_claims(app, docname, link_figures(app, docname, table.astext()))
+            table.replace_self(nodes.raw("", html, format="html"))
 
 
 def link_figures(app, docname: str, html: str) -> str:
@@ -142,6 +144,15 @@ def link_figures(app, docname: str, html: str) -> str:
         return f"{cell}<span{mark}>{text}</span>{end}"
 
     return FIGURE_CELL.sub(linked, html)
+
+
+def link_claims(app, docname: str, html: str) -> str:
+    """Every name of a claim becomes a link to its row on the page of claims, and there an anchor."""
+    if CLAIMS_PAGE not in app.env.found_docs:
+        return html
+    page = app.builder.get_relative_uri(docname, CLAIMS_PAGE)
+    anchor = r' id="\2"' if docname == CLAIMS_PAGE else ""
+    return CLAIM_CELL.sub(rf'\1<a{anchor} href="{page}#\2">\2</a>\3', html)
 
 
 def setup(app) -> dict:

@@ -55,6 +55,12 @@ def code_hash(kind: type | None = None) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
+def teachers_hash() -> str:
+    """16 hexadecimal digits that name the stored teachers."""
+    data = (PACKAGE / "lab" / "teachers.csv").read_bytes()
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]  # git on Windows may change line ends
+
+
 def peak_memory() -> int | None:
     """MiB that this process or the largest of its finished children held at most; None where nobody counts."""
     try:

@@ -22,6 +22,7 @@ from ..layers import LRU, S4D, DenseRNN, DiagonalRNN
 from ..layers.s4 import inverse_softplus
 from ..parametrization import input_scale
 from . import checks
+from .minibatches import white_inputs
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
@@ -41,7 +42,6 @@ __all__ = [
 ]
 
 TEACHERS = 10  # in the file
-SEEDS, STEPS = 1 << 11, 1 << 20  # of white_inputs: PyTorch's generator on the CPU takes 32 bits of seed
 _SIZE = 10  # units of a teacher
 _SHAPES = {"A": (_SIZE, _SIZE), "B": (_SIZE, 1), "C": (1, _SIZE), "D": (1, 1)}
 _LARGEST_CONDITION = 1e7  # of eigenvectors: a matrix that rounding cannot tell from a defective one has more
@@ -297,28 +297,3 @@ def _filled(layer, B: Tensor, C: Tensor, D: Tensor, **recurrence: Tensor):
     weights = {"B": torch.view_as_real(B)[:, None], "C": torch.view_as_real(C)[None], "D": D.view(1, 1)}
     layer.double().load_state_dict(weights | recurrence)
     return layer
-
-
-def white_inputs(seed: int, step: int, batch: int, length: int) -> Float[Tensor, "B T"]:
-    """The minibatch of a training step: independent N(0, 1), a function of the data seed and the step alone.
-
-    Args:
-        seed: data seed, 0 to 2047.
-        step: 0 to 1,048,575.
-        batch: number of sequences.
-        length: steps of each.
-
-    Returns:
-        Inputs ``(batch, length)``, float32, on the CPU; the same bits each time for one version of PyTorch and one kind
-        of processor.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-    seed, step = checks.whole("seed", seed, None), checks.whole("step", step, None)
-    if not (0 <= seed < SEEDS and 0 <= step < STEPS):
-        raise ValueError(f"need 0 <= seed < {SEEDS} and 0 <= step < {STEPS}, got {seed} and {step}")
-    batch, length = checks.whole("batch", batch), checks.whole("length", length)
-    # each pair has a seed of its own
-    generator = torch.Generator().manual_seed(seed << 20 | step)
-    return torch.randn(batch, length, generator=generator)

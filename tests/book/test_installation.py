@@ -219,6 +219,8 @@ def test_make_passes_words_and_defaults(clone):
         "all",
         "--scale",
         "paper",
+        "--to",
+        "rnnlib/lab/results",
         "--device",
         "cuda",
     ]

@@ -123,7 +123,7 @@ def test_the_package_alone_says_what_its_command_line_needs(project, wheel, tmp_
     address = project["project"]["urls"]["Repository"]
     for arguments in (["list"], ["claims"], ["show", "fig03a"], ["run", "fig03a", "--scale", "paper"]):
         done = run(*arguments)
-        wanted = f'pandas and tqdm are not installed: pip install "rnnlib[lab] @ git+{address}"\n'
+        wanted = f'pandas, scipy, tqdm are not installed: pip install "rnnlib[lab] @ git+{address}"\n'
         assert (done.returncode, done.stdout, done.stderr) == (1, "", wanted)
     extras = project["project"]["optional-dependencies"]
     linked(tmp_path / "site", *(Requirement(text).name for text in extras["lab"] if "jinja2" not in text))

@@ -33,7 +33,7 @@ def test_every_label_is_used_once_and_every_reference_has_one():
 
 
 def test_tests_that_the_page_names_exist():
-    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", PAGE)
+    named = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", PAGE)
     assert len(named) >= 10
     for name, function in named:
         tree = ast.parse((ROOT / name).read_text())

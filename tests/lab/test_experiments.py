@@ -24,9 +24,10 @@ import pandas as pd
 import pytest
 import torch
 
-from rnnlib.__main__ import _all, main
+from rnnlib.__main__ import main
 from rnnlib.lab import experiments, training
-from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, runner, store
+from rnnlib.lab.commandline import _all
+from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, store
 from rnnlib.lab.training import Protocol
 
 SHORT = Experiment(
@@ -298,7 +299,7 @@ def test_a_damaged_checkpoint_is_not_used(expected, tmp_path, interrupt, damage)
 
 
 def test_a_damaged_finished_block_is_trained_again(expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner.Block, "forget", lambda *arguments: None)
+    monkeypatch.setattr(blocks.Block, "delete", lambda *arguments: None)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
     (finished,) = (tmp_path / "home" / "blocks").glob("*.npz")
     data = finished.read_bytes()
@@ -855,9 +856,7 @@ def test_a_missing_package_is_named_before_work_begins(root, tmp_path, arguments
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     (sentence,) = done.stderr.splitlines()
-    assert " and ".join(blocked) in sentence and sentence.endswith(
-        f'pip install "rnnlib[{extra}] @ git+{address(root)}"'
-    )
+    assert ", ".join(blocked) in sentence and sentence.endswith(f'pip install "rnnlib[{extra}] @ git+{address(root)}"')
     assert not list(tmp_path.rglob("*.npz"))
 
 

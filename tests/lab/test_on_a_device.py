@@ -20,7 +20,7 @@ from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.__main__ import main
 from rnnlib.lab import curvature, experiments, systems, text
 from rnnlib.lab.direct import DirectEnsemble
-from rnnlib.lab.experiments import propagation, runner
+from rnnlib.lab.experiments import blocks, propagation, running
 from rnnlib.lab.experiments.analysis import best, provenance
 from rnnlib.lab.training import Ensemble, Member, Protocol
 
@@ -95,7 +95,7 @@ def test_students_train_on_a_device(make, tmp_path):
         begun.save(tmp_path / "checkpoint.npz")
         there = Ensemble(members(make), SHORT, NAME)
         there.restore(tmp_path / "checkpoint.npz")
-        assert {value.device.type for tile in there.tiles for value in tile.tensors().values()} == {NAME}
+        assert {value.device.type for tile in there.tiles for value in tile.parameters} == {NAME}
         summary, rates = finish(there).summary(), there.effective_rates()
         trained = {index: {name: value.cpu() for name, value in one.items()} for index, one in there.trained().items()}
     assert summary.diverged.tolist() == [False, True, False]
@@ -122,13 +122,13 @@ def test_students_train_through_time_on_a_device(name, tmp_path):
 @pytest.mark.parametrize("name", ["fig03a", "fig04cd", "fig09cd", "fig11", "direct_dense"])
 def test_blocks_of_experiments_train_on_a_device(name):
     experiment = experiments.get(name).at("smoke")
-    (here, *_), (there, *_) = (runner.blocks_of([experiment], device, 1) for device in ("cpu", NAME))
-    expected = here.train(None)
+    (here, *_), (there, *_) = (blocks.blocks_of([experiment], device, 1) for device in ("cpu", NAME))
+    expected = here.train(None, lambda steps: None, 30.0)
     with elsewhere():
-        found = there.train(None)
-    assert found.keys() == expected.keys() and here.key != there.key
+        actual = there.train(None, lambda steps: None, 30.0)
+    assert actual.keys() == expected.keys() and here.key != there.key
     for key in ("loss", "zero_loss", "curve"):
-        np.testing.assert_allclose(found[key], expected[key], rtol=1e-3, err_msg=key)
+        np.testing.assert_allclose(actual[key], expected[key], rtol=1e-3, err_msg=key)
 
 
 MEASURED = {
@@ -247,8 +247,8 @@ def asked_for(monkeypatch):
         devices.append(device)
         return [] if isinstance(given, experiments.Measurement) else {one.name: [] for one in given}
 
-    monkeypatch.setattr(experiments, "measure", compute)
-    monkeypatch.setattr(runner, "run_all", compute)
+    monkeypatch.setattr(running, "measure", compute)
+    monkeypatch.setattr(running.runner, "train", compute)
     return devices
 
 

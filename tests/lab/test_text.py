@@ -13,45 +13,45 @@ import pytest
 import torch
 
 from rnnlib.lab import text
-from rnnlib.lab.text import Autocorrelation, SourceError
+from rnnlib.lab.text import Autocorrelation, SourceError, sources
 
 
 @pytest.fixture(autouse=True)
 def fresh():
-    text._packaged.cache_clear()
+    sources.packaged_file.cache_clear()
     yield
-    text._packaged.cache_clear()
+    sources.packaged_file.cache_clear()
 
 
 @pytest.fixture
 def no_cache():
-    text._packaged_text.cache_clear()
+    sources.packaged.cache_clear()
     yield
-    text._packaged_text.cache_clear()
+    sources.packaged.cache_clear()
 
 
 # Packaged articles ----------------------------------------------------------------------------------------------------
 
 
 def test_windows_are_the_first_of_each_long_article_then_the_second():
-    found = text.load("wikipedia", 12, 256, articles=["Anarchism", "Albedo", "Answer", "A"])
-    assert found.x.shape == (12, 256, 384) and found.x.dtype == torch.float32
-    assert found.titles[:7] == ("Anarchism", "Albedo", "A", "Answer", "Anarchism", "Albedo", "A")
-    assert found.titles[7] == "Anarchism", "a second window of Answer there is not"
+    loaded = text.load("wikipedia", 12, 256, articles=["Anarchism", "Albedo", "Answer", "A"])
+    assert loaded.x.shape == (12, 256, 384) and loaded.x.dtype == torch.float32
+    assert loaded.titles[:7] == ("Anarchism", "Albedo", "A", "Answer", "Anarchism", "Albedo", "A")
+    assert loaded.titles[7] == "Anarchism", "a second window of Answer there is not"
     assert "Answer" not in text.load("wikipedia", 4, 512, articles=["Anarchism", "Albedo", "Answer", "A"]).titles
-    assert bool(found.mask.all()) and not torch.equal(found.x[0], found.x[4])
+    assert bool(loaded.mask.all()) and not torch.equal(loaded.x[0], loaded.x[4])
 
 
 def test_embeddings_are_those_of_the_model_run_by_transformers():
     """Tokenizer, special tokens, padding, word, segment and position embeddings, layer normalisation."""
     transformers = pytest.importorskip("transformers")
-    folder = str(text._packaged(*text._WEIGHTS).parent)
+    folder = str(sources.packaged_file(*sources._WEIGHTS).parent)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder).eval()
     wanted = ["Actrius", "Answer"]
-    articles = dict(text._articles(text._packaged(*text._DUMP)))
+    articles = dict(sources._articles(sources.packaged_file(*sources._DUMP)))
     batch = tokenizer(
-        [text._plain(articles[title]) for title in wanted],
+        [sources._plain(articles[title]) for title in wanted],
         padding="max_length",
         truncation=True,
         max_length=512,
@@ -59,11 +59,11 @@ def test_embeddings_are_those_of_the_model_run_by_transformers():
     )
     with torch.no_grad():
         expected = model(**batch, output_hidden_states=True).hidden_states[0]
-    found = text.load("wikipedia", 2, padding=True, articles=wanted)
-    assert found.titles == tuple(wanted)
-    torch.testing.assert_close(found.x, expected, atol=1e-6, rtol=1e-5)
-    assert torch.equal(found.mask, batch["attention_mask"].bool())
-    assert not bool(found.mask.all()), "one of the two is short"
+    loaded = text.load("wikipedia", 2, padding=True, articles=wanted)
+    assert loaded.titles == tuple(wanted)
+    torch.testing.assert_close(loaded.x, expected, atol=1e-6, rtol=1e-5)
+    assert torch.equal(loaded.mask, batch["attention_mask"].bool())
+    assert not bool(loaded.mask.all()), "one of the two is short"
 
 
 def test_positions_can_be_left_out():
@@ -98,15 +98,15 @@ def test_markup_redirects_and_other_pages_are_stripped(tmp_path):
     ]
     dump = tmp_path / "dump.bz2"
     dump.write_bytes(bz2.compress(f'<mediawiki xmlns="http://x/">{"".join(pages)}</mediawiki>'.encode()))
-    found = dict(text._articles(dump))
-    assert list(found) == ["One", "Three"] and text._plain(found["Three"]) == "plain"
-    assert " ".join(text._plain(found["One"]).split()) == "Bold and a link. Heading Last & least."
+    articles = dict(sources._articles(dump))
+    assert list(articles) == ["One", "Three"] and sources._plain(articles["Three"]) == "plain"
+    assert " ".join(sources._plain(articles["One"]).split()) == "Bold and a link. Heading Last & least."
 
 
 @pytest.mark.parametrize("which", ["_DUMP", "_WEIGHTS", "_TOKENIZER"])
 def test_a_file_with_another_checksum_is_refused(monkeypatch, no_cache, which):
-    package, name, _ = getattr(text, which)
-    monkeypatch.setattr(text, which, (package, name, "0" * 64))
+    package, name, _ = getattr(sources, which)
+    monkeypatch.setattr(sources, which, (package, name, "0" * 64))
     with pytest.raises(
         SourceError, match=r"is not the expected file: its SHA-256 is [0-9a-f]{64}.*Install its package"
     ):
@@ -116,7 +116,7 @@ def test_a_file_with_another_checksum_is_refused(monkeypatch, no_cache, which):
 
 def test_missing_packages_are_named_and_the_default_falls_back(monkeypatch, no_cache):
     assert text.default_source() == "wikipedia"
-    text._packaged.cache_clear()
+    sources.packaged_file.cache_clear()
 
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
@@ -125,7 +125,7 @@ def test_missing_packages_are_named_and_the_default_falls_back(monkeypatch, no_c
     assert text.default_source() == "gaussian"
     with pytest.raises(SourceError, match=r"of the package gensim is missing: install rnnlib with its extra \[text\]"):
         text.load("wikipedia", 1, 16)
-    monkeypatch.setattr(text, "READERS", ("no_such_reader",))
+    monkeypatch.setattr(sources, "READERS", ("no_such_reader",))
     with pytest.raises(SourceError, match=r"no_such_reader must be installed.*source=\"gaussian\""):
         text.load("wikipedia", 1, 16)
 
@@ -197,24 +197,24 @@ def test_the_hub_s_loading_code_gives_the_model_s_first_hidden_states(hub):
     batch = tokenizer(rows["text"], padding="max_length", truncation=True, max_length=64, return_tensors="pt")
     with torch.no_grad():
         expected = model(**batch, output_hidden_states=True).hidden_states[0]
-    found = text.load("hub", 3, 64, padding=True, model=folder / "model", data=folder / "data")
-    torch.testing.assert_close(found.x, expected)
-    assert torch.equal(found.mask, batch["attention_mask"].bool()) and found.titles == tuple(rows["title"])
+    loaded = text.load("hub", 3, 64, padding=True, model=folder / "model", data=folder / "data")
+    torch.testing.assert_close(loaded.x, expected)
+    assert torch.equal(loaded.mask, batch["attention_mask"].bool()) and loaded.titles == tuple(rows["title"])
 
 
 def test_the_hub_s_windows(hub):
     folder, _ = hub
-    found = text.load("hub", 4, 50, model=folder / "model", data=folder / "data", positions=False)
-    assert found.titles == ("Memory", "Chaos", "Memory", "Memory") and found.x.shape == (4, 50, 16)
+    loaded = text.load("hub", 4, 50, model=folder / "model", data=folder / "data", positions=False)
+    assert loaded.titles == ("Memory", "Chaos", "Memory", "Memory") and loaded.x.shape == (4, 50, 16)
 
 
 def test_the_hub_s_model_must_have_its_checksum(hub, monkeypatch):
     folder, _ = hub
-    monkeypatch.setattr(text, "_HUB_MODEL", (str(folder / "model"), None))
+    monkeypatch.setattr(sources, "_HUB_MODEL", (str(folder / "model"), None))
     with pytest.raises(SourceError, match=r"model\.safetensors is not the expected file"):
         text.load("hub", 1, 16, data=folder / "data")
     weights = (folder / "model" / "model.safetensors").read_bytes()
-    monkeypatch.setattr(text, "_HUB_WEIGHTS", hashlib.sha256(weights).hexdigest())
+    monkeypatch.setattr(sources, "_HUB_WEIGHTS", hashlib.sha256(weights).hexdigest())
     assert text.load("hub", 1, 16, data=folder / "data").x.shape == (1, 16, 16)
 
 
@@ -229,12 +229,12 @@ def test_a_hub_out_of_reach_is_named(hub):
 
 def test_the_gaussian_source_has_the_autocorrelation_asked_for():
     wanted = Autocorrelation(0.3, 0.2, 0.9)
-    found = text.load("gaussian", 64, 128, size=64, autocorrelation=wanted)
+    loaded = text.load("gaussian", 64, 128, size=64, autocorrelation=wanted)
     # about 4,000 independent samples of a slow process over 128 steps: 2 % of R(0)
-    np.testing.assert_allclose(text.autocorrelation(found.x, 40), wanted(np.arange(40)), atol=0.01)
-    assert abs(found.x.mean()) < 0.01 and bool(found.mask.all())
-    assert torch.equal(found.x, text.load("gaussian", 64, 128, size=64, autocorrelation=wanted, seed=0).x)
-    assert not torch.equal(found.x, text.load("gaussian", 64, 128, size=64, autocorrelation=wanted, seed=1).x)
+    np.testing.assert_allclose(text.autocorrelation(loaded.x, 40), wanted(np.arange(40)), atol=0.01)
+    assert abs(loaded.x.mean()) < 0.01 and bool(loaded.mask.all())
+    assert torch.equal(loaded.x, text.load("gaussian", 64, 128, size=64, autocorrelation=wanted, seed=0).x)
+    assert not torch.equal(loaded.x, text.load("gaussian", 64, 128, size=64, autocorrelation=wanted, seed=1).x)
 
 
 def test_matched_sequences_have_the_same_mean_and_covariances():
@@ -254,15 +254,15 @@ def test_matched_sequences_have_the_same_mean_and_covariances():
 
 
 def test_autocorrelation_is_the_mean_over_pairs_and_leaves_padding_out():
-    x, mask = torch.randn(3, 20, 5), torch.rand(3, 20) > 0.3
-    for kept in (None, mask):
-        found = text.autocorrelation(x, mask=kept)
-        assert found.shape == (19,)
-        seen = torch.ones_like(mask) if kept is None else kept
+    x, some = torch.randn(3, 20, 5), torch.rand(3, 20) > 0.3
+    for mask in (None, some):
+        R = text.autocorrelation(x, mask=mask)
+        assert R.shape == (19,)
+        seen = torch.ones_like(some) if mask is None else mask
         for lag in (0, 1, 7, 18):
             pairs = seen[:, : 20 - lag] & seen[:, lag:]
             products = (x[:, : 20 - lag] * x[:, lag:]).mean(-1)
-            assert math.isclose(found[lag], float(products[pairs].double().mean()), rel_tol=1e-5, abs_tol=1e-7)
+            assert math.isclose(R[lag], float(products[pairs].double().mean()), rel_tol=1e-5, abs_tol=1e-7)
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.997, 0.9999])

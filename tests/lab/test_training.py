@@ -11,7 +11,9 @@ import torch
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.lab import systems
 from rnnlib.lab.direct import DirectEnsemble
-from rnnlib.lab.training import Ensemble, Member, Protocol, _Draws, one_thread, train, write_arrays
+from rnnlib.lab.files import write_arrays
+from rnnlib.lab.minibatches import Minibatches
+from rnnlib.lab.training import Ensemble, Member, Protocol, one_thread, train
 
 TARGET = systems.teacher(0, 0.9).impulse_response(50)
 SHORT = Protocol(steps=30, report=10, batch=8, length=50)
@@ -197,7 +199,7 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
 
 
 def test_minibatches_drawn_ahead_are_the_same():
-    drawn, ahead = _Draws([0, 3], SHORT, 0), _Draws([0, 3], SHORT, 2)
+    drawn, ahead = Minibatches([0, 3], SHORT, 0), Minibatches([0, 3], SHORT, 2)
     for number in (0, 1, 2, 7, 29):  # a checkpoint may begin anywhere
         assert torch.equal(drawn(number), ahead(number))
     assert ahead.pool is not None and drawn.pool is None

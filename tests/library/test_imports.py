@@ -44,7 +44,7 @@ def test_theory_imports_no_sibling():
 
 
 def test_imports_are_seen():
-    assert "lab.experiments" in imported(ROOT / "__main__.py")
+    assert "lab.commandline" in imported(ROOT / "__main__.py")
     assert {"parametrization.ring", "scan.linear_scan"} <= imported(ROOT / "layers/diagonal.py")
 
 

@@ -8,12 +8,13 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import torch
 
 from .. import checks, systems
+from ..minibatches import SEEDS
+from ..provenance import teachers_hash
 from ..training import Member, Protocol
 from . import tables
 from .students import STUDENTS
@@ -108,7 +109,7 @@ class Run:
             checks.within(name, getattr(self, name), interval)
         _check_heads("heads", self.heads, checks.whole("width", self.width))
         checks.whole("teacher", self.teacher, 0, systems.TEACHERS - 1)
-        checks.whole("seed", self.seed, 0, systems.SEEDS - 1)
+        checks.whole("seed", self.seed, 0, SEEDS - 1)
 
     def member(self, length: int) -> Member:
         """The student at initialisation, and its teacher.
@@ -166,7 +167,7 @@ class Experiment:
         for cell in _grid("cells", self.cells):
             if not isinstance(cell, Cell):
                 raise ValueError(f"each of cells must be a Cell, got {cell!r}")
-        last = systems.SEEDS - 1
+        last = SEEDS - 1
         if self.teacher == "seed":
             last = systems.TEACHERS - 1
         elif isinstance(self.teacher, str):
@@ -254,7 +255,7 @@ class Experiment:
         del plain["title"], plain["live"]
         if self.method == "exact":  # older results do not name it
             del plain["method"]
-        return json.loads(json.dumps(plain)) | {"teachers": _teachers_hash()}
+        return json.loads(json.dumps(plain)) | {"teachers": teachers_hash()}
 
     @property
     def hash(self) -> str:
@@ -298,8 +299,3 @@ def check_title(title: str) -> None:
 def content_hash(plain: object) -> str:
     """16 hexadecimal digits that name plain data."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _teachers_hash() -> str:
-    text = (resources.files("rnnlib.lab") / "teachers.csv").read_bytes()
-    return hashlib.sha256(text.replace(b"\r\n", b"\n")).hexdigest()[:16]  # git on Windows may change line ends

@@ -8,9 +8,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import sys
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -35,27 +35,37 @@ def count(index: int, done: int) -> None:
 
 
 @contextlib.contextmanager
-def processes(workers: int, steps: Any) -> Iterator[Executor]:
+def processes(workers: int, blocks: int) -> Iterator[tuple[Executor, Sequence[int]]]:
     """Processes of this machine. They end with the context, whatever ends it, a kill of this process included.
 
     Args:
         workers: how many.
-        steps: a shared array of integers, where :func:`count` writes.
+        blocks: how many will train.
+
+    Yields:
+        The executor, and the number of steps that each block has done.
 
     Raises:
-        ResultError: one of them died.
+        ResultError: one of them died, or there is no memory that they can share.
     """
     context = multiprocessing.get_context("spawn")
-    theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(theirs, steps))
     try:
-        yield pool
+        steps = context.Array("q", blocks, lock=False)
+    except OSError as error:  # it is a file in memory or in the folder for temporary files
+        raise ResultError(
+            f"worker processes cannot share memory here ({error.strerror}): allow larger files, free some space in "
+            f"{tempfile.gettempdir()}, or train in this process with --workers 1."
+        ) from error
+    theirs, ours = context.Pipe(duplex=False)
+    pool = _Pool(workers, mp_context=context, initializer=_start, initargs=(theirs, steps))
+    try:
+        yield pool, steps
     except BaseException as error:
         ours.close()
         if isinstance(error, concurrent.futures.BrokenExecutor):
             raise ResultError(
                 "a worker process ended before its work: it was killed, perhaps for want of memory (fewer --workers "
-                "need less), or its own message is above. Give the same command again; what checkpoints hold is kept."
+                "need less), or its own message is above. Give the same command again; it goes on from checkpoints."
             ) from error
         raise
     finally:
@@ -64,11 +74,22 @@ def processes(workers: int, steps: Any) -> Iterator[Executor]:
         theirs.close()
 
 
+class _Pool(ProcessPoolExecutor):
+    def submit(self, *arguments: Any, **options: Any) -> concurrent.futures.Future:
+        """Starts a process if need be. With Ctrl-C blocked it never sees it: its parent ends it."""
+        if not hasattr(signal, "pthread_sigmask"):  # Windows
+            return super().submit(*arguments, **options)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(*arguments, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(parent: multiprocessing.connection.Connection, steps: Any) -> None:
     global _steps
     _steps = steps
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    keep_memory()
 
 
 def _end_with(parent: multiprocessing.connection.Connection) -> None:
@@ -76,30 +97,6 @@ def _end_with(parent: multiprocessing.connection.Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         parent.poll(None)
     os._exit(1)
-
-
-@contextlib.contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Ctrl-C waits; processes started meanwhile never see it, and leave it to their parent to end them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def keep_memory() -> None:
-    """Have the C library keep freed memory instead of returning it: each return costs page faults at the next step."""
-    if sys.platform == "linux":
-        import ctypes
-
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's; measured: a quarter to a third less time
-        if mallopt:
-            mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD
-            mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
 
 
 def connect(address: str) -> distributed.Client:
@@ -150,17 +147,18 @@ def threads(client: distributed.Client) -> int:
 
 
 @contextlib.contextmanager
-def cluster(client: distributed.Client) -> Iterator[Executor]:
-    """The workers of a Dask cluster. Blocks of one that dies go to another, which trains them to the same numbers."""
+def cluster(client: distributed.Client) -> Iterator[tuple[Executor, None]]:
+    """The workers of a Dask cluster, which say nothing of steps. Blocks of one that dies go to another, which trains
+    them to the same numbers."""
     from distributed import KilledWorker
 
     executor = client.get_executor(pure=False)
     try:
-        yield executor
+        yield executor, None
     except (KilledWorker, concurrent.futures.CancelledError) as error:
         raise ResultError(
             f"dask: the cluster lost its workers or its scheduler ({type(error).__name__}): start them and give the "
-            "same command again; finished blocks are kept."
+            "same command again; finished blocks are not trained again."
         ) from error
     finally:
         executor.shutdown(wait=False)

@@ -32,7 +32,7 @@ def need(*modules: str, extra: str) -> None:
         have = "is not installed" if len(missing) == 1 else "are not installed"
         address = _repository()
         what = f'"rnnlib[{extra}] @ git+{address}"' if address else " ".join(missing)
-        raise RequirementError(f"{' and '.join(missing)} {have}: pip install {what}")
+        raise RequirementError(f"{', '.join(missing)} {have}: pip install {what}")
 
 
 def _repository() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import hashlib
@@ -15,7 +16,7 @@ from .. import files
 from .requirements import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
 
@@ -60,6 +61,27 @@ def command(name: str, scale: str, folder: Path) -> str:
     return f"python -m rnnlib run {name} --scale {scale}{there}"
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A context in which a file or folder is written; an error of the system says there what to do.
+
+    Raises:
+        ResultError: it cannot be written.
+    """
+    try:
+        yield path
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise ResultError(
+                f"the disk is full: {path} was not written. Free some space and give the same command again; it goes "
+                "on from finished work and the last checkpoints."
+            ) from error
+        raise ResultError(
+            f"{path} cannot be written ({error.strerror}): name another folder (for results --to on the command line, "
+            "for checkpoints the variable RNNLIB_HOME)."
+        ) from error
+
+
 def prepare(*folders: Path) -> None:
     """Before work begins: make folders, delete what killed writers left in them, and check that they can be written.
 
@@ -67,10 +89,8 @@ def prepare(*folders: Path) -> None:
         ResultError: one cannot be written.
     """
     for folder in folders:
-        try:
+        with writing(folder):
             files.prepare(folder)
-        except OSError as error:
-            raise unwritable(folder, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,23 +99,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ResultError: the disk is full, or the folder cannot be written.
     """
-    try:
+    with writing(path):
         files.write(path, text.encode())
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> ResultError:
-    """What to say when a file or folder could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResultError(
-            f"the disk is full: {path} was not written. Free some space and give the same command again; finished work "
-            "and the last checkpoints are kept."
-        )
-    return ResultError(
-        f"{path} cannot be written ({error.strerror}): name another folder (for results --to on the command line, for "
-        "checkpoints the variable RNNLIB_HOME)."
-    )
 
 
 def write(

@@ -8,6 +8,8 @@ once for each length of ``_VECTORS``, real or complex, half, single or double.
 One group of lanes runs over a block of steps before the next group does: long enough to keep its state in registers for
 a while, short enough that memory is still read about in order. Meanwhile the same lanes of the next block are fetched:
 a processor's own guess of what comes next ends at a page, and a block has several.
+
+All of it is one file because numba compiles a cached function again only when its own file has changed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""Command line of the laboratory: ``python -m rnnlib list | run | show | claims``, or ``rnnlib`` once installed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import __version__
+from . import experiments
+from .experiments import need
+from .text import SourceError
+
+if TYPE_CHECKING:
+    from .experiments import Experiment, Measurement
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run a command; returns the exit status, 1 after an error."""
+    parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
+    parser.add_argument("--version", action="version", version=f"rnnlib {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the experiments, and which results are stored")
+    run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
+    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
+    run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
+    run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
+    run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
+    run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train; others measure here")
+    run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: among the user's data)")
+    show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
+    show.add_argument("name", metavar="NAME")
+    show.add_argument("--scale", choices=experiments.SCALES, default="paper")
+    show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
+    claims = commands.add_parser("claims", help="measure the paper's claims")
+    claims.add_argument("names", nargs="*", metavar="NAME", help="figures, or single claims; none means all")
+    options = parser.parse_args(arguments)
+    try:
+        need("pandas", "scipy", "tqdm", extra="lab")
+        {"list": _list, "run": _run, "show": _show, "claims": _claims}[options.command](options)
+        sys.stdout.flush()
+    except (experiments.RequirementError, experiments.ResultError, SourceError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the folder is empty")
+    return Path(text)
+
+
+def _list(options: argparse.Namespace) -> None:
+    for name, experiment in experiments.EXPERIMENTS.items():
+        try:
+            experiments.load(name)
+            state = "stored"
+        except experiments.ResultError:
+            state = "not stored"
+        print(f"{name:18} {experiment.extent:>10}  {state:10}  {experiment.title}")
+
+
+def _run(options: argparse.Namespace) -> None:
+    scale = options.scale or experiments.scale_from_environment()
+    chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
+    frames = experiments.run_all(
+        chosen,
+        scale,
+        device=options.device,
+        workers=options.workers,
+        dask=options.dask,
+        folder=options.to,
+    )
+    print(f"stored in {options.to or experiments.store.folder_of(scale)}")
+    for name, frame in frames.items():
+        diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
+        print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
+
+
+def _all(scale: str) -> list[Experiment | Measurement]:
+    """Every experiment that exists at a scale, but those whose point is to be slow.
+
+    Trained experiments without a live part have nothing to run at scale book.
+    """
+    every = [experiments.get(name) for name in experiments.names()]
+    trained = [experiment for experiment in every if isinstance(experiment, experiments.Experiment)]
+    left_out = [item for item in trained if item.method == "direct" or (scale == "book" and not item.live)]
+    return [experiment for experiment in every if experiment not in left_out]
+
+
+def _show(options: argparse.Namespace) -> None:
+    frame = experiments.load(options.name, scale=options.scale, folder=options.folder)
+    print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
+    print(frame.to_string(index=False))
+
+
+def _claims(options: argparse.Namespace) -> None:
+    from . import claims  # takes seconds
+
+    frame = claims.evaluate(*options.names)
+    print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))
