@@ -78,9 +78,12 @@ class RecurrentLayer(nn.Module):
 
     def _within(self, x, before, lengths, reset, reverse):
         """Outputs and states, with nothing from beyond the lengths in them."""
-        end = None if lengths is None else lengths[:, None]
-        padding = None if lengths is None else (torch.arange(x.shape[1], device=x.device) >= end)[..., None]
-        x = x if padding is None else x.masked_fill(padding, 0)
+        end = padding = None
+        if lengths is not None:
+            padding = torch.arange(x.shape[1], device=x.device) >= lengths[:, None]
+            lengths = (~padding).sum(1)  # lengths on a GPU may be out of range
+            end, padding = lengths[:, None], padding[..., None]
+            x = x.masked_fill(padding, 0)
         if reverse:
             x = _backwards(x, end)
             reset = None if reset is None else _backwards(reset[..., None], end)[..., 0]
@@ -88,7 +91,7 @@ class RecurrentLayer(nn.Module):
         entering = before if reset is None else each(lambda h: h.masked_fill(reset[:, :1], 0), before)
         y, after = self._run(x, entering, lengths, reset)
         y = _backwards(y, end) if reverse else y
-        if padding is None:
+        if lengths is None:
             return y, after
         return y.masked_fill(padding, 0), each(lambda new, old: torch.where(end > 0, new, old), after, before)
 
@@ -114,7 +117,7 @@ class RecurrentLayer(nn.Module):
 
     def initial_state(self, batch: int = 1) -> Float[Tensor, "B N"]:
         """The zero state ``(batch, hidden_size)``, on the layer's device and in the precision of the recurrence."""
-        return wide(self._parameter.new_zeros(batch, self.hidden_size))
+        return self._parameter.new_zeros(batch, self.hidden_size, dtype=wide(self._parameter).dtype)
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw all parameters anew, as the constructor does; also after ``to_empty`` of a layer built on meta.
@@ -166,9 +169,14 @@ def full_precision(x: Tensor) -> contextlib.AbstractContextManager:
 
 def last(states: Tensor, lengths: Tensor | None) -> Tensor:
     """Of states ``(batch, time, N)`` those at each sequence's own end."""
+    parts = torch.view_as_real(states).flatten(2) if states.is_complex() else states  # ONNX cannot index complex ones
     if lengths is None:
-        return states[:, -1].clone()  # a view would keep all states in memory
-    return states.take_along_dim((lengths - 1).clamp(0, states.shape[1] - 1)[:, None, None], 1)[:, 0]
+        end = parts[:, -1]
+    else:
+        place = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, parts.shape[2])
+        end = parts.gather(1, place)[:, 0]  # take_along_dim would make a graph for each number of steps
+    # no view, which would keep all states in memory
+    return (torch.view_as_complex(end.unflatten(1, (-1, 2))) if states.is_complex() else end).clone()
 
 
 def _backwards(t: Tensor, end: Tensor | None) -> Tensor:
@@ -176,7 +184,7 @@ def _backwards(t: Tensor, end: Tensor | None) -> Tensor:
     if end is None:
         return t.flip(1)
     steps = torch.arange(t.shape[1], device=t.device)
-    return t.take_along_dim(torch.where(steps < end, end - 1 - steps, steps)[..., None], 1)
+    return t.gather(1, torch.where(steps < end, end - 1 - steps, steps)[..., None].expand_as(t))
 
 
 @torch.no_grad()

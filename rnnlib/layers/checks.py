@@ -126,7 +126,7 @@ def check_reset(reset: Any, x: torch.Tensor) -> None:
         raise TypeError(f"reset must be a tensor of torch.bool, got {reset.dtype}: pass reset.bool()")
     if torch.jit.is_tracing():
         return
-    if reset.ndim != 2 or reset.shape != x.shape[:2]:
+    if reset.ndim != 2 or reset.shape[0] != x.shape[0] or reset.shape[1] != x.shape[1]:
         raise ValueError(f"reset must have shape (batch, time) = {tuple(x.shape[:2])}, got {tuple(reset.shape)}")
     _check_kind("reset", reset, x, torch.bool)
 

@@ -95,7 +95,7 @@ class DenseRNN(RecurrentLayer):
         states, readout = torch.stack(states), wide(self.C).unflatten(1, (self.heads, -1))
         y = torch.einsum("thbi,ohi->bto", states, readout) + x @ wide(self.D).mT
         if lengths is None:
-            return y, h.transpose(0, 1).flatten(1)
+            return y, h.transpose(0, 1).flatten(1).clone()
         return y, last(states.permute(2, 0, 1, 3).flatten(2), lengths)
 
     def _step(self, x, state):

@@ -119,7 +119,7 @@ class DiagonalLayer(RecurrentLayer):
 
     def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:
         """The zero state ``(batch, hidden_size)``, complex, on the layer's device, in the recurrence's precision."""
-        return torch.view_as_complex(wide(self.B.new_zeros(batch, self.hidden_size, 2)))
+        return self.B.new_zeros(batch, self.hidden_size, dtype=torch.promote_types(self.B.dtype, torch.complex64))
 
     def stepper(
         self,

@@ -138,7 +138,7 @@ class Stacked:
     def run(self, function, x: Tensor, state: Any) -> tuple[Tensor, ...]:
         """PyTorch's pass over whole sequences in the precision of x, with weights in any."""
         weights = [wide(weight) for weight in self.all_weights[0]]
-        return function(x, state, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        return function(x, state, weights, True, 1, 0.0, self.training, False, True)
 
 
 def in_forward_mode() -> bool:

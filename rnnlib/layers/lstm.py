@@ -119,7 +119,7 @@ class ChronoLSTM(GatedLayer):
                 before = h[:, None]
                 h, _, end = self.lstm.run(torch.lstm, x, (h[None].contiguous(), c[None].contiguous()))
                 if lengths is None:
-                    return h, (last(h, None), end[0])
+                    return h, (last(h, None), end[0].clone())
                 # PyTorch's pass keeps no cells but the last; all outputs are known, so they are a scan
                 i, f, g, _ = self._gates(self._drive(x), torch.cat([before, h[:, :-1]], 1))
                 c = linear_scan(f, i * g, c, backend=self.backend)

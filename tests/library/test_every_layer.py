@@ -188,13 +188,6 @@ def test_a_copy_computes_the_same(make, duplicate):
     assert getattr(other, "parametrization", None) == getattr(layer, "parametrization", None)
 
 
-def test_a_layer_reaches_a_spawned_process():
-    layer, x = LRU(3, 8, 2, generator=generator()).requires_grad_(False), torch.randn(2, 5, 3)
-    spawn = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
-        torch.testing.assert_close(pool.submit(layer, x).result(), layer(x))
-
-
 # Devices and dtypes ---------------------------------------------------------------------------------------------------
 
 
@@ -366,6 +359,67 @@ def test_lengths_and_resets_that_do_not_fit_are_named(masks, message):
     for make in (MAKERS["lru"], MAKERS["dense"], GATED["ChronoLSTM tanh state"]):
         with pytest.raises((TypeError, ValueError), match=message):
             make()(torch.randn(2, 5, 3), **masks)
+
+
+# All at once ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def spawned():
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        yield pool
+
+
+@torch.no_grad()
+def loaded_and_run(path, x, state, arguments, autocast):
+    layer = torch.load(path, weights_only=False)
+    with torch.autocast("cpu", dtype=autocast, enabled=autocast is not None):
+        return layer(x, state, **arguments)
+
+
+HALVES = torch.bfloat16, torch.float16
+PRECISIONS = {  # dtype of the parameters and the input; that of autocast
+    f"{str(dtype)[6:]}{', autocast ' + str(autocast)[6:] if autocast else ''}": (dtype, autocast)
+    for dtype in (torch.float64, torch.float32, *HALVES)
+    for autocast in (None, *(HALVES if dtype == torch.float32 else (dtype,) if dtype in HALVES else ()))
+}
+
+
+def bounds(layer, dtype, autocast):
+    """Of outputs and of states, in units of their largest, as the API page has them."""
+    u = {kind: torch.finfo(kind).eps / 2 for kind in (*HALVES, torch.float32, torch.float64)}
+    # eigenvalues are rounded too, which memory multiplies
+    rounding, single = u[dtype] if dtype in HALVES else 0, 1000 * u[torch.promote_types(dtype, torch.float32)]
+    maps = 4 * u[autocast] if autocast and not isinstance(layer, ChronoGRU | ChronoLSTM) else 0
+    return rounding + maps + single, maps + single
+
+
+@every(MAKERS)
+@pytest.mark.parametrize(("dtype", "autocast"), PRECISIONS.values(), ids=PRECISIONS)
+def test_a_layer_after_all_of_it_is_the_loop_in_double_precision(make, dtype, autocast, spawned, tmp_path):
+    """Built on meta, drawn later, converted, saved whole, loaded in a spawned process, run there under autocast with
+    lengths and resets from a state: a loop of steps in float64 with the same parameters, within the stated bound."""
+    start = {"max_time": 1e4} if make in GATED.values() else {"min_modulus": 0.9}
+    layer = make(device="meta", **start).to_empty(device="cpu")
+    layer.reset_parameters(generator())
+    layer = layer.to(dtype)
+    torch.save(layer, tmp_path / "layer.pt")
+    x = torch.randn(len(LENGTHS), 60, 3, generator=generator(1)).to(dtype)
+    lengths, reset = [60, 0, 41, 1], torch.rand(len(LENGTHS), 60, generator=generator(2)) < 0.05
+    for row, length in enumerate(lengths):
+        x[row, length:] = torch.nan
+    state, double = random_state(layer, len(x)), copy.deepcopy(layer).double()
+    arguments = {"lengths": torch.tensor(lengths), "reset": reset}
+    y, end = spawned.submit(loaded_and_run, tmp_path / "layer.pt", x, state, arguments, autocast).result()
+    wide = each(lambda h: h.to(torch.promote_types(h.dtype, torch.float64)), state)
+    with torch.no_grad():
+        expected, expected_end = by_hand(double, x.double(), wide, lengths, reset, False)
+    of_outputs, of_states = bounds(layer, dtype, autocast)
+    assert y.dtype == dtype and (y - expected).abs().max() <= of_outputs * expected.abs().max()
+    for h, exact in zip(parts(end), parts(expected_end), strict=True):
+        assert h.real.dtype == torch.promote_types(dtype, torch.float32)
+        assert (h - exact).abs().max() <= of_states * exact.abs().max()
 
 
 # Deferred initialisation ----------------------------------------------------------------------------------------------

@@ -535,6 +535,7 @@ LAYERS = {
     "ChronoGRU": lambda: ChronoGRU(2, 2),
     "ChronoGRU linear": lambda: ChronoGRU(2, 2, candidate="linear", gates="input"),
     "ChronoLSTM": lambda: ChronoLSTM(2, 2),
+    "ChronoLSTM linear": lambda: ChronoLSTM(2, 2, candidate="linear", gates="input"),
 }
 
 
@@ -584,15 +585,28 @@ def test_of_the_layers(kind, name):
     torch.testing.assert_close(actual, attempt(reference_of(name), steps, case))
 
 
-@pytest.mark.parametrize("kind", ["LRU", "DiagonalRNN", "S4D", "ChronoGRU linear"])
-def test_a_traced_layer_takes_other_lengths(kind):
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "lengths and resets"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_traced_layer_is_right_or_refuses_another_length(kind, masked):
+    """A loop over time is traced as so many steps, and ``torch.nn.GRU`` becomes one where there are resets."""
     layer, buffer = LAYERS[kind](), io.BytesIO()
-    torch.jit.save(torch.jit.trace(layer, torch.randn(2, 3, 2)), buffer)
+
+    def inputs(batch, time):
+        x, state = torch.randn(batch, time, 2), layer.initial_state(batch)
+        return (x, state, torch.randint(0, time + 1, (batch,)), torch.rand(batch, time) < 0.3) if masked else (x, state)
+
+    model = Masked(layer) if masked else layer
+    torch.jit.save(torch.jit.trace(model, inputs(2, 3)), buffer)
     buffer.seek(0)
     traced = torch.jit.load(buffer)
-    for batch, time in [(2, 3), (1, 7), (4, 1)]:
-        x = torch.randn(batch, time, 2)
-        torch.testing.assert_close(traced(x), layer(x))
+    looped = kind == "DenseRNN" or (masked and kind in ("ChronoGRU", "ChronoLSTM"))
+    for batch, time in [(2, 3), (5, 3), (1, 7), (4, 1)]:
+        arguments = inputs(batch, time)
+        if looped and time != 3:
+            with pytest.raises(RuntimeError):
+                traced(*arguments)
+        else:
+            torch.testing.assert_close(traced(*arguments), model(*arguments))
 
 
 @pytest.mark.parametrize("backend", ["auto", "sequential", "chunked"])
@@ -619,21 +633,44 @@ def test_operators_keep_the_contract_of_custom_operators(per_step):
     torch.library.opcheck(differentiation.adjoint_operator, (*inputs, True, "chunked"))
 
 
-@pytest.mark.parametrize("make", [lambda: LRU(3, 8, 2), lambda: S4D(3, 8, 2), lambda: DiagonalRNN(3, 8, 2)])
-def test_one_graph_for_all_lengths_and_batches(make):
-    layer = make()
+class Masked(torch.nn.Module):
+    """A layer with lengths and resets as inputs of their own."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x, state, lengths, reset):
+        return self.layer(x, state, lengths=lengths, reset=reset)
+
+
+SCANS = ["LRU", "DiagonalRNN", "S4D", "ChronoGRU linear", "ChronoLSTM linear"]
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["plain", "lengths and resets"])
+@pytest.mark.parametrize("kind", SCANS)
+def test_one_graph_for_all_lengths_and_batches(kind, masked):
+    layer = LAYERS[kind]()
+    model = Masked(layer) if masked else layer
+
+    def inputs(batch, time):
+        x, state = torch.randn(batch, time, 2), layer.initial_state(batch)
+        return (x, state, torch.randint(0, time + 1, (batch,)), torch.rand(batch, time) < 0.3) if masked else (x, state)
+
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    compile_dynamic = torch.compile(layer, backend="aot_eager", dynamic=True, fullgraph=True)
+    compile_dynamic = torch.compile(model, backend="aot_eager", dynamic=True, fullgraph=True)
     for time in range(5, 17):
-        x = torch.randn(2, time, 3)
-        torch.testing.assert_close(compile_dynamic(x), layer(x))
+        arguments = inputs(2, time)
+        torch.testing.assert_close(compile_dynamic(*arguments), model(*arguments))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
-    sizes = ({0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=2)},)
+    batch, time = torch.export.Dim("batch"), torch.export.Dim("time", min=2)
+    state = ({0: batch}, {0: batch}) if kind == "ChronoLSTM linear" else {0: batch}
+    sizes = ({0: batch, 1: time}, state, {0: batch}, {0: batch, 1: time})[: len(arguments)]
     for strict in (False, True):
-        program = torch.export.export(layer, (x,), dynamic_shapes=sizes, strict=strict).module()
-        for other in (x[:, :5], torch.cat([x, x])):
-            torch.testing.assert_close(program(other), layer(other))
+        program = torch.export.export(model, arguments, dynamic_shapes=sizes, strict=strict).module()
+        for other in (inputs(2, 5), inputs(4, 16)):
+            torch.testing.assert_close(program(*other), model(*other))
 
 
 @pytest.mark.parametrize("strict", [False, True])
