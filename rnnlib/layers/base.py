@@ -68,12 +68,17 @@ class RecurrentLayer(nn.Module):
             ValueError: a shape, device or length does not fit, or x has no time steps.
         """
         checks.check_sequences(x, self.input_size, self._parameter)
+        return self._forward(x, wide(x), state, lengths, reset, reverse)
+
+    def _forward(self, x, features, state, lengths, reset, reverse):
+        """The same, once x has been checked; ``features`` are what ``_run`` gets of it, in the precision of the
+        recurrence."""
         before = self._entering(x, state)
         if lengths is not None:
             lengths = checks.check_lengths(lengths, x)
         if reset is not None:
             checks.check_reset(reset, x)
-        y, after = self._within(wide(x), before, lengths, reset, reverse)
+        y, after = self._within(features, before, lengths, reset, reverse)
         return y.to(x.dtype), after
 
     def _within(self, x, before, lengths, reset, reverse):
