@@ -41,8 +41,8 @@ def git(root: Path, *arguments: str, stdin: str | None = None, index: Path | Non
 
 def committed_url(root: Path) -> str:
     """The repository's address in the last commit, which `make set-repository` may have replaced since."""
-    found = re.search(r"^  url: (\S+)", git(root, "show", "HEAD:_config.yml"), re.MULTILINE)
-    return found[1] if found else stop("the _config.yml of the last commit has no repository.url.")
+    match = re.search(r"^  url: (\S+)", git(root, "show", "HEAD:_config.yml"), re.MULTILINE)
+    return match[1] if match else stop("the _config.yml of the last commit has no repository.url.")
 
 
 def uncommitted(root: Path, old: str, url: str) -> list[str]:
@@ -59,19 +59,19 @@ def uncommitted(root: Path, old: str, url: str) -> list[str]:
     return changed
 
 
-def linked(source: str, name: str, url: str, folder: str = "notebooks") -> str:
+def absolute_links(source: str, name: str, url: str, folder: str = "notebooks") -> str:
     """Markdown whose relative links work in Colab, where only the notebook itself is open; others are in ``folder``."""
 
     def address(path: str) -> str:
         if not path.endswith(".ipynb"):
             return f"{url}/blob/main/{path}"
-        place = f"{url}/blob/{BRANCH}/{folder}/{path.removeprefix('notebooks/')}"
-        return re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", place)
+        target = f"{url}/blob/{BRANCH}/{folder}/{path.removeprefix('notebooks/')}"
+        return re.sub(r"^https://github\.com/", "https://colab.research.google.com/github/", target)
 
-    return links.readdressed(source, name, address)
+    return links.rewrite_links(source, name, address)
 
 
-def folded(cell: dict) -> None:
+def fold_solution(cell: dict) -> None:
     """Hide a solution's code in Colab, which does not read the tag that hides it in the book."""
     if course.TAG in cell["metadata"].get("tags", []):
         cell["metadata"]["cellView"] = "form"  # shows the title below and a button instead of the code
@@ -106,10 +106,10 @@ def published(root: Path, name: str, old: str, url: str, commit: str) -> str:
     if not any(cell["outputs"] for cell in code):  # MyST-NB's own copy of what it read
         stop(f"{name} has no outputs: run make book first.")
     for cell, source in zip(book["cells"], sources[1], strict=True):
-        cell["source"] = source if cell["cell_type"] == "code" else linked(source, name, url)
+        cell["source"] = source if cell["cell_type"] == "code" else absolute_links(source, name, url)
     for cell in code:
         cell["metadata"].pop("execution", None)
-        folded(cell)
+        fold_solution(cell)
     course.pin(book, commit)
     return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
 
@@ -117,8 +117,8 @@ def published(root: Path, name: str, old: str, url: str, commit: str) -> str:
 def for_students(root: Path, name: str, url: str, commit: str) -> str:
     """The students' copy of the notebook ``name``, with links to the other copies."""
     notebook = json.loads((root / name).read_text(encoding="utf-8"))
-    student = course.student_copy(notebook, lambda source: linked(source, name, url, folder="course"), commit)
-    return course.dumped(student)
+    student = course.student_copy(notebook, lambda source: absolute_links(source, name, url, folder="course"), commit)
+    return course.as_json(student)
 
 
 def check_pushed(root: Path, remote: str, commit: str) -> None:

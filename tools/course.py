@@ -1,9 +1,9 @@
 """Write the students' copies of all notebooks into _build/course: the exercises with blanks instead of solutions.
 
-The copies are made from the notebooks of the book, never kept: `make course` again after every change. Everything but
-the solutions stays, so a copy runs from its first cell to its last, blanks included. The same input gives the same
-bytes. A copy that is opened where rnnlib is missing installs the commit it was made from, if that commit is published,
-so it goes on working while the repository moves on.
+The copies are made from the notebooks of the book and not stored: run `make course` again after every change.
+Everything but the solutions stays, so a copy runs from its first cell to its last, blanks included. The same input
+gives the same bytes. A copy that is opened where rnnlib is missing installs the commit it was made from, if that commit
+is published, so it goes on working while the repository moves on.
 Standard library only: the publishing job runs it without an environment.
 """
 
@@ -61,12 +61,6 @@ def published_commit(root: Path) -> str:
     return git("rev-parse", "HEAD")
 
 
-def exercises(notebook: dict) -> list[str]:
-    """Names of the exercises, in order: "Exercise 1", ..."""
-    cells = [text(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
-    return [name for source in cells for name in EXERCISE.findall(source)]
-
-
 def blanks(student: dict) -> int:
     """How many answers a copy asks for: one an exercise, one a question on a page to play with."""
     return sum(text(cell).count(ANSWER) for cell in student["cells"] if cell["cell_type"] == "markdown")
@@ -87,8 +81,8 @@ def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) ->
     pin(student, commit)
     for cell in student["cells"]:
         if cell["cell_type"] == "markdown":
-            if found := EXERCISE.findall(text(cell)):
-                current = found[-1]
+            if names := EXERCISE.findall(text(cell)):
+                current = names[-1]
                 wanted = "check your result here, if you like" if DERIVE.search(text(cell)) else "your code"
             cell["source"] = relinked(PROSE.sub(ANSWER, text(cell)))
             continue
@@ -99,7 +93,7 @@ def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) ->
     return student
 
 
-def dumped(notebook: dict) -> str:
+def as_json(notebook: dict) -> str:
     """As the notebook stands in its file: sources as lists of lines."""
     for cell in notebook["cells"]:
         cell["source"] = text(cell).splitlines(keepends=True)
@@ -121,11 +115,11 @@ def course(root: Path) -> dict[str, str]:
         name = path.relative_to(root).as_posix()
         student = student_copy(
             json.loads(path.read_text(encoding="utf-8")),
-            lambda source, name=name: links.readdressed(source, name, address),
+            lambda source, name=name: links.rewrite_links(source, name, address),
             commit,
         )
         short = name.removeprefix("notebooks/")
-        files[short] = dumped(student)
+        files[short] = as_json(student)
         title = re.match(r"# (.*)", text(student["cells"][0]))[1]
         rows.append(f"| [{title}]({short}) | {blanks(student)} |")
     files["README.md"] = README.format(url=url, commit=commit, rows="\n".join(rows))
@@ -133,14 +127,14 @@ def course(root: Path) -> dict[str, str]:
 
 
 def write(root: Path) -> Path:
-    """Write the folder beside its place and move it there, so that nobody meets half a course."""
-    target, beside = root / FOLDER, root / f"{FOLDER}.new"
-    shutil.rmtree(beside, ignore_errors=True)
+    """Write the folder under a temporary name and rename it, so that nobody meets half a course."""
+    target, partial = root / FOLDER, root / f"{FOLDER}.new"
+    shutil.rmtree(partial, ignore_errors=True)
     for name, content in course(root).items():
-        (beside / name).parent.mkdir(parents=True, exist_ok=True)
-        (beside / name).write_text(content, encoding="utf-8")
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_text(content, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
-    beside.rename(target)
+    partial.rename(target)
     return target
 
 

@@ -54,17 +54,17 @@ def version_of(python):
 
 def find_python(named):
     """The interpreter to build on: the one named by PYTHON=, else the first on PATH in range."""
-    found = []
+    candidates = []
     for python in [named] if named else CANDIDATES:
         version = version_of(python)
         if version and OLDEST <= version <= NEWEST:
             return python
         if version:
-            found.append((python, version))
+            candidates.append((python, version))
     wanted = "Python {}.{} to {}.{} is needed for the book".format(*OLDEST + NEWEST)
-    if any(version == (0, 0) for _, version in found):
+    if any(version == (0, 0) for _, version in candidates):
         stop(wanted + " with its venv module, which is missing here: on Debian or Ubuntu, apt install python3-venv.")
-    has = ", ".join("{} is {}.{}".format(python, *version) for python, version in found)
+    has = ", ".join("{} is {}.{}".format(python, *version) for python, version in candidates)
     has = has or (named + " does not run" if named else "none was found")
     return stop(wanted + " (" + has + "): install one, or name it with make PYTHON=/path/to/python3.")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 LINK = re.compile(r"(\]\()(?![a-z][a-z+.-]*:|#|/)([^)\s]+)(\))")
 
 
-def readdressed(source: str, name: str, address: Callable[[str], str | None]) -> str:
+def rewrite_links(source: str, name: str, address: Callable[[str], str | None]) -> str:
     """Markdown with other targets for its relative links.
 
     Args:
@@ -21,9 +21,9 @@ def readdressed(source: str, name: str, address: Callable[[str], str | None]) ->
         address: from a path in the repository to the new target, without anchor; None leaves the link as it is.
     """
 
-    def replaced(match: re.Match) -> str:
+    def replace(match: re.Match) -> str:
         target, _, anchor = match[2].partition("#")
         new = address(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)))
         return match[0] if new is None else match[1] + new + (f"#{anchor}" if anchor else "") + match[3]
 
-    return LINK.sub(replaced, source)
+    return LINK.sub(replace, source)

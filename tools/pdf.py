@@ -36,7 +36,7 @@ def main() -> None:
         tab.goto(page.as_uri(), timeout=120_000)
         tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
         tab.evaluate(TYPESET)
-        charts = "[...document.querySelectorAll('.play')].every((place) => place.view)"
+        charts = "[...document.querySelectorAll('.play')].every((chart) => chart.view)"
         tab.wait_for_function(charts, timeout=120_000)
         tab.pdf(path=TARGET, format="A4", outline=True, tagged=True, print_background=True)
         browser.close()

@@ -28,10 +28,10 @@ PATTERNS = (
 
 def current(root: Path) -> str:
     """The address in ``_config.yml``."""
-    found = re.search(r"^repository:\n(?:[ #].*\n)*?  url: (\S+)", (root / "_config.yml").read_text(), re.MULTILINE)
-    if not found:
+    match = re.search(r"^repository:\n(?:[ #].*\n)*?  url: (\S+)", (root / "_config.yml").read_text(), re.MULTILINE)
+    if not match:
         sys.exit("make: _config.yml has no repository.url.")
-    return found[1]
+    return match[1]
 
 
 def rewritten(text: str, old: str, new: str) -> str:

@@ -1,8 +1,10 @@
-"""Links that nobody has to keep: between pages, claims and the functions that a notebook calls.
+"""Links between pages, claims and the functions that a notebook calls, computed at each build.
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
-- A figure's name in a table of claims leads to the figure's page, a claim's name to its row on the page of claims.
+- A claim's name in a table leads to its row on the page of claims, and there to the page of its figure.
+
+sphinx-codeautolink links calls as well, but between builds it forgets those of pages that are no .rst files.
 """
 
 from __future__ import annotations
@@ -19,29 +21,28 @@ from sphinx import addnodes
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
-FIGURE_CELL = re.compile(r"(<td[^>]*>)(fig\d\d)(</td>)")
-CLAIM_CELL = re.compile(r"(<td[^>]*>)(fig\d\d-[a-z0-9-]+)(</td>)")
+CLAIM_CELL = re.compile(r"(<td[^>]*>)((fig\d\d)-[a-z0-9-]+)(</td>)")
 
 
 def calls(code: str) -> set[str]:
     """Dotted names of rnnlib's objects that a cell's code imports or reaches through an imported module."""
     tree = ast.parse("\n".join(line for line in code.splitlines() if not line.startswith(("%", "!"))))
-    names, found = {}, set()
+    aliases, called = {}, set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rnnlib":
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
-            names |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name == "rnnlib"}
+            aliases |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name == "rnnlib"}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            found.add(names[node.id])
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
-            found.add(f"{names[node.value.id]}.{node.attr}")
-    return found
+        if isinstance(node, ast.Name) and node.id in aliases:
+            called.add(aliases[node.id])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases:
+            called.add(f"{aliases[node.value.id]}.{node.attr}")
+    return called
 
 
 def read_pages(app, env) -> list[str]:
-    """What each page refers to and calls; afterwards every page is written anew if any was read."""
+    """What each page refers to and calls; if any page was read, all are written anew, galleries and tables included."""
     env.rnnlinks_to, env.rnnlinks_calls = defaultdict(set), {}
     for name in sorted(env.found_docs):
         path = Path(env.doc2path(name))
@@ -78,7 +79,7 @@ def line(label: str, links: list[nodes.Node]) -> nodes.paragraph:
 
 
 def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
-    """(shown name, page, anchor) of those names that the reference describes."""
+    """(short name, page, anchor) of those names that the reference describes."""
     objects = env.get_domain("py").objects
     entries = sorted((name, objects[name]) for name in names if name in objects)
     return [(name.removeprefix("rnnlib."), e.docname, e.node_id) for name, e in entries if e.objtype != "module"]
@@ -96,9 +97,9 @@ def connections(app, docname: str) -> nodes.container | None:
         lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
-    for shown, page, anchor in documented(env, called):
+    for label, page, anchor in documented(env, called):
         uri = app.builder.get_relative_uri(docname, page) + f"#{anchor}"
-        functions.append(nodes.reference("", "", nodes.literal("", shown), internal=True, refuri=uri))
+        functions.append(nodes.reference("", "", nodes.literal("", label), internal=True, refuri=uri))
     if functions:
         lines.append(line("Calls", functions))
     backward = sorted(name for name in env.rnnlinks_to[docname] if name in env.titles)
@@ -125,34 +126,32 @@ def connect(app, doctree, docname: str) -> None:
                 content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
     for table in doctree.findall(nodes.raw):
         if table.get("format") == "html" and CLAIM_CELL.search(table.astext()):
-            html = link_claims(app, docname, link_figures(app, docname, table.astext()))
-            table.replace_self(nodes.raw("", html, format="html"))
-
-
-def link_figures(app, docname: str, html: str) -> str:
-    """The first row of each figure becomes an anchor, and every name of a figure in the book a link."""
-    seen = set()
-
-    def linked(match: re.Match) -> str:
-        cell, figure, end = match.groups()
-        page = f"notebooks/figures/{figure}"
-        mark = "" if figure in seen else f' id="{figure}"'
-        seen.add(figure)
-        text = f"Figure&nbsp;{int(figure[3:])}"
-        if page in app.env.found_docs:
-            return f'{cell}<a{mark} href="{app.builder.get_relative_uri(docname, page)}">{text}</a>{end}'
-        return f"{cell}<span{mark}>{text}</span>{end}"
-
-    return FIGURE_CELL.sub(linked, html)
+            table.replace_self(nodes.raw("", link_claims(app, docname, table.astext()), format="html"))
 
 
 def link_claims(app, docname: str, html: str) -> str:
-    """Every name of a claim becomes a link to its row on the page of claims, and there an anchor."""
-    if CLAIMS_PAGE not in app.env.found_docs:
-        return html
-    page = app.builder.get_relative_uri(docname, CLAIMS_PAGE)
-    anchor = r' id="\2"' if docname == CLAIMS_PAGE else ""
-    return CLAIM_CELL.sub(rf'\1<a{anchor} href="{page}#\2">\2</a>\3', html)
+    """Names of claims become links: on the page of claims to their figures, where they are anchors, elsewhere to it.
+
+    The first claim of each figure on the page of claims is the figure's anchor, too.
+    """
+    figures = set()
+
+    def linked(match: re.Match) -> str:
+        cell, name, figure, end = match.groups()
+        page = f"notebooks/figures/{figure}" if docname == CLAIMS_PAGE else CLAIMS_PAGE
+        if page in app.env.found_docs:
+            fragment = "" if docname == CLAIMS_PAGE else f"#{name}"
+            text = f'<a href="{app.builder.get_relative_uri(docname, page)}{fragment}">{name}</a>'
+        else:
+            text = name
+        if docname == CLAIMS_PAGE:
+            text = f'<span id="{name}">{text}</span>'
+            if figure not in figures:
+                text = f'<span id="{figure}">{text}</span>'
+            figures.add(figure)
+        return f"{cell}{text}{end}"
+
+    return CLAIM_CELL.sub(linked, html)
 
 
 def setup(app) -> dict:

@@ -2,7 +2,7 @@
 
 Left, the loss of a unit that trains its eigenvalue itself; right, of one with scaled inputs and a reparametrised
 eigenvalue; from frame to frame the memory grows. Plain SVG and CSS: no script, one still frame for readers who prefer
-no motion, and a checkbox that stops it.
+no motion, and a checkbox that stops it. Sphinx shows pictures that exist and has no directive that computes one.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ def losses(memory: float) -> list[tuple[np.ndarray, np.ndarray]]:
     ]
 
 
-def path(x: np.ndarray, y: np.ndarray, left: float) -> str:
+def path(x: np.ndarray, y: np.ndarray, origin: float) -> str:
     """Points of a curve, cut off at the upper edge."""
     inside = y <= 1.25
-    points = zip(left + WIDTH * (x[inside] + 1) / 2, TOP + HEIGHT * (1 - y[inside] / 1.25), strict=True)
+    points = zip(origin + WIDTH * (x[inside] + 1) / 2, TOP + HEIGHT * (1 - y[inside] / 1.25), strict=True)
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
 
 
 def frame(i: int, memory: float) -> str:
-    lefts = [10, 10 + WIDTH + GAP]
-    curves = [path(*curve, left) for curve, left in zip(losses(memory), lefts, strict=True)]
+    origins = [10, 10 + WIDTH + GAP]
+    curves = [path(*curve, origin) for curve, origin in zip(losses(memory), origins, strict=True)]
     still = " moving-still" if i == STILL else ""
     last = " moving-last" if i == len(MEMORIES) - 1 else ""
     return (
         f'<g class="moving-frame{still}{last}" style="animation-delay:{i * SECONDS:.2f}s">'
         f'<path class="moving-bad" d="{curves[0]}"/><path class="moving-good" d="{curves[1]}"/>'
-        f'<text x="{lefts[0] + WIDTH + GAP / 2:g}" y="14" text-anchor="middle">memory: {memory:.0f} steps</text></g>'
+        f'<text x="{origins[0] + WIDTH + GAP / 2:g}" y="14" text-anchor="middle">memory: {memory:.0f} steps</text></g>'
     )
 
 
@@ -54,12 +54,12 @@ def figure() -> str:
     """The whole figure as HTML."""
     frames = "".join(frame(i, memory) for i, memory in enumerate(MEMORIES))
     total = len(MEMORIES) + HOLD
-    lefts, titles = [10, 10 + WIDTH + GAP], ["the eigenvalue itself is trained", "input scaled, eigenvalue bent"]
+    origins, titles = [10, 10 + WIDTH + GAP], ["the eigenvalue itself is trained", "input scaled, eigenvalue bent"]
     boxes = "".join(
         f'<path class="moving-axes" d="M{x} {TOP}V{TOP + HEIGHT}H{x + WIDTH}M{x + WIDTH / 2} {TOP + HEIGHT}v5"/>'
         f'<text x="{x + WIDTH / 2}" y="{TOP - 8}" text-anchor="middle">{title}</text>'
         f'<text x="{x + WIDTH / 2}" y="{TOP + HEIGHT + 19}" text-anchor="middle">trained parameter</text>'
-        for x, title in zip(lefts, titles, strict=True)
+        for x, title in zip(origins, titles, strict=True)
     )
     alt = (
         "Loss of a recurrent unit that imitates another, against its trained parameter, while the memory grows from 2 "

@@ -1,6 +1,7 @@
 """Tables of what ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
 
-Seconds and memory are those of executing a page; a page taken from the cache shows the run that filled it.
+Seconds and memory are those of executing a page; a page taken from the cache shows the run that filled it. MyST-NB's
+``{nb-exec-table}`` has neither memory nor GPU, total and machine. rnnlinks writes the page anew when a notebook ran.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ class RunTimes(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        self.env.metadata[self.env.docname]["gallery"] = True  # written anew in each build, as galleries are
         return [run_times(folders=[folder.strip("/") + "/" for folder in self.arguments[0].split()])]
 
 
@@ -74,7 +74,7 @@ def table(heads: list[str], rows: list[list[nodes.Node]]) -> nodes.container:
 
 
 def record_of(app, name: str) -> dict:
-    """What rnnbook kept of a notebook's run; empty for a page of prose, whose cells run while it is read."""
+    """What rnnbook recorded of a notebook's run; empty for a page of prose, whose cells run while it is read."""
     path = Path(app.env.doc2path(name))
     if path.suffix != ".ipynb":
         return {}
@@ -83,11 +83,11 @@ def record_of(app, name: str) -> dict:
 
 
 def fill(app, doctree, docname: str) -> None:
-    for place in list(doctree.findall(run_times)):
+    for node in list(doctree.findall(run_times)):
         rows, total, peaks, machines = [], 0.0, [], set()
         for name in sorted(app.env.found_docs):
             run = NbMetadataCollector.get_exec_data(app.env, name)
-            if run is None or not name.startswith(tuple(place["folders"])):
+            if run is None or not name.startswith(tuple(node["folders"])):
                 continue
             record, source = record_of(app, name), Path(app.env.doc2path(name)).read_text(encoding="utf-8")
             link = nodes.reference("", "", *app.env.titles[name].deepcopy().children, internal=True)
@@ -103,7 +103,7 @@ def fill(app, doctree, docname: str) -> None:
         all_pages = [f"all, at the scale “{scale}” (memory: the most of one)", f"{total:.0f}", most, "", ""]
         rows.append(list(map(nodes.Text, all_pages)))
         where = nodes.paragraph("", f"Notebooks ran on: {'. '.join(sorted(machines))}.", classes=["machine"])
-        place.replace_self([table(["page", "seconds", "memory, MiB", "GPU", "ran on"], rows), where])
+        node.replace_self([table(["page", "seconds", "memory, MiB", "GPU", "ran on"], rows), where])
 
 
 def setup(app) -> dict:

@@ -53,7 +53,7 @@ T = 300
 # %%
 system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(0))
 loss = curvature.response_loss(system.impulse_response(T), curvature.white_gram(T))
-layers = {"A: LRU": systems.as_lru(system), "B: S4": systems.as_s4(system, step=0.01)}
+layers = {"A: LRU": systems.as_lru(system), "B: S4": systems.as_s4(system, step_size=0.01)}
 hessians = {name: curvature.hessian(layer, loss) for name, layer in layers.items()}
 
 # %%

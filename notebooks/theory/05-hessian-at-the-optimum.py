@@ -84,7 +84,7 @@ def by_simulation(rho, sequences=64, steps=8_000, burn_in=400):
     x = linear_scan(color, (1 - rho**2) ** 0.5 * noise[:, 1:], noise[:, 0])
 
     def outputs(lam):
-        return torch.func.functional_call(layer, {"lam": lam}, (x,))[:, burn_in:, 0]
+        return torch.func.functional_call(layer, {"lam": lam}, (x,))[0][:, burn_in:, 0]
 
     dy = torch.func.jacfwd(outputs)(layer.lam).transpose(2, 3).flatten(2)
     products = torch.einsum("btp,btq->bpq", dy, dy) / steps

@@ -142,10 +142,10 @@ def conditions(H, rank=9):
     return [(v[-1] / v[-rank]).item() for v in map(torch.linalg.eigvalsh, pair)]
 
 
-hessians, systems = {key: [] for key in ways}, []
+hessians, draws = {key: [] for key in ways}, []
 for seed in range(10):
     system = systems.conjugate_pairs(generator=torch.Generator().manual_seed(seed))
-    systems.append(system)
+    draws.append(system)
     loss = curvature.response_loss(system.impulse_response(T), white)
     for key, (_, way) in ways.items():
         hessians[key].append(curvature.hessian(way(system), loss))
@@ -170,7 +170,7 @@ axes[0].set_ylabel("largest / smallest eigenvalue");
 # %%
 left = {key: [conditions(H.matrix)[1] for H in found] for key, found in hessians.items()}
 print("draw  distance   " + "   ".join(f"{name:>16}" for name, _ in ways.values()))
-for draw, system in enumerate(systems):
+for draw, system in enumerate(draws):
     upper = [lam for lam in torch.linalg.eigvals(system.A).tolist() if lam.imag > 0]
     distance = abs(upper[0] - upper[1]) / (1 - max(map(abs, upper)) ** 2)
     row = "   ".join(f"{left[key][draw]:16.3g}" for key in ways)

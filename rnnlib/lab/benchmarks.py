@@ -31,8 +31,8 @@ def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str
     """
     if device is not None:
         checks.choice("device", device, ("cpu", "cuda"))
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("bench-*.json"))]
-    return [record for record in found if device in (None, record["device"])]
+    stored = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("bench-*.json"))]
+    return [record for record in stored if device in (None, record["device"])]
 
 
 def table(record: dict[str, Any], section: str) -> pd.DataFrame:

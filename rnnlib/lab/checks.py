@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .._checks import shown, whole, within
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["alike", "choice", "description", "plain", "shape", "whole", "within"]
+__all__ = ["alike", "choice", "description", "file_name", "plain", "shape", "title", "whole", "within"]
 
 
 def choice(name: str, value: Any, choices: Collection[str]) -> None:
@@ -33,6 +34,21 @@ def shape(name: str, value: torch.Tensor, *wanted: int | str) -> None:
     if not fits:
         expected = ", ".join(map(str, wanted)) + ("," if len(wanted) == 1 else "")
         raise ValueError(f"{name} must have shape ({expected}), got {sizes}")
+
+
+def file_name(name: Any) -> None:
+    """The name of an experiment, which names files in a folder, none of which may be a table of another experiment."""
+    if not isinstance(name, str) or not re.fullmatch(r"(?!.*\.[A-Za-z])[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
+        raise ValueError(
+            "name must be letters, digits, '.', '_' or '-', at most 100, first a letter, a digit or '_', and no letter "
+            f"after a '.' (it names files), got {name!r}"
+        )
+
+
+def title(text: Any) -> None:
+    """One line of text that can be printed."""
+    if not isinstance(text, str) or not text.isprintable():
+        raise ValueError(f"title must be one line of text, got {text!r}")
 
 
 def plain(instance: Any) -> None:

@@ -67,7 +67,7 @@ def _list(options: argparse.Namespace) -> None:
             state = "stored"
         except experiments.ResultError:
             state = "not stored"
-        print(f"{name:18} {experiment.extent:>10}  {state:10}  {experiment.title}")
+        print(f"{name:18} {experiment.workload:>10}  {state:10}  {experiment.title}")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ With :math:`h_t = F(h_{t-1}, x_t, b)`, derivatives with respect to the first sta
 .. math:: J_t = \partial_h F \, J_{t-1}, \quad J_0 = 1, \qquad
           S_t = \partial_h F \, S_{t-1} + \partial_b F, \quad S_0 = 0.
 
-Neither keeps the past, so sequences may be long: with N units a step is one product of N x N matrices, or of N numbers
+Neither needs the past, so sequences may be long: with N units a step is one product of N x N matrices, or of N numbers
 where gates ignore the state. Several layers of equal shape go side by side, each with inputs of its own.
 """
 
@@ -54,15 +54,15 @@ def state_jacobian(
     times = [checks.whole("a time", time) for time in times]
     if times != sorted(set(times)) or not times or not 1 <= times[0] <= times[-1] <= x.shape[2]:
         raise ValueError(f"times must ascend within 1 to {x.shape[2]}, the length of x, got {times}")
-    units, found = layers[0].hidden_size, []
+    units, jacobians = layers[0].hidden_size, []
     for t, (_, D, _) in enumerate(_steps(layers, x[:, :, : times[-1]]), start=1):
         if t == 1:  # the memory is the last part of a state; the first is an LSTM's output
             J = D.diag_embed() if D.ndim == 3 else D[..., -units:]
         else:
             J = D[..., None] * J if D.ndim == 3 else D @ J
         if t in times:
-            found.append(J[..., -units:, :].clone())
-    return found
+            jacobians.append(J[..., -units:, :].clone())
+    return jacobians
 
 
 @torch.no_grad()

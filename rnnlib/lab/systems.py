@@ -270,26 +270,26 @@ def as_lru(system: System) -> LRU:
     return _filled(layer, B / gamma, C, system.D, **raw)
 
 
-def as_s4(system: System, step: float = 0.01) -> S4D:
-    r"""The system as diagonal S4 with all steps equal. Angles are taken in :math:`[0, 2\pi)`, as in the paper.
+def as_s4(system: System, step_size: float = 0.01) -> S4D:
+    r"""The system as diagonal S4 with all step sizes equal. Angles are taken in :math:`[0, 2\pi)`, as in the paper.
 
     Args:
         system: as for :func:`as_diagonal`, with no eigenvalue at 0.
-        step: :math:`\Delta`, in time steps, positive.
+        step_size: :math:`\Delta`, in time steps, positive.
 
     Returns:
         A layer in float64 with the system's outputs.
 
     Raises:
-        ValueError: the eigenvectors are ill-conditioned, an eigenvalue is 0, or the step is not positive.
+        ValueError: the eigenvectors are ill-conditioned, an eigenvalue is 0, or the step size is not positive.
     """
-    checks.within("step", step, "(0, inf)")
+    checks.within("step_size", step_size, "(0, inf)")
     lam, B, C = system.modes()
     if not (lam != 0).all():
         raise ValueError("eigenvalues of S4 must not be 0, whose logarithm is infinite: use as_dense or as_diagonal")
-    rates = torch.stack([lam.abs().log(), lam.angle().remainder(2 * math.pi)], dim=-1) / step
-    omega = torch.full((len(lam),), inverse_softplus(step), dtype=torch.float64)
-    return _filled(S4D(1, len(lam), 1), B / step, C, system.D, A=rates, omega_delta=omega)
+    rates = torch.stack([lam.abs().log(), lam.angle().remainder(2 * math.pi)], dim=-1) / step_size
+    omega = torch.full((len(lam),), inverse_softplus(step_size), dtype=torch.float64)
+    return _filled(S4D(1, len(lam), 1), B / step_size, C, system.D, A=rates, omega_delta=omega)
 
 
 def _filled(layer, B: Tensor, C: Tensor, D: Tensor, **recurrence: Tensor):

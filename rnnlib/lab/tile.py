@@ -97,7 +97,7 @@ class Tile:
         for value in self._tensors():
             finite &= value.flatten(1).isfinite().all(1)
         # all but input, output and skip weights and the input scale: A, lambda, or what lambda is made of
-        names = getattr(self.layer, "recurrent_parameters", self.names)
+        names = getattr(self.layer, "recurrent_parameters", ()) or self.names  # a layer need not say
         recurrent = [rates for name, rates in self.effective_rates(number).items() if name in names]
         paper, plain = torch.cat(recurrent, dim=2)
         positive = paper > 0

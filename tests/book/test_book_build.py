@@ -15,6 +15,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +82,8 @@ def notebooks(book: Path, **cells: str) -> None:
     (book / "_toc.yml").write_text(yaml.safe_dump({"format": "jb-book", "root": "page", "chapters": chapters}))
 
 
-def test_notebooks_run_side_by_side_and_their_memory_is_kept(book):
+def test_notebooks_run_in_parallel_on_one_thread_each_and_their_memory_is_recorded(book, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     meet = (
         "import pathlib, time\n"
         "pathlib.Path('{0}.here').touch()\n"
@@ -90,7 +92,8 @@ def test_notebooks_run_side_by_side_and_their_memory_is_kept(book):
         "print('{0} met {1}:', pathlib.Path('{1}.here').exists())"
     )
     large = "x = b'x' * (300 * 2**20)\n"
-    notebooks(book, one=large + meet.format("one", "two"), two=meet.format("two", "one"))
+    threads = "import os\nprint('threads:', os.environ.get('OMP_NUM_THREADS'))\n"
+    notebooks(book, one=large + meet.format("one", "two"), two=threads + meet.format("two", "one"))
     assert build(book).returncode == 0
     assert "one met two: True" in (book / "_build/html/one.html").read_text()
     assert "two met one: True" in (book / "_build/html/two.html").read_text()
@@ -100,6 +103,30 @@ def test_notebooks_run_side_by_side_and_their_memory_is_kept(book):
     assert len(runs) == len(records) == 3, "each page ran once"
     assert records["one"]["peak_mib"] - records["two"]["peak_mib"] == pytest.approx(300, abs=30)
     assert re.match(r"\d+ cores, \d+ GiB of memory, ", records["two"]["machine"])
+    assert "threads: 1" in (book / "_build/html/two.html").read_text()
+
+
+def test_a_gallery_follows_its_notebooks(book):
+    """Its own page does not change."""
+    (book / "pictures").mkdir()
+    notebooks(book, **{"pictures/one": ""})
+    one = nbformat.read(book / "pictures/one.ipynb", as_version=4)
+    one.cells[1].metadata["mystnb"] = {"image": {"alt": "An area of one colour."}}
+    (book / "page.md").write_text("# A page\n\n```{gallery} pictures\n```\n")
+    for title, color in [("First title", "red"), ("Second title", "blue"), ("Second title", "blue")]:
+        one.cells[0].source = f"# {title}"
+        one.cells[1].source = f"from PIL import Image\nImage.new('RGB', (800, 400), '{color}')"
+        nbformat.write(one, book / "pictures/one.ipynb")
+        result = build(book)
+        assert result.returncode == 0, result.stdout + result.stderr
+        (link,) = BeautifulSoup(page(book), "html.parser").select(".gallery a")
+        assert link["href"] == "pictures/one.html"
+        assert link.text.strip() == title
+        assert link.img["alt"] == "An area of one colour."
+        with Image.open(book / "_build/html" / link.img["src"]) as thumbnail:
+            assert thumbnail.size == (560, 280)
+            pixel = thumbnail.getpixel((280, 140))
+        assert pixel == pytest.approx((255, 0, 0) if color == "red" else (0, 0, 255), abs=2)  # resizing rounds
 
 
 def test_failing_notebook_fails_every_build(book):
@@ -180,6 +207,8 @@ def test_a_known_address_brings_a_sitemap_and_cards(book):
     assert build(book).returncode == 0
     home = "https://ann.github.io/reed/"
     addresses = {home + "page.html": "page.html", home + "more/second.html": "more/second.html"}
+    (out / "page.html").unlink()  # as if the build had been interrupted: the next one writes this page alone
+    assert build(book).returncode == 0
     sitemap = ElementTree.parse(out / "sitemap.xml")
     assert sorted(loc.text for loc in sitemap.findall("{*}url/{*}loc")) == sorted(addresses)
     cards = set()

@@ -1,7 +1,6 @@
 """`make pairs`: whatever is edited in either half of a notebook pair stays, or the pair is left alone and named."""
 
 import copy
-import importlib.util
 import itertools
 import json
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import pairs
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_raw_cell
 
@@ -40,10 +40,6 @@ def third():
 # %%
 fourth = 4
 """
-
-spec = importlib.util.spec_from_file_location("pairs", ROOT / "tools" / "pairs.py")
-pairs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(pairs)
 
 
 def git(folder, *arguments):
@@ -408,7 +404,7 @@ def test_a_checkout_with_windows_line_ends(tree, tmp_path):
 
 def test_make_pairs_as_a_user_runs_it(tmp_path):
     """The program with its Makefile: an edit in Jupyter alone, then edits on both sides."""
-    for name in ["Makefile", "pyproject.toml", "tools/pairs.py"]:
+    for name in ["Makefile", "pyproject.toml", "tools/pairs.py", "tools/halves.py"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     (tmp_path / ".venv/bin").mkdir(parents=True)
@@ -475,30 +471,79 @@ PY_EDITS = {
 
 @pytest.mark.parametrize(("old", "new", "named"), PY_EDITS.values(), ids=PY_EDITS)
 @pytest.mark.parametrize("edit", [add_at_the_end, lambda cells: cells.append(new_code_cell("added_there = 6"))])
-def test_a_tab_that_was_opened_before_the_last_run_undoes_no_edit(tree, old, new, named, edit):
-    tree.commit()
-    stale = tab(tree)
-    tree.in_editor(old, new)
-    assert pairs.update(tree.root) == []
+def test_a_tab_that_was_opened_before_the_last_run_undoes_no_edit(agreed, old, new, named, edit):
+    stale = tab(agreed)
+    agreed.in_editor(old, new)
+    assert pairs.update(agreed.root) == []
     edit(stale.cells)
-    nbformat.write(stale, tree.notebook)
-    before = tree.bytes()
-    (sentence,) = pairs.update(tree.root)
+    nbformat.write(stale, agreed.notebook)
+    before = agreed.bytes()
+    (sentence,) = pairs.update(agreed.root)
     assert named in sentence
-    assert tree.bytes() == before
-    assert pairs.update(tree.root, ".ipynb") == []
-    assert [path.read_bytes() for path in tree.saved() if path.suffix == ".py"] == [before[0]]
+    assert agreed.bytes() == before
+    assert pairs.update(agreed.root, ".ipynb") == []
+    assert [path.read_bytes() for path in agreed.saved() if path.suffix == ".py"] == [before[0]]
 
 
-def test_an_editor_that_held_the_old_script_undoes_no_edit(tree):
-    tree.commit()
-    tree.in_jupyter(add_at_the_end)
-    assert pairs.update(tree.root) == []
-    tree.script.write_text(SCRIPT + "\n\n# %%\nadded_here = 5\n")
-    before = tree.bytes()
-    (sentence,) = pairs.update(tree.root)
+@pytest.mark.parametrize(("old", "new", "named"), PY_EDITS.values(), ids=PY_EDITS)
+def test_a_tab_that_was_opened_two_runs_ago_undoes_no_edit(agreed, old, new, named):
+    stale = tab(agreed)
+    agreed.in_editor(old, new)
+    assert pairs.update(agreed.root) == []
+    agreed.in_editor("fourth = 4", "fourth = 40")
+    assert pairs.update(agreed.root) == []
+    assert pairs.update(agreed.root) == [], "nor does a run that has nothing to do make the tab any newer"
+    add(stale.cells)
+    nbformat.write(stale, agreed.notebook)
+    before = agreed.bytes()
+    (sentence,) = pairs.update(agreed.root)
+    assert named in sentence
+    assert "code: fourth = 4" in sentence
+    assert agreed.bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("first = 1", "first = 10"), ("first = 10", "something = [else for else_ in entirely]")),
+        (("fourth = 4", "fourth = 4\n\n# %%\nadded = True"), ("\n\n# %%\nadded = True", "")),
+        (("# %%\nfirst = 1\n\n", ""), ("# # A title", "# # A title\n\n# %%\nfirst = 1")),
+    ],
+    ids=["rewritten", "deleted", "restored"],
+)
+def test_a_second_edit_of_the_script_may_undo_the_first(agreed, first, second):
+    """The user saved the .py both times, so nothing is unknown to it."""
+    agreed.in_editor(*first)
+    assert pairs.update(agreed.root) == []
+    agreed.in_editor(*second)
+    script = agreed.script.read_bytes()
+    assert pairs.update(agreed.root) == []
+    agreed.sources()
+    assert agreed.script.read_bytes() == script
+
+
+def test_a_second_edit_in_jupyter_may_undo_the_first(agreed):
+    agreed.in_jupyter(add)
+    assert pairs.update(agreed.root) == []
+    agreed.in_jupyter(lambda cells: cells.__delitem__(2))
+    assert pairs.update(agreed.root) == []
+    assert "added = True" not in agreed.sources()
+    agreed.in_jupyter(add)
+    assert pairs.update(agreed.root) == []
+    agreed.in_jupyter(lambda cells: (cells.pop(2), cells.append(new_code_cell("instead = True"))))
+    assert pairs.update(agreed.root) == []
+    assert "added = True" not in agreed.sources()
+    assert "instead = True" in agreed.sources()
+
+
+def test_an_editor_that_held_the_old_script_undoes_no_edit(agreed):
+    agreed.in_jupyter(add_at_the_end)
+    assert pairs.update(agreed.root) == []
+    agreed.script.write_text(SCRIPT + "\n\n# %%\nadded_here = 5\n")
+    before = agreed.bytes()
+    (sentence,) = pairs.update(agreed.root)
     assert "markdown: The end." in sentence
-    assert tree.bytes() == before
+    assert agreed.bytes() == before
 
 
 @pytest.mark.parametrize("edit", [change, add])

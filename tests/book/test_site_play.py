@@ -82,19 +82,19 @@ def curvature(along: str, k: int, nu: float, theta: float, rho: float, normalize
 @pytest.mark.parametrize(
     "at",
     [
-        {"memory": 0.5, "rho": 0, "normalized": False, "along": "modulus", "turn": 0.01},
-        {"memory": 2, "rho": 0, "normalized": True, "along": "modulus", "turn": 0.2},
-        {"memory": 1.5, "rho": 0.9, "normalized": True, "along": "modulus", "turn": 0.05},
-        {"memory": 1, "rho": 0.5, "normalized": False, "along": "angle", "turn": 0.3},
-        {"memory": 2.5, "rho": 0, "normalized": True, "along": "angle", "turn": 0.01},
-        {"memory": 2, "rho": 0.999, "normalized": False, "along": "modulus", "turn": 0},
+        {"memory": 0.5, "rho": 0, "normalized": False, "along": "modulus", "angle": 0.01},
+        {"memory": 2, "rho": 0, "normalized": True, "along": "modulus", "angle": 0.2},
+        {"memory": 1.5, "rho": 0.9, "normalized": True, "along": "modulus", "angle": 0.05},
+        {"memory": 1, "rho": 0.5, "normalized": False, "along": "angle", "angle": 0.3},
+        {"memory": 2.5, "rho": 0, "normalized": True, "along": "angle", "angle": 0.01},
+        {"memory": 2, "rho": 0.999, "normalized": False, "along": "modulus", "angle": 0},
     ],
 )
 def test_landscape_shows_the_closed_forms(play, at):
     reader, tab = play("01-landscape")
     script = SET % "{here: rows('curvature').flat().filter((d) => d.last), losses: rows('loss').flat()}"
     found = tab.evaluate(script, at)
-    nu, theta = 1 - 10 ** -at["memory"], np.pi * at["turn"]
+    nu, theta = 1 - 10 ** -at["memory"], np.pi * at["angle"]
     star = nu * np.exp(1j * theta)
     expected = [curvature(at["along"], k, nu, theta, at["rho"], at["normalized"]) for k in range(3)]
     shown = {row["k"]: row["curvature"] for row in found["rows"]["here"]}
@@ -122,17 +122,17 @@ def test_landscape_shows_the_closed_forms(play, at):
 def test_at_the_angle_0_curves_grow_until_the_inputs_correlation_time(play):
     """What the page says of rho = .999 with scaled inputs; and what is undefined at the angle 0 is not drawn."""
     reader, tab = play("01-landscape")
-    assert tab.locator("input[name=turn]").input_value() == "0"
+    assert tab.locator("input[name=angle]").input_value() == "0"
     script = SET % "rows('curvature').flat().filter((d) => !d.last)"
     found = tab.evaluate(script, {"rho": 0.999, "normalized": True, "along": "modulus"})["rows"]
     for k in (1, 2):  # exponential and optimal: flat for white inputs
         curve = {row["m"]: row["curvature"] for row in found if row["k"] == k}  # several tables hold the same rows
         assert len(curve) == 100
         assert (np.diff([curve[m] for m in sorted(curve)]) > 0).all()
-    found = tab.evaluate(script, {"along": "angle", "rho": 0, "turn": 0})
+    found = tab.evaluate(script, {"along": "angle", "rho": 0, "angle": 0})
     assert {row["k"] for row in found["rows"]} == {0, 2}
     assert "exponential undefined" in found["readout"]
-    turned = tab.evaluate(script, {"turn": 0.01})
+    turned = tab.evaluate(script, {"angle": 0.01})
     assert {row["k"] for row in turned["rows"]} == {0, 1, 2}
     reader.must_be_flawless()
 
@@ -148,16 +148,16 @@ def test_what_the_page_says_of_memory_10_and_100(play):
 @pytest.mark.parametrize(
     "at",
     [
-        {"lam_m": 1, "lam_turn": 0.25, "rho": 0, "normalized": False},
-        {"lam_m": 2, "lam_turn": -0.6, "rho": 0.9, "normalized": True},
-        {"lam_m": 0.3, "lam_turn": 0, "rho": 1, "normalized": False},
-        {"lam_m": 1, "lam_turn": 0.25, "rho": 0, "normalized": True},  # E|h|^2 = 1
+        {"lam_m": 1, "lam_angle": 0.25, "rho": 0, "normalized": False},
+        {"lam_m": 2, "lam_angle": -0.6, "rho": 0.9, "normalized": True},
+        {"lam_m": 0.3, "lam_angle": 0, "rho": 1, "normalized": False},
+        {"lam_m": 1, "lam_angle": 0.25, "rho": 0, "normalized": True},  # E|h|^2 = 1
     ],
 )
 def test_complex_plane_shows_the_closed_forms(play, at):
     reader, tab = play("02-complex-plane")
     found = tab.evaluate(SET % "{steps: rows('response')[0], losses: rows('loss').flat()}", at)
-    lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_turn"])
+    lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_angle"])
     t = np.arange(101)
     steps = found["rows"]["steps"]
     gamma = (1 - abs(lam) ** 2) ** 0.5 if at["normalized"] else 1
@@ -190,7 +190,7 @@ DISC = """() => {
 
 NEAR = """([re, im]) => {
   const view = document.querySelector(".play").view;
-  const nu = 1 - 10 ** -view.signal("lam_m"), theta = Math.PI * view.signal("lam_turn");
+  const nu = 1 - 10 ** -view.signal("lam_m"), theta = Math.PI * view.signal("lam_angle");
   return Math.hypot(nu * Math.cos(theta) - re, nu * Math.sin(theta) - im) < 0.1;
 }"""
 
@@ -211,17 +211,17 @@ def test_an_eigenvalue_can_be_dragged_and_sliders_and_numbers_follow(visit, addr
         move(goal)
         tab.wait_for_function(NEAR, arg=[goal.real, goal.imag])
         tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
-        m, turn = (float(tab.locator(f"input[name=lam_{name}]").input_value()) for name in ["m", "turn"])
+        m, angle = (float(tab.locator(f"input[name=lam_{name}]").input_value()) for name in ["m", "angle"])
         nu = 1 - 10**-m
-        assert abs(nu * np.exp(1j * np.pi * turn) - goal) < 0.12, "the sliders are not where the pointer is"
+        assert abs(nu * np.exp(1j * np.pi * angle) - goal) < 0.12, "the sliders are not where the pointer is"
         shown = numbers(tab.locator(".play-readout").inner_text())
-        assert shown[:2] == pytest.approx([nu, turn], abs=0.006)
+        assert shown[:2] == pytest.approx([nu, angle], abs=0.006)
         assert shown[2] == pytest.approx(1 / (1 - nu**2), rel=1e-3)
         assert tab.locator(".play canvas").bounding_box() == box, "the picture moves away under the pointer"
     tab.mouse.up()
     move(0.6 + 0.5j)
     tab.evaluate("async () => { await document.querySelector('.play').view.runAsync(); }")
-    assert float(tab.locator("input[name=lam_turn]").input_value()) == turn, "let go, it stays"
+    assert float(tab.locator("input[name=lam_angle]").input_value()) == angle, "let go, it stays"
     reader.must_be_flawless()
 
 

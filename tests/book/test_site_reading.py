@@ -71,7 +71,12 @@ def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
         assert ("Claims" in labels) == has_claims, name
         if has_claims:
             tab.locator(".connections a").first.click()
-            assert tab.locator(f"#{Path(name).name}").get_attribute("href").endswith(f"{name}.html")
+            first = tab.locator(f"#{Path(name).name}")
+            assert first.locator("a").get_attribute("href").endswith(f"{name}.html")
+            row = first.inner_text()
+            tab = reader.open(f"{name}.html")
+            tab.get_by_role("link", name=row, exact=True).click()
+            assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
     reader.must_be_flawless()
 
 
@@ -90,7 +95,9 @@ def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     seconds = table.locator("tbody td:nth-child(2)").all_inner_texts()
     assert sum(map(int, seconds[:-1])) == pytest.approx(int(seconds[-1]), abs=len(seconds) / 2)
     assert int(seconds[-1]) > 0
-    stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "results").glob("*.json")} - {"bench"}
+    stored = {json.loads(path.read_text())["name"] for path in (ROOT / "rnnlib" / "lab" / "results").glob("*.json")} - {
+        "bench"
+    }
     assert stored == set(tab.locator(".wide-table").nth(1).locator("tbody td:first-child").all_inner_texts())
 
 

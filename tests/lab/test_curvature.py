@@ -189,7 +189,7 @@ def test_systems_that_a_layer_cannot_hold_are_named():
             as_lru(diagonal(0.5, modulus))
     with pytest.raises(ValueError, match="eigenvalues of S4 must not be 0"):
         as_s4(diagonal(0.5, 0.0))
-    with pytest.raises(ValueError, match=r"step must be a number in \(0, inf\), got -1"):
+    with pytest.raises(ValueError, match=r"step_size must be a number in \(0, inf\), got -1"):
         as_s4(diagonal(0.5, 0.6), -1)
     good = diagonal(0.5, 0.6)
     with pytest.raises(ValueError, match=r"B must have shape \(2,\), got \(2, 1\)"):

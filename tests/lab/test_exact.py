@@ -101,8 +101,8 @@ def test_float32_gradients_are_as_good_as_those_of_back_propagation_through_time
     truth = gradients(torch.float64, direct=True)
 
     def error(dtype, direct):
-        found = gradients(dtype, direct)
-        return max(((a - b).norm() / b.norm()).item() for a, b in zip(found, truth, strict=True))
+        fast = gradients(dtype, direct)
+        return max(((a - b).norm() / b.norm()).item() for a, b in zip(fast, truth, strict=True))
 
     assert error(torch.float32, direct=False) < max(10 * error(torch.float32, direct=True), 1e-5)
 

@@ -24,7 +24,7 @@ def frames(experiment, part):
 
 def test_jacobian_tables_hold_the_jacobian():
     experiment = small("fig14")
-    found = frames(experiment, fig14.Setting("gru", 16.0).label)
+    tables = frames(experiment, fig14.Setting("gru", 16.0).label)
     x = text.load("gaussian", 2, 24).x.double()
     layers = [
         ChronoGRU(384, 8, max_time=16.0, generator=torch.Generator().manual_seed(network)).double()
@@ -32,20 +32,20 @@ def test_jacobian_tables_hold_the_jacobian():
     ]
     (J,) = rtrl.state_jacobian(layers, x[:, None], [24])
     J = J[:, 0].numpy()
-    last = found["runs"].query("t == 24").set_index(["network", "kind"])["rms"]
+    last = tables["runs"].query("t == 24").set_index(["network", "kind"])["rms"]
     off = ~np.eye(8, dtype=bool)
     first = off & (np.arange(8) < 4)[:, None]
     for network in (0, 1):
         for kind, where in [("diagonal", ~off), ("off-diagonal", off), ("first rows", first)]:
             assert last[network, kind] == pytest.approx(np.sqrt((J[network][where] ** 2).mean()), rel=1e-5)
-    for row in found["entries"].query("t == 24").itertuples():
+    for row in tables["entries"].query("t == 24").itertuples():
         assert row.value == pytest.approx(J[0].flat[row.place], rel=1e-5)
 
 
 def test_constant_gates_leave_the_jacobian_exactly_diagonal():
-    found = frames(small("fig14"), fig14.Setting("gru", 16.0, 0.0, 0.0).label)["runs"]
-    assert (found.query("kind != 'diagonal'")["largest"] == 0).all()
-    assert (found.query("kind == 'diagonal'")["rms"] > 0).all()
+    runs = frames(small("fig14"), fig14.Setting("gru", 16.0, 0.0, 0.0).label)["runs"]
+    assert (runs.query("kind != 'diagonal'")["largest"] == 0).all()
+    assert (runs.query("kind == 'diagonal'")["rms"] > 0).all()
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
@@ -59,27 +59,27 @@ def test_theory_meets_constant_gates(cell):
     row = table.query("units > 2000").iloc[0]
     T = np.linspace(row["low"], row["high"], 402)[1::2]  # midpoints: T is uniform
     state, own = (theory.window_moment(w, moments) for w in response(T / (1 + T), 30))
-    for found, expected in [(row["h2"], state), (row["s2"], own)]:
+    for measured, expected in [(row["h2"], state), (row["s2"], own)]:
         spread = (3 * (expected**2).mean() - expected.mean() ** 2) ** 0.5  # of a squared Gaussian, over T as well
-        assert found == pytest.approx(expected.mean(), abs=4 * spread / row["units"] ** 0.5)
+        assert measured == pytest.approx(expected.mean(), abs=4 * spread / row["units"] ** 0.5)
 
 
 def test_bins_and_samples_come_from_all_units():
     experiment = small("fig15")
-    found = frames(experiment, "gru, state")
-    assert found["runs"]["units"].sum() == 16
-    assert len(found["units"]) == 16 and len(found["smoothed"]) == 60
-    mean = (found["runs"]["h2"] * found["runs"]["units"]).sum() / 16
-    assert mean == pytest.approx(found["units"]["h2"].mean(), rel=1e-3)
+    tables = frames(experiment, "gru, state")
+    assert tables["runs"]["units"].sum() == 16
+    assert len(tables["units"]) == 16 and len(tables["smoothed"]) == 60
+    mean = (tables["runs"]["h2"] * tables["runs"]["units"]).sum() / 16
+    assert mean == pytest.approx(tables["units"]["h2"].mean(), rel=1e-3)
 
 
 def test_inputs_of_figure_15_are_measured():
-    found = frames(small("fig15", networks=300), fig15.INPUTS)
-    R = found["inputs"]["autocorrelation"].to_numpy()
+    tables = frames(small("fig15", networks=300), fig15.INPUTS)
+    R = tables["inputs"]["autocorrelation"].to_numpy()
     np.testing.assert_allclose(R, text.PAPER(np.arange(24)), atol=2e-3)
-    lam = found["moments"]["T"] / (1 + found["moments"]["T"])
+    lam = tables["moments"]["T"] / (1 + tables["moments"]["T"])
     for name, weights in [("h2", theory.gated_response(lam, 24)[0]), ("gru_s2", theory.gated_response(lam, 24)[1])]:
-        np.testing.assert_allclose(found["moments"][name], theory.window_moment(weights, R), rtol=0.05)
+        np.testing.assert_allclose(tables["moments"][name], theory.window_moment(weights, R), rtol=0.05)
 
 
 def test_numbers_that_the_errata_page_quotes_for_erratum_8(root):

@@ -71,13 +71,13 @@ class Command:
         return [child for child in children if "resource_tracker" not in " ".join(child.cmdline())]
 
     def _checkpoints(self) -> dict[str, int]:
-        found = {}
+        checkpoints = {}
         for path in self.blocks.glob("*.checkpoint.npz"):
             try:
-                found[path.name] = path.stat().st_mtime_ns
+                checkpoints[path.name] = path.stat().st_mtime_ns
             except FileNotFoundError:
                 pass
-        return found
+        return checkpoints
 
     def end(self) -> tuple[int, str]:
         """Exit status and what was written to the standard error, once it and all its workers have ended."""
@@ -251,8 +251,8 @@ def test_an_interrupted_build_ends_whole_and_says_so(tmp_path, number):
     (tmp_path / "bin" / "python").symlink_to(sys.executable)  # jupyter-book is looked for beside it
     pids = stub(tmp_path / "bin" / "jupyter-book")
     command = [tmp_path / "bin" / "python", ROOT / "tools" / "build.py"]
-    status, printed, left = interrupted(command, pids, number)
-    assert (status, left) == (128 + number, [])
+    status, printed, alive = interrupted(command, pids, number)
+    assert (status, alive) == (128 + number, [])
     assert printed == ["", "make: interrupted; the same command goes on, notebooks that have run are kept.", ""]
 
 
@@ -270,8 +270,8 @@ def test_an_interrupted_installation_says_that_the_next_make_repairs_it(tmp_path
     (tmp_path / "bin" / "npm").symlink_to("/bin/true")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     command = ["env", f"PATH={path}", sys.executable, tmp_path / "tools" / "install.py", "--python", sys.executable]
-    status, printed, left = interrupted(command, pids, number)
-    assert (status, left) == (128 + number, [])
+    status, printed, alive = interrupted(command, pids, number)
+    assert (status, alive) == (128 + number, [])
     assert printed == ["", "make: interrupted; the next make repairs the installation.", ""]
     assert (tmp_path / ".venv" / "incomplete").exists() and not (tmp_path / ".venv" / "installed").exists()
     assert python.exists()

@@ -1,4 +1,4 @@
-"""Experiments that measure: parts are kept, and results are checked as those of trained experiments are."""
+"""Experiments that measure: finished parts are saved, and results are checked as those of trained experiments are."""
 
 import dataclasses
 import json

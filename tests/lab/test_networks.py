@@ -24,12 +24,12 @@ def generator(seed=0):
 def network(normalization="none", shared=True, depth=2):
     g = generator()
     layers = [LRU(WIDTH, WIDTH, WIDTH, min_modulus=0.5, max_modulus=0.9, generator=g) for _ in range(depth)]
-    found = DeepRNN(3, layers, 3, normalization=normalization, shared=shared, generator=g).double()
+    network = DeepRNN(3, layers, 3, normalization=normalization, shared=shared, generator=g).double()
     with torch.no_grad():  # else biases and normalisation weights that are left out would not show
-        for name, weight in found.named_parameters():
+        for name, weight in network.named_parameters():
             if name.endswith("bias") or "before" in name or "after" in name:
                 weight.add_(torch.randn(weight.shape, dtype=weight.dtype, generator=g))
-    return found
+    return network
 
 
 def by_definition(net, x, normalization):
@@ -65,8 +65,8 @@ def test_forward_is_the_definition(normalization, shared):
     x = torch.randn(4, 20, 3, dtype=torch.float64, generator=generator(1))
     outputs, y = by_definition(net, x, normalization)
     torch.testing.assert_close(net(x)[0], torch.from_numpy(y))
-    for found, expected in zip(net.block_outputs(x), outputs, strict=True):
-        torch.testing.assert_close(found, torch.from_numpy(expected))
+    for output, expected in zip(net.block_outputs(x), outputs, strict=True):
+        torch.testing.assert_close(output, torch.from_numpy(expected))
 
 
 def test_normalisation_is_shared_within_a_block_and_not_between_blocks():
@@ -184,14 +184,14 @@ TINY = Propagation(
 def test_groups_hold_every_parameter_once(kind, groups):
     net = TINY.network(kind, "layer", 10.0, 5)
     x = torch.randn(2, 24, 5, generator=generator())
-    found = propagate(net, kind, x, ("previous", "next"))
+    squares = propagate(net, kind, x, ("previous", "next"))
     total = sum(weight.numel() for weight in net.parameters())
     for target in ("previous", "next"):
-        whole = {key[3]: value for key, value in found.items() if key[:3] == ("gradient", target, 0)}
+        whole = {key[3]: value for key, value in squares.items() if key[:3] == ("gradient", target, 0)}
         assert set(whole) == groups | {"rest", "rest of blocks", "encoder", "decoder"}
         assert sum(whole[group][0] for group in groups | {"rest"}) == total
         assert sum(whole[group][0] for group in ("rest of blocks", "encoder", "decoder")) == whole["rest"][0]
-        blocks = [value for key, value in found.items() if key[0] == "gradient" and key[1] == target and key[2] > 0]
+        blocks = [value for key, value in squares.items() if key[0] == "gradient" and key[1] == target and key[2] > 0]
         ends = [whole["encoder"], whole["decoder"]]
         net.zero_grad()
         embedding_loss(net(x)[0], x, {"previous": -1, "next": 1}[target]).backward()
@@ -201,7 +201,7 @@ def test_groups_hold_every_parameter_once(kind, groups):
             mine = {"lambda": "lam", "nu": "omega_nu", "theta": "omega_theta", "recurrent": "gru"}[group]
             own = torch.cat([w.grad.flatten() for name, w in net.named_parameters() if f".layer.{mine}" in name])
             assert math.isclose(whole[group][1], own.double().square().mean().item(), rel_tol=1e-5)
-    assert math.isclose(found["output", "", 2, ""][1], net.block_outputs(x)[1].square().mean().item(), rel_tol=1e-5)
+    assert math.isclose(squares["output", "", 2, ""][1], net.block_outputs(x)[1].square().mean().item(), rel_tol=1e-5)
 
 
 def test_moduli_and_time_constants_start_where_the_paper_has_them():

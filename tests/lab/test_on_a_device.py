@@ -152,11 +152,11 @@ def test_measurements_are_those_of_the_cpu(name, part):
     experiment = dataclasses.replace(experiments.get(name).at("smoke"), **MEASURED[name])
     expected = experiment.measure(part, "cpu")
     with elsewhere():
-        found = experiment.measure(part, NAME)
-    assert found.keys() == expected.keys()
+        measured = experiment.measure(part, NAME)
+    assert measured.keys() == expected.keys()
     for table, (columns, rows) in expected.items():
-        assert found[table][0] == columns and len(found[table][1]) == len(rows)
-        for ours, theirs in zip(found[table][1], rows, strict=True):
+        assert measured[table][0] == columns and len(measured[table][1]) == len(rows)
+        for ours, theirs in zip(measured[table][1], rows, strict=True):
             for a, b in zip(ours, theirs, strict=True):
                 both_nan = isinstance(b, float) and math.isnan(b) and math.isnan(a)
                 assert both_nan or (a == pytest.approx(b, rel=1e-4, abs=1e-30) if isinstance(b, float) else a == b)
@@ -167,8 +167,8 @@ def test_the_autocorrelation_of_a_masked_batch_is_taken_where_the_batch_is():
     mask = torch.rand(3, 12, generator=generator()) < 0.8
     expected = text.autocorrelation(sequences.x, mask=mask)
     with elsewhere():
-        found = text.autocorrelation(sequences.x.to(NAME), mask=mask)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+        actual = text.autocorrelation(sequences.x.to(NAME), mask=mask)
+    np.testing.assert_allclose(actual, expected, rtol=1e-12)
 
 
 def test_gaussian_sequences_that_match_others_are_made_where_those_are():
@@ -176,9 +176,9 @@ def test_gaussian_sequences_that_match_others_are_made_where_those_are():
     expected = text.matched(sequences, 4)
     with elsewhere():
         there = dataclasses.replace(sequences, x=sequences.x.to(NAME), mask=sequences.mask.to(NAME))
-        found = text.matched(there, 4)
-        assert found.x.device.type == found.mask.device.type == NAME
-        values = found.x.cpu()
+        matched = text.matched(there, 4)
+        assert matched.x.device.type == matched.mask.device.type == NAME
+        values = matched.x.cpu()
     torch.testing.assert_close(values, expected.x)
 
 

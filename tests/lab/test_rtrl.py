@@ -120,5 +120,5 @@ def test_responses_of_constant_gates_are_exact(cell):
     lam = torch.sigmoid(dict(layer.named_parameters())[name].detach()[where]).numpy()
     drive = (x[0] @ (layer.weight_n if cell is ChronoGRU else layer.weight_g).detach().mT).numpy()[::-1]
     response = theory.gated_response if cell is ChronoGRU else theory.lstm_response
-    for weights, found in zip(response(lam, 40), (memory, own), strict=True):
-        np.testing.assert_allclose((weights.T * drive).sum(0), found[0, 0].numpy(), rtol=1e-10)
+    for weights, measured in zip(response(lam, 40), (memory, own), strict=True):
+        np.testing.assert_allclose((weights.T * drive).sum(0), measured[0, 0].numpy(), rtol=1e-10)

@@ -12,7 +12,6 @@ from rnnlib.lab import style
 def test_use_applies_the_style_file():
     with matplotlib.rc_context():
         style.use()
-        assert matplotlib.rcParams["figure.dpi"] == 150
         assert not matplotlib.rcParams["axes.spines.top"]
 
 

@@ -84,8 +84,8 @@ def evaluate(*names: str) -> pd.DataFrame:
         names: figures such as ``"fig01"`` and claims such as ``"fig03-block-drop"``; none means all.
 
     Returns:
-        A row a claim, in the order of the figures: figure, claim, accepted (the numbers that agree, in words),
-        measured, how, source, verdict, name.
+        A row a claim, in the order of the figures: figure, name, claim, accepted (the numbers that agree, in
+        words), measured, how, source, verdict.
 
     Raises:
         RequirementError: pandas is missing.
@@ -100,13 +100,13 @@ def evaluate(*names: str) -> pd.DataFrame:
         rows.append(
             {
                 "figure": entry.figure,
+                "name": entry.name,
                 "claim": entry.statement,
                 "accepted": str(entry.accepted),
                 "measured": measured,
                 "how": entry.how,
                 "source": entry.source,
                 "verdict": entry.verdict(measured),
-                "name": entry.name,
             }
         )
     return pd.DataFrame(rows)
@@ -119,7 +119,7 @@ def table(*names: str) -> Styler:
         names: as for :func:`evaluate`.
 
     Returns:
-        A pandas Styler: claim, the numbers that agree, our number, how, source, verdict, name; of all figures, the
+        A pandas Styler: name, claim, the numbers that agree, our number, how, source, verdict; of all figures, the
         claims that fail first. Its text shows as it is written: characters of HTML are escaped, and a dollar sign
         begins no formula.
 
@@ -131,7 +131,6 @@ def table(*names: str) -> Styler:
     frame = evaluate(*names)
     if not names:
         frame = frame.sort_values("verdict", kind="stable")  # "fails" before "holds"
-    if frame["figure"].nunique() == 1:
-        frame = frame.drop(columns="figure")
-    styler = frame.style.hide(axis="index").format({"measured": "{:.4g}".format}, escape="html")
+    styler = frame.drop(columns="figure").style.hide(axis="index")
+    styler.format({"measured": "{:.4g}".format}, escape="html")
     return styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')  # names that MathJax and Jupyter know

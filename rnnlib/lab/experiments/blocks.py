@@ -25,17 +25,10 @@ _ENGINES = {"exact": Ensemble, "direct": DirectEnsemble}
 
 @dataclass(frozen=True)
 class Kind:
-    """What runs that train together share.
-
-    Attributes:
-        protocol: how they train.
-        details: record the effective rates of every parameter.
-        method: ``"exact"`` or ``"direct"``.
-        device: ``"cpu"`` or ``"cuda"``.
-    """
+    """What runs that train together share."""
 
     protocol: Protocol
-    details: bool
+    details: bool  # record the effective rates of every parameter
     method: str
     device: str
 
@@ -47,17 +40,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Block:
-    """Runs that train together, in one process.
-
-    Attributes:
-        runs: what to train.
-        kind: how.
-        modules: to import in a worker: students that are defined elsewhere register themselves.
-    """
+    """Runs that train together, in one process."""
 
     runs: tuple[Run, ...]
     kind: Kind
-    modules: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()  # to import in a worker: students that are defined elsewhere register themselves
 
     @property
     def key(self) -> str:
@@ -143,6 +130,8 @@ def blocks_of(experiments: Iterable[Experiment], device: str, parts: int) -> lis
         makers = {STUDENTS[run.student].__module__ for run in runs}
         modules = tuple(sorted(name for name in makers if not name.startswith(("rnnlib.", "__"))))
         seeds = sorted({run.seed for run in runs})
-        together = [[run for run in runs if run.seed in seeds[part::parts]] for part in range(min(parts, len(seeds)))]
-        blocks += [Block(tuple(some), kind, modules) for some in (zip(runs) if kind.method == "direct" else together)]
+        groups = [[run for run in runs if run.seed in seeds[part::parts]] for part in range(min(parts, len(seeds)))]
+        if kind.method == "direct":  # they share nothing
+            groups = [[run] for run in runs]
+        blocks += [Block(tuple(group), kind, modules) for group in groups]
     return sorted(blocks, key=lambda block: -len(block.runs) * block.kind.protocol.steps)

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 import math
-import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -139,8 +138,8 @@ class Experiment:
         teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed, whose
             numbers are then those of teachers.
         protocol: how they train.
-        details: ``"none"``; ``"curves"``: also keep effective rates epoch by epoch; ``"coarse curves"``: every fifth
-            epoch, of the runs that did not diverge; ``"parameters"``: also keep the effective rate of every parameter
+        details: ``"none"``; ``"curves"``: also record effective rates epoch by epoch; ``"coarse curves"``: every fifth
+            epoch, of the runs that did not diverge; ``"parameters"``: also record the effective rate of every parameter
             after the last step.
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
         method: ``"exact"``: through impulse responses and one Gram matrix (:mod:`rnnlib.lab.training`); ``"direct"``:
@@ -162,8 +161,8 @@ class Experiment:
 
     def __post_init__(self):
         checks.plain(self)
-        check_name(self.name)
-        check_title(self.title)
+        checks.file_name(self.name)
+        checks.title(self.title)
         for cell in _grid("cells", self.cells):
             if not isinstance(cell, Cell):
                 raise ValueError(f"each of cells must be a Cell, got {cell!r}")
@@ -222,32 +221,36 @@ class Experiment:
         if scale == "paper":
             return self
         if scale == "book":
-            live = dict(self.live)
-            if not live:
-                raise ValueError(f"{self.name} has no live part: choose the scale smoke or paper")
-            cells = tuple(
-                replace(cell, rates=(live[cell.student],), nu0=cell.nu0[-1:])
-                for cell in self.cells
-                if cell.student in live
-            )
-            if not cells:
-                raise ValueError(f"{self.name} has no live part: live names none of its students")
-            steps = max(1, 2_000 // self.protocol.report) * self.protocol.report
-            return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=steps))
+            return self._live()
         if scale == "smoke":
-            cells = tuple(
-                replace(
-                    cell,
-                    rates=cell.rates[-2:-1] or cell.rates,
-                    nu0=cell.nu0[-1:],
-                    theta0=cell.theta0[-1:],
-                    heads=cell.heads[-2:],
-                )
-                for cell in self.cells
-            )
-            protocol = replace(self.protocol, steps=20, report=5, batch=8, length=40)
-            return replace(self, cells=cells, seeds=self.seeds[:2], protocol=protocol)
+            return self._smoke()
         raise ValueError(f"unknown scale {scale!r}; choose from {', '.join(SCALES)}")
+
+    def _live(self) -> Experiment:
+        live = dict(self.live)
+        if not live:
+            raise ValueError(f"{self.name} has no live part: choose the scale smoke or paper")
+        cells = tuple(
+            replace(cell, rates=(live[cell.student],), nu0=cell.nu0[-1:]) for cell in self.cells if cell.student in live
+        )
+        if not cells:
+            raise ValueError(f"{self.name} has no live part: live names none of its students")
+        steps = max(1, 2_000 // self.protocol.report) * self.protocol.report
+        return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=steps))
+
+    def _smoke(self) -> Experiment:
+        cells = tuple(
+            replace(
+                cell,
+                rates=cell.rates[-2:-1] or cell.rates,
+                nu0=cell.nu0[-1:],
+                theta0=cell.theta0[-1:],
+                heads=cell.heads[-2:],
+            )
+            for cell in self.cells
+        )
+        protocol = replace(self.protocol, steps=20, report=5, batch=8, length=40)
+        return replace(self, cells=cells, seeds=self.seeds[:2], protocol=protocol)
 
     def definition(self) -> dict:
         """All that decides the numbers, as plain data. Titles and the live part do not."""
@@ -263,37 +266,13 @@ class Experiment:
         return content_hash(self.definition())
 
     @property
-    def extent(self) -> str:
+    def workload(self) -> str:
         """How much there is to do, for the list."""
         return f"{len(self.runs())} runs"
 
-    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table of the result that its checksum does not show."""
-        return tables.fault(self, frame, table, main)
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot name files, that could leave its folder, or whose files may be another's tables.
-
-    Raises:
-        ValueError: it has other characters than ASCII letters, digits, ``.``, ``_`` and ``-``, begins with ``.`` or
-            ``-``, has a letter after a ``.``, is empty, or has more than 100.
-    """
-    if not isinstance(name, str) or not re.fullmatch(r"(?!.*\.[A-Za-z])[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", name):
-        raise ValueError(
-            "name must be letters, digits, '.', '_' or '-', at most 100, first a letter, a digit or '_', and no letter "
-            f"after a '.' (it names files), got {name!r}"
-        )
-
-
-def check_title(title: str) -> None:
-    """Refuse a title that is no line of text.
-
-    Raises:
-        ValueError: it is no string, or has characters that cannot be printed.
-    """
-    if not isinstance(title, str) or not title.isprintable():
-        raise ValueError(f"title must be one line of text, got {title!r}")
+        return tables.problem(self, frame, table, main)
 
 
 def content_hash(plain: object) -> str:

@@ -60,12 +60,12 @@ class Autocorrelations(Measurement):
     def measure(self, part: str, device: str) -> Tables:
         source, options = _WAYS[part]
         count = min(self.sequences, 106) if options.get("padding") else self.sequences
-        found = text.load(source, count, self.length, **options)
-        values = text.autocorrelation(found.x.to(device))
+        sequences = text.load(source, count, self.length, **options)
+        values = text.autocorrelation(sequences.x.to(device))
         fit = text.fit_autocorrelation(values)
         way = _way(source, options)
         names = ["source", "positions", "padding"]
-        sizes = (len(found.x), self.length, found.x.shape[-1])
+        sizes = (len(sequences.x), self.length, sequences.x.shape[-1])
         return {
             "runs": ([*names, "lag", "autocorrelation"], [(*way, lag, float(v)) for lag, v in enumerate(values)]),
             "fits": (

@@ -103,13 +103,13 @@ class Jacobians(Measurement):
             "entries": Schema(of | at | {"place": "whole", "value": "number"}, [*_NAMES, "t", "kind"], entries),
         }
 
-    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show: the entries are the same ones throughout."""
-        wrong = super().fault(frame, table, main)
+        wrong = super().problem(frame, table, main)
         if wrong or table != "entries":
             return wrong
-        places = frame["place"].to_numpy().reshape(-1, 2 * self.shown)
-        for row in np.flatnonzero((places != places[0]).any(1))[:1]:
+        indices = frame["place"].to_numpy().reshape(-1, 2 * self.shown)
+        for row in np.flatnonzero((indices != indices[0]).any(1))[:1]:
             return f"row {row * 2 * self.shown + 1} and following: other entries than in the first rows"
         return None
 
@@ -143,8 +143,8 @@ class Jacobians(Measurement):
                     sizes = [np.sqrt((values**2).mean()), np.abs(values).max()]
                     numbers = (_rounded(v) for v in [*np.quantile(values, QUANTILES), *sizes])
                     rows.append((*of, network, t, kind, *numbers))
-            for kind, places in shown.items():
-                entries += [(*of, t, kind, int(place), _rounded(J[0].flat[place])) for place in places]
+            for kind, indices in shown.items():
+                entries += [(*of, t, kind, int(index), _rounded(J[0].flat[index])) for index in indices]
         return {
             "runs": ([*_NAMES, "network", "t", "kind", *_QUANTILES, "rms", "largest"], rows),
             "entries": ([*_NAMES, "t", "kind", "place", "value"], entries),

@@ -92,9 +92,9 @@ class Sensitivities(Measurement):
             "moments": Schema(moments, ["T"], [(_rounded(T),) for T in at]),
         }
 
-    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show: each bin and each sample has its units."""
-        if wrong := super().fault(frame, table, main):
+        if wrong := super().problem(frame, table, main):
             return wrong
         if table not in ("runs", "units"):
             return None
@@ -170,10 +170,10 @@ class Sensitivities(Measurement):
 
     def _binned(self, of: tuple[str, str], T: np.ndarray, squares: dict[str, np.ndarray]) -> tuple[list, list]:
         edges = self._edges()
-        place = np.clip(np.searchsorted(edges, T, side="right") - 1, 0, self.bins - 1)
+        bin_of = np.clip(np.searchsorted(edges, T, side="right") - 1, 0, self.bins - 1)
         rows = []
         for index in range(self.bins):
-            inside = place == index
+            inside = bin_of == index
             count = inside.sum()
             if not count:
                 continue
@@ -192,7 +192,7 @@ class Sensitivities(Measurement):
         order = np.argsort(T, axis=None)
         ranks = np.searchsorted(T.flat[order], np.geomspace(1, self.max_time, self.shown)).clip(0, T.size - 1)
         rows = [
-            (*of, *(float(f"{v.flat[place]:.5g}") for v in (T, *squares.values()))) for place in order[np.unique(ranks)]
+            (*of, *(float(f"{v.flat[unit]:.5g}") for v in (T, *squares.values()))) for unit in order[np.unique(ranks)]
         ]
         return ["cell", "gates", "T", *squares], rows
 

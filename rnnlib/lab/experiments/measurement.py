@@ -1,4 +1,4 @@
-"""Experiments that measure instead of train: in parts, each kept once done, into the same store."""
+"""Experiments that measure instead of train: in parts, each saved once done, into the same store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +16,7 @@ import torch
 from .. import checks
 from ..provenance import code_hash, origin_of, peak_memory
 from . import store
-from .definition import SCALES, check_name, check_title, content_hash
+from .definition import SCALES, content_hash
 from .schema import Schema
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class Measurement:
 
     def __post_init__(self):
         checks.plain(self)
-        check_name(self.name)
-        check_title(self.title)
+        checks.file_name(self.name)
+        checks.title(self.title)
         if not isinstance(self.smaller, Mapping):
             raise ValueError(f"smaller must map scales to values of fields, got {self.smaller!r}")
         for scale, changes in self.smaller.items():
@@ -83,8 +83,8 @@ class Measurement:
 
     def definition(self) -> dict:
         """All that decides the numbers, as plain data."""
-        kept = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("title", "smaller")}
-        return {"kind": type(self).__name__} | json.loads(json.dumps(kept, default=vars))
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("title", "smaller")}
+        return {"kind": type(self).__name__} | json.loads(json.dumps(values, default=vars))
 
     @property
     def hash(self) -> str:
@@ -92,11 +92,11 @@ class Measurement:
         return content_hash(self.definition())
 
     def key(self, part: str, device: str) -> str:
-        """Names what is kept of a part: all of the definition, unless a subclass lets experiments share parts."""
+        """Names the file of a part: all of the definition, unless a subclass lets experiments share parts."""
         return content_hash([self.hash, part, device])
 
     @property
-    def extent(self) -> str:
+    def workload(self) -> str:
         """How much there is to do, for the list."""
         return f"{len(self.parts())} parts"
 
@@ -105,22 +105,16 @@ class Measurement:
         default, only its checksum is."""
         return {}
 
-    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show."""
         schemas = self.schemas()
         if not schemas:
             return None if len(frame) else "it has no rows"
-        return schemas[table].fault(frame) if table in schemas else "the experiment has no such table"
+        return schemas[table].problem(frame) if table in schemas else "the experiment has no such table"
 
 
 def measure(
-    experiment: Measurement,
-    scale: str,
-    *,
-    device: str = "cpu",
-    folder: Path | None = None,
-    progress: bool = True,
-    measured: set[Path] | None = None,
+    experiment: Measurement, scale: str, *, device: str, folder: Path, progress: bool, done: set[Path]
 ) -> pd.DataFrame:
     """Measure an experiment and store its result.
 
@@ -128,10 +122,10 @@ def measure(
         experiment: as defined.
         scale: at which scale.
         device: ``"cpu"`` or ``"cuda"``.
-        folder: where the result goes; by default one among the user's data.
+        folder: where the result goes.
         progress: show a progress bar.
-        measured: files of the parts of experiments that run together and may share parts; those of this one are added,
-            and the caller deletes them. Without it they are deleted once the result is stored.
+        done: files of parts that this command has measured, for experiments that share parts; those of this one are
+            added. The caller deletes them once all results are stored.
 
     Returns:
         The main table, read back from where it was stored.
@@ -142,57 +136,59 @@ def measure(
     """
     from tqdm.auto import tqdm
 
-    scaled = experiment.at(scale)
-    check_name(scaled.name)  # also of a subclass with a __post_init__ of its own
-    parts = scaled.parts()
-    if not parts or len(set(parts)) < len(parts):
-        raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {parts}")
-    folder = folder or store.folder_of(scale)
-    store.prepare(folder, store.home() / "blocks")
-    start = time.monotonic()
-    tables: Tables = {}
-    seconds, processor, peak, resumed = 0.0, 0.0, 0, False
-    code = code_hash(type(scaled))
-    own: set[Path] = set()
-    for part in tqdm(parts, desc=scaled.name, unit="part", disable=not progress):
-        path = store.home() / "blocks" / f"{scaled.key(part, device)}.json"
-        found = _finished(path, code)
-        if found is None:
-            before, worked = time.monotonic(), _worked()
-            found = {"code": code, "tables": scaled.measure(part, device), "seconds": time.monotonic() - before}
-            found |= {"processor": _worked() - worked, "peak": peak_memory()}
-            for table in found["tables"]:
-                _check_table(table)
-            store.write_text(path, store.sealed(found))
+    scaled, work = experiment.at(scale), store.home() / "blocks"
+    checks.file_name(scaled.name)  # also of a subclass with a __post_init__ of its own
+    names = scaled.parts()
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {names}")
+    store.prepare(folder, work)
+    start, code, resumed = time.monotonic(), code_hash(type(scaled)), False
+    parts = []
+    for name in tqdm(names, desc=scaled.name, unit="part", disable=not progress):
+        path = work / f"{scaled.key(name, device)}.json"
+        part = _load(path, code)
+        if part is None:
+            part = _measure(scaled, name, device, code)
+            store.write_text(path, store.sealed(part))
         else:
-            resumed |= path not in (measured or ())
-        own.add(path)
-        seconds, processor = seconds + found["seconds"], processor + found["processor"]
-        peak = max(peak, found["peak"] or 0)
-        for table, (columns, rows) in found["tables"].items():
+            resumed |= path not in done
+        parts.append(part)
+        done.add(path)
+    tables: Tables = {}
+    for part in parts:
+        for table, (columns, rows) in part["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
     origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
         "scale": scale,
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
-        "seconds, all parts": round(seconds, 1),
-        "seconds of processor": round(processor, 1),
+        "seconds, all parts": round(sum(part["seconds"] for part in parts), 1),
+        "seconds of processor": round(sum(part["processor"] for part in parts), 1),
         "resumed": resumed,
-        "peak MiB, largest process": peak or None,  # 0: nobody counted
+        "peak MiB, largest process": max(part["peak"] or 0 for part in parts) or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
-    frame = store.read(scaled, folder, store.command(scaled.name, scale, folder))
-    if measured is None:
-        forget(own)
-    else:
-        measured |= own
-    return frame
+    return store.read(scaled, folder, store.command(scaled.name, scale, folder))
 
 
-def forget(parts: Iterable[Path]) -> None:
-    """Delete the files of parts, once the results they belong to are stored."""
-    for path in parts:
-        path.unlink(missing_ok=True)
+def _measure(experiment: Measurement, part: str, device: str, code: str) -> dict[str, Any]:
+    """A part, as it is saved until the result is stored."""
+    start, worked = time.monotonic(), _worked()
+    tables = experiment.measure(part, device)
+    for table in tables:
+        # begins with a letter: what follows the last "." of an experiment's name does not, so no two share a file
+        if not isinstance(table, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", table):
+            raise ValueError(
+                "the name of a table must be letters, digits, '_' or '-', first a letter (it names a file), "
+                f"got {table!r}"
+            )
+    return {
+        "code": code,
+        "tables": tables,
+        "seconds": time.monotonic() - start,
+        "processor": _worked() - worked,
+        "peak": peak_memory(),
+    }
 
 
 def _worked() -> float:
@@ -200,15 +196,7 @@ def _worked() -> float:
     return sum(os.times()[:4])
 
 
-def _check_table(name: str) -> None:
-    # begins with a letter: what follows the last "." of an experiment's name does not, so no two share a file
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise ValueError(
-            f"the name of a table must be letters, digits, '_' or '-', first a letter (it names a file), got {name!r}"
-        )
-
-
-def _finished(path: Path, code: str) -> dict | None:
+def _load(path: Path, code: str) -> dict | None:
     """A part that an interrupted command finished with the same code; None if there is none, or if it is damaged."""
     try:
         part = json.loads(path.read_text(encoding="utf-8"))

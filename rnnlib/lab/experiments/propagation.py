@@ -158,15 +158,14 @@ def propagate(
     """
     outputs = network.block_outputs(x)
     y = network.decoder(outputs[-1])
-    found = {
+    squares = {
         ("output", "", block, ""): (h.numel(), h.detach().double().square().mean().item())
         for block, h in enumerate(outputs, 1)
     }
     names = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
-    for place, target in enumerate(targets):
+    for number, target in enumerate(targets, 1):
         loss = embedding_loss(y, x, TARGETS[target])
-        last = place == len(targets) - 1
-        gradients = torch.autograd.grad(loss, list(names.values()), retain_graph=not last)
+        gradients = torch.autograd.grad(loss, list(names.values()), retain_graph=number < len(targets))
         sums: dict[tuple[int, str], tuple[int, float]] = {}
         for name, gradient in zip(names, gradients, strict=True):
             count, total = gradient.numel(), gradient.double().square().sum().item()
@@ -174,8 +173,8 @@ def propagate(
                 before = sums.get(key, (0, 0.0))
                 sums[key] = before[0] + count, before[1] + total
         for (block, group), (count, total) in sums.items():
-            found["gradient", target, block, group] = count, total / count
-    return found
+            squares["gradient", target, block, group] = count, total / count
+    return squares
 
 
 def _groups_of(name: str, kind: str) -> list[tuple[int, str]]:

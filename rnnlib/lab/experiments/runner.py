@@ -60,12 +60,9 @@ def train(
         "resumed": any(bool(arrays["resumed"]) for arrays in trained),
         "peak MiB, largest process": peak_memory(),
     }
-    measured = {
-        (block.kind, run): (arrays, index)
-        for block, arrays in zip(blocks, trained, strict=True)
-        for index, run in enumerate(block.runs)
-    }
-    frames = {}
+    measured, frames = {}, {}
+    for block, arrays in zip(blocks, trained, strict=True):
+        measured |= {(block.kind, run): (arrays, index) for index, run in enumerate(block.runs)}
     for experiment in scaled:
         kind = Kind.of(experiment, device)
         rows = tables(experiment, [measured[kind, run] for run in experiment.runs()])
@@ -101,19 +98,15 @@ def _train_all(
         return results
     own = None if client else folder  # a cluster's workers may have no folder in common with this machine
     with executors.cluster(client) if client else executors.processes(workers, len(blocks)) as (executor, steps):
-        futures = {
-            executor.submit(
-                blocks[index].train, own, functools.partial(executors.count, index), checkpoint_seconds
-            ): index
-            for index in waiting
-        }
-        running = set(futures)
+        running = {}
+        for index in waiting:
+            progress = functools.partial(executors.count, index)
+            running[executor.submit(blocks[index].train, own, progress, checkpoint_seconds)] = index
         while running:
-            done, running = concurrent.futures.wait(running, 0.2, concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                finish(futures[future], future.result())
-            for future in running if steps else ():
-                report(futures[future], steps[futures[future]])
+            for future in concurrent.futures.wait(running, 0.2, concurrent.futures.FIRST_COMPLETED).done:
+                finish(running.pop(future), future.result())
+            for index in running.values() if steps else ():
+                report(index, steps[index])
     return results
 
 
@@ -126,9 +119,8 @@ def _progress_bar(blocks: Sequence[Block], show: bool) -> Iterator[Callable[[int
     total = sum(len(block.runs) * block.kind.protocol.steps for block in blocks)
     students = f"{sum(len(block.runs) for block in blocks)} students"
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    pause = 0.5 if watched else 30.0  # seconds between updates: a log shows every one
-    options = {"unit": "step", "unit_scale": True, "mininterval": pause, "maxinterval": max(10.0, pause)}
-    with tqdm(total=total, desc=students, disable=not show, **options) as bar:
+    pause = {"mininterval": 0.5} if watched else {"mininterval": 30.0, "maxinterval": 30.0}  # a log shows each update
+    with tqdm(total=total, desc=students, disable=not show, unit="step", unit_scale=True, **pause) as bar:
 
         def report(index: int, steps: int) -> None:
             bar.update((steps - done[index]) * len(blocks[index].runs))

@@ -10,7 +10,7 @@ from .. import checks
 from . import runner, store
 from .definition import SCALES, Experiment
 from .devices import choose_device
-from .measurement import Measurement, forget, measure
+from .measurement import Measurement, measure
 from .registry import get
 from .requirements import need
 
@@ -96,8 +96,9 @@ def run_all(
     parts: set[Path] = set()  # experiments share some
     for experiment in experiments:
         if isinstance(experiment, Measurement):
-            frames[experiment.name] = measure(experiment, scale, **options, measured=parts)
-    forget(parts)
+            frames[experiment.name] = measure(experiment, scale, **options, done=parts)
+    for part in parts:
+        part.unlink(missing_ok=True)
     return {experiment.name: frames[experiment.name] for experiment in experiments}
 
 
@@ -121,8 +122,8 @@ def run(experiment: str | Experiment | Measurement, scale: str | None = None, **
         The table; of a trained experiment, columns student, teacher, nu0, theta0, heads, rate, seed, start, width,
         loss, zero_loss, diverged.
     """
-    found = get(experiment)
-    return run_all([found], scale or scale_from_environment(), **options)[found.name]
+    experiment = get(experiment)
+    return run_all([experiment], scale or scale_from_environment(), **options)[experiment.name]
 
 
 def load(

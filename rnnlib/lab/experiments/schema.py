@@ -30,18 +30,18 @@ class Schema:
     rows: Sequence[tuple] | None = None
     complete: bool = True
 
-    def fault(self, frame: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame) -> str | None:
         """What is wrong with a table; None if nothing is."""
         if list(frame.columns) != list(self.columns):
             return f"its columns are {', '.join(map(str, frame.columns))}, not {', '.join(self.columns)}"
         if not len(frame) and self.rows != []:
             return "it has no rows"
         for name, kind in self.columns.items():
-            if wrong := _fault_of_column(frame[name], name, kind):
+            if wrong := _problem_of_column(frame[name], name, kind):
                 return wrong
-        return None if self.rows is None else self._fault_of_keys(frame)
+        return None if self.rows is None else self._problem_of_keys(frame)
 
-    def _fault_of_keys(self, frame: pd.DataFrame) -> str | None:
+    def _problem_of_keys(self, frame: pd.DataFrame) -> str | None:
         if not self.complete:
             columns = [plain(values) for values in zip(*self.rows, strict=True)]
             positions = {row: position for position, row in enumerate(zip(*columns, strict=True))}
@@ -62,7 +62,7 @@ class Schema:
         return ", ".join(f"{name} {value}" for name, value in zip(self.key, row, strict=True))
 
 
-def _fault_of_column(column: pd.Series, name: str, kind: str | tuple[str, ...]) -> str | None:
+def _problem_of_column(column: pd.Series, name: str, kind: str | tuple[str, ...]) -> str | None:
     blank = column.isna().to_numpy()
     if kind == "text or blank":
         return None

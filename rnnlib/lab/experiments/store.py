@@ -41,7 +41,7 @@ class Stored(Protocol):
     def definition(self) -> dict:
         """All that decides the numbers, as plain data."""
 
-    def fault(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table that its checksum does not show, given the main one."""
 
 
@@ -281,7 +281,7 @@ def read(experiment: Stored, folder: Path, command: str, table: str = "runs") ->
         raise ResultError(f"{path} was edited: its header has a byte order mark, or a column twice. {again}")
     if len(frame) != expected["rows"]:
         raise ResultError(f"{path} was edited: it has {len(frame)} rows, its record says {expected['rows']}. {again}")
-    wrong = experiment.fault(frame, table, frame if table == "runs" else read(experiment, folder, command))
+    wrong = experiment.problem(frame, table, frame if table == "runs" else read(experiment, folder, command))
     if wrong:
         raise ResultError(f"{path} was edited: {wrong}. {again}")
     frame.attrs["definition"] = stored.pop("definition")

@@ -36,7 +36,7 @@ def tables(
 
     Args:
         experiment: at the scale it was run.
-        trained: of each of its runs, the arrays of its block and the place in them.
+        trained: of each of its runs, the arrays of its block and its index in them.
     """
     runs = experiment.runs()
     settings = [tuple(getattr(run, column) for column in COLUMNS) for run in runs]
@@ -63,18 +63,18 @@ def tables(
         result["parameters"] = (
             ["student", "start", "seed", "parameter", "index", "effective", "effective_plain"],
             [
-                (run.student, run.start, run.seed, name.split("/")[2], place, f"{paper:.6g}", f"{plain:.6g}")
+                (run.student, run.start, run.seed, name.split("/")[2], number, f"{paper:.6g}", f"{plain:.6g}")
                 for run, (arrays, index) in zip(runs, trained, strict=True)
                 if run.seed == experiment.seeds[0]
                 for name, values in arrays.items()
                 if name.startswith(f"rates/{index}/")
-                for place, (paper, plain) in enumerate(values.T)
+                for number, (paper, plain) in enumerate(values.T)
             ],
         )
     return result
 
 
-def fault(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+def problem(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
     """What is wrong with a stored table although its checksum holds; None if nothing is.
 
     Args:
@@ -84,11 +84,11 @@ def fault(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.Data
         main: the main table, once it is checked.
     """
     if table == "runs":
-        return _schema_of_runs(experiment).fault(frame) or _fault_of_losses(frame)
+        return _schema_of_runs(experiment).problem(frame) or _problem_of_losses(frame)
     if table == "curves" and experiment.details in ("curves", "coarse curves"):
-        return _schema_of_curves(experiment, main).fault(frame) or _fault_of_curves(experiment, frame, main)
+        return _schema_of_curves(experiment, main).problem(frame) or _problem_of_curves(experiment, frame, main)
     if table == "parameters" and experiment.details == "parameters":
-        return _schema_of_parameters(experiment, main).fault(frame)
+        return _schema_of_parameters(experiment, main).problem(frame)
     return "the experiment has no such table"
 
 
@@ -97,7 +97,7 @@ def _schema_of_runs(experiment: Experiment) -> Schema:
     return Schema(_KINDS | {"loss": "size or blank", "zero_loss": "size", "diverged": "flag"}, COLUMNS, rows)
 
 
-def _fault_of_losses(frame: pd.DataFrame) -> str | None:
+def _problem_of_losses(frame: pd.DataFrame) -> str | None:
     loss, diverged = frame["loss"], frame["diverged"]
     for rows, what in (
         (loss.isna() & ~diverged, "no loss, and not marked as diverged"),
@@ -129,7 +129,7 @@ def _steps(experiment: Experiment) -> range:
     return range(apart, experiment.protocol.steps + 1, apart)
 
 
-def _fault_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.DataFrame) -> str | None:
+def _problem_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.DataFrame) -> str | None:
     """Once a run has diverged, and then alone, there are no numbers."""
     blank = frame["loss"].isna().to_numpy()
     negative = frame["negative"].to_numpy()
