@@ -125,7 +125,8 @@ class DiagonalLayer(RecurrentLayer):
 
     def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:
         """The zero state ``(batch, hidden_size)``, complex, on the layer's device, in the recurrence's precision."""
-        return self.B.new_zeros(batch, self.hidden_size, dtype=torch.promote_types(self.B.dtype, torch.complex64))
+        # real zeros, because ONNX has no complex ones; no view of them, whose base torch.compile would look at
+        return torch.view_as_complex(wide(self.B.new_zeros(batch, self.hidden_size, 2))).clone()
 
     def stepper(
         self,

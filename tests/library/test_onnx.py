@@ -23,6 +23,11 @@ LOOPS = {
 SHAPES = [(2, 6, 3), (5, 6, 3), (3, 11, 3)]
 
 
+@pytest.fixture(autouse=True)
+def nothing_compiled():
+    torch._dynamo.reset()  # torch's scan may else find the steps of another layer
+
+
 @pytest.fixture(scope="module")
 def example(root):
     spec = importlib.util.spec_from_file_location("export_onnx", root / "examples" / "export_onnx.py")
