@@ -19,7 +19,9 @@ class RecurrentLayer(nn.Module):
     """The protocol of all layers, close to that of :class:`torch.nn.GRU` with ``batch_first=True``.
 
     ``y, state = layer(x)`` runs whole sequences, ``layer(x, state)`` goes on where they ended, ``layer.step`` by
-    one step. Subclasses define ``_run`` and ``_step``, which get checked tensors, and ``reset_parameters``.
+    one step. Subclasses define ``_run`` and ``_step``, which get checked tensors, and ``reset_parameters``, which their
+    constructors call once the parameters are there. ``_run`` makes the state zero before the steps that ``reset``
+    marks, but the first, and returns the state at each length (``last`` takes it from all states).
 
     The recurrence runs in float32 (complex64), or in float64 where the parameters are float64, whatever autocast or
     parameters in half precision say, and so do states. Outputs come in the dtype of x.
