@@ -74,5 +74,5 @@ set-repository: ## write the repository's address everywhere it is needed: make 
 colab: ## push the executed notebooks and the students' copies to the branch that Colab opens (REMOTE=origin)
 	@"$${HOST:-$$PYTHON}" tools/colab.py "$${REMOTE:-origin}"
 
-clean: ## remove the built site, not .venv
-	rm -rf _build
+clean: ## remove what was built, but not .venv and what `make pairs` saved
+	@test ! -d _build || find _build -mindepth 1 -maxdepth 1 ! -name pairs -exec rm -rf {} +

@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -437,6 +438,17 @@ def test_make_pairs_as_a_user_runs_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "the other is saved as " in done.stdout
     assert tree.sources()[1] == "first = 10"
+
+
+def test_make_clean_deletes_no_saved_half(tmp_path):
+    shutil.copy2(ROOT / "Makefile", tmp_path)
+    for name in ["html/index.html", ".jupyter_cache/outputs", "pairs/figures/one.ipynb"]:
+        (tmp_path / "_build" / name).parent.mkdir(parents=True)
+        (tmp_path / "_build" / name).touch()
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
+    assert [path.name for path in (tmp_path / "_build").rglob("*")] == ["pairs", "figures", "one.ipynb"]
+    shutil.rmtree(tmp_path / "_build")
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True)
 
 
 def test_every_order_of_edits_ends_with_both_or_a_refusal(tree):
