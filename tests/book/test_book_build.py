@@ -107,19 +107,22 @@ def test_notebooks_run_in_parallel_on_one_thread_each_and_their_memory_is_record
 
 
 def test_a_gallery_follows_its_notebooks(book):
-    """Its own page does not change."""
+    """Its own page does not change, nor is it above them in the table of contents."""
     (book / "pictures").mkdir()
     notebooks(book, **{"pictures/one": ""})
     one = nbformat.read(book / "pictures/one.ipynb", as_version=4)
     one.cells[1].metadata["mystnb"] = {"image": {"alt": "An area of one colour."}}
-    (book / "page.md").write_text("# A page\n\n```{gallery} pictures\n```\n")
+    (book / "cards.md").write_text("# Cards\n\n```{gallery} pictures\n```\n")
+    toc = {"format": "jb-book", "root": "page", "chapters": [{"file": "cards"}, {"file": "pictures/one"}]}
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc))
     for title, color in [("First title", "red"), ("Second title", "blue"), ("Second title", "blue")]:
         one.cells[0].source = f"# {title}"
         one.cells[1].source = f"from PIL import Image\nImage.new('RGB', (800, 400), '{color}')"
         nbformat.write(one, book / "pictures/one.ipynb")
         result = build(book)
         assert result.returncode == 0, result.stdout + result.stderr
-        (link,) = BeautifulSoup(page(book), "html.parser").select(".gallery a")
+        cards = (book / "_build/html/cards.html").read_text()
+        (link,) = BeautifulSoup(cards, "html.parser").select(".gallery a")
         assert link["href"] == "pictures/one.html"
         assert link.text.strip() == title
         assert link.img["alt"] == "An area of one colour."
