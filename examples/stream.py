@@ -1,4 +1,4 @@
-"""A stream: whole sequences where they are there, then step by step, with the state in between. ``python examples/stream.py``"""
+"""A stream: whole pieces where they are there, then step by step. Run it as ``python examples/stream.py``."""
 
 import torch
 

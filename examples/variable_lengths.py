@@ -1,4 +1,4 @@
-"""Sequences of unequal length in one batch, and several documents in one sequence. ``python examples/variable_lengths.py``"""
+"""Sequences of unequal length in a batch, and documents in one sequence: ``python examples/variable_lengths.py``."""
 
 import torch
 from torch.nn.utils.rnn import pad_sequence

@@ -3,6 +3,10 @@ r"""Diagonal recurrent networks in PyTorch, and the theory of why they learn lon
 The paper: Zucchet and Orvieto, "Recurrent neural networks: vanishing and exploding gradients are not the end of the
 story", NeurIPS 2024.
 
+Public are :func:`linear_scan`, the layers (:class:`LRU`, :class:`S4D`, :class:`DiagonalRNN`, :class:`DenseRNN`,
+:class:`ChronoGRU`, :class:`ChronoLSTM`; :mod:`rnnlib.layers` has what a layer of your own derives from), and the
+modules :mod:`parametrization` and :mod:`theory`. The paper's experiments are in :mod:`rnnlib.lab`.
+
 Symbols, the same in code, notebooks and on the notation page:
 
 ========  =================  ==================================================

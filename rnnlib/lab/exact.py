@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from ..layers import DenseRNN
 from ..layers.diagonal import DiagonalLayer
 from . import checks
-from .responses import dense_response, diagonal_response
+from .impulse_responses import dense_response, diagonal_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

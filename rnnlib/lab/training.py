@@ -23,9 +23,9 @@ import torch
 
 from . import checks, exact
 from .files import read_arrays, write_arrays
+from .lockstep import MEMBERS, Tile, row_losses
 from .minibatches import Minibatches
 from .protocol import Member, Protocol, Summary
-from .tile import MEMBERS, Tile, row_losses
 
 if TYPE_CHECKING:
     from torch import Tensor

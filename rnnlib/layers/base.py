@@ -19,7 +19,9 @@ class RecurrentLayer(nn.Module):
     """The protocol of all layers, close to that of :class:`torch.nn.GRU` with ``batch_first=True``.
 
     ``y, state = layer(x)`` runs whole sequences, ``layer(x, state)`` goes on where they ended, ``layer.step`` by
-    one step. Subclasses define ``_run`` and ``_step``, which get checked tensors, and ``reset_parameters``.
+    one step. Subclasses define ``_run`` and ``_step``, which get checked tensors, and ``reset_parameters``, which their
+    constructors call once the parameters are there. ``_run`` makes the state zero before the steps that ``reset``
+    marks, but the first, and returns the state at each length (``last`` takes it from all states).
 
     The recurrence runs in float32 (complex64), or in float64 where the parameters are float64, whatever autocast or
     parameters in half precision say, and so do states. Outputs come in the dtype of x.
@@ -68,12 +70,17 @@ class RecurrentLayer(nn.Module):
             ValueError: a shape, device or length does not fit, or x has no time steps.
         """
         checks.check_sequences(x, self.input_size, self._parameter)
+        return self._forward(x, wide(x), state, lengths, reset, reverse)
+
+    def _forward(self, x, features, state, lengths, reset, reverse):
+        """The same, once x has been checked; ``features`` are what ``_run`` gets of it, in the precision of the
+        recurrence."""
         before = self._entering(x, state)
         if lengths is not None:
             lengths = checks.check_lengths(lengths, x)
         if reset is not None:
             checks.check_reset(reset, x)
-        y, after = self._within(wide(x), before, lengths, reset, reverse)
+        y, after = self._within(features, before, lengths, reset, reverse)
         return y.to(x.dtype), after
 
     def _within(self, x, before, lengths, reset, reverse):

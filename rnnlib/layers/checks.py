@@ -102,6 +102,30 @@ def check_reset(reset: Any, x: torch.Tensor) -> None:
     _check_kind("reset", reset, x, torch.bool)
 
 
+def check_intervals(intervals: Any, shape: torch.Size, x: torch.Tensor) -> None:
+    """Refuse times between steps that are not one for each. Values are looked at on the CPU alone.
+
+    Raises:
+        TypeError: they are no tensor of real floating-point numbers.
+        ValueError: they have another shape than the steps of x, are on another device, or negative.
+    """
+    _check_tensor("intervals", intervals, "(batch, time)")
+    if not intervals.is_floating_point():
+        raise TypeError(f"intervals must be floating-point numbers, got {intervals.dtype}: pass intervals.float()")
+    if torch.jit.is_tracing():
+        return
+    if intervals.shape != shape:
+        raise ValueError(f"intervals must have shape {tuple(shape)}, one for each step, got {tuple(intervals.shape)}")
+    _check_kind("intervals", intervals, x, intervals.dtype)
+    if intervals.device.type == "cpu" and not torch.compiler.is_compiling():
+        try:
+            first = intervals[intervals < 0][0].item() if (intervals < 0).any() else None
+        except RuntimeError:  # vmap and tracing
+            first = None
+        if first is not None:
+            raise ValueError(f"intervals must be at least 0, got {first}")
+
+
 def _check_kind(name: str, value: torch.Tensor, like: torch.Tensor, dtype: torch.dtype) -> None:
     """Refuse another dtype or device than the layer's, which PyTorch refuses in other words or lets through."""
     if value.device != like.device:

@@ -106,15 +106,21 @@ class DiagonalLayer(RecurrentLayer):
         C = wide(self.C)
         return torch.stack([C[..., 0], -C[..., 1]], dim=-1)
 
+    def _recurrence(self, x: Float[Tensor, "*B in"]) -> tuple[Tensor, Complex[Tensor, "*B N"], Tensor]:
+        r""":math:`\lambda`, ``(N,)`` or one for each step, what is added to the state, and x without what it says of
+        the two."""
+        return self.eigenvalues(), self._drive(x), x
+
     def _run(self, x, state, lengths, reset):
-        lam = self.eigenvalues()
+        lam, drive, x = self._recurrence(x)
         if reset is not None:
             lam = torch.where(reset[..., None], torch.zeros_like(lam), lam)
-        h = linear_scan(lam, self._drive(x), state, backend=self.backend)
+        h = linear_scan(lam, drive, state, backend=self.backend)
         return self._read(h, x), last(h, lengths)
 
     def _step(self, x, state):
-        state = self.eigenvalues() * state + self._drive(x)
+        lam, drive, x = self._recurrence(x)
+        state = lam * state + drive
         return self._read(state, x), state
 
     def initial_state(self, batch: int = 1) -> Complex[Tensor, "B N"]:

@@ -10,10 +10,11 @@ from torch import nn
 
 from .. import _checks
 from .base import wide
+from .checks import check_intervals, check_sequences, check_step
 from .diagonal import DiagonalLayer
 
 if TYPE_CHECKING:
-    from jaxtyping import Complex, Float
+    from jaxtyping import Bool, Complex, Float, Int
     from torch import Tensor
 
 
@@ -25,6 +26,9 @@ class S4D(DiagonalLayer):
 
     The step size scales modulus, angle and input alike, so a small :math:`\Delta` makes all three answer to
     :math:`\omega_\Delta`. Nothing keeps the real part of A negative.
+
+    Samples that are not equally far apart need no resampling: with ``intervals`` step t has the step size
+    :math:`\Delta` times its interval.
 
     The eigenvalues start on a ring as the LRU's, whatever the step size. The authors' code divides angles by
     :math:`\omega_\Delta` where :math:`\Delta` is meant, which turns them all towards 0 (erratum 10).
@@ -91,6 +95,58 @@ class S4D(DiagonalLayer):
     def step_sizes(self) -> Float[Tensor, "N"]:
         r"""The step sizes :math:`\Delta`."""
         return nn.functional.softplus(wide(self.omega_delta))
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T in"],
+        state: Complex[Tensor, "B N"] | None = None,
+        *,
+        lengths: Int[Tensor, "B"] | None = None,
+        reset: Bool[Tensor, "B T"] | None = None,
+        reverse: bool = False,
+        intervals: Float[Tensor, "B T"] | None = None,
+    ) -> tuple[Float[Tensor, "B T out"], Complex[Tensor, "B N"]]:
+        """Outputs for whole sequences, and the state after them, as :meth:`RecurrentLayer.forward`.
+
+        Args:
+            x: inputs ``(batch, time, input_size)``.
+            state: before the first step.
+            lengths: steps of each sequence ``(batch,)``.
+            reset: where a new sequence begins ``(batch, time)``.
+            reverse: run from each sequence's last step to its first.
+            intervals: time from the step that the recurrence took before, to each step ``(batch, time)``, at least 0,
+                in units in which it is 1 by default; also a learned or input-dependent factor of the step sizes.
+
+        Returns:
+            Outputs ``(batch, time, output_size)`` in the dtype of x, and the last state.
+        """
+        if intervals is None:
+            return super().forward(x, state, lengths=lengths, reset=reset, reverse=reverse)
+        check_sequences(x, self.input_size, self._parameter)
+        check_intervals(intervals, x.shape[:2], x)
+        features = torch.cat([wide(x), wide(intervals)[..., None]], -1)
+        return self._forward(x, features, state, lengths, reset, reverse)
+
+    def step(
+        self,
+        x: Float[Tensor, "B in"],
+        state: Complex[Tensor, "B N"],
+        interval: Float[Tensor, "B"] | None = None,
+    ) -> tuple[Float[Tensor, "B out"], Complex[Tensor, "B N"]]:
+        """One time step, as :meth:`RecurrentLayer.step`; ``interval`` ``(batch,)`` is the time since the last one."""
+        if interval is None:
+            return super().step(x, state)
+        check_step(x, self.input_size, self._parameter)
+        check_intervals(interval, x.shape[:1], x)
+        y, state = self._step(torch.cat([wide(x), wide(interval)[:, None]], -1), self._entering(x, state))
+        return y.to(x.dtype), state
+
+    def _recurrence(self, x):
+        if x.shape[-1] == self.input_size:
+            return super()._recurrence(x)
+        x, interval = x[..., :-1], x[..., -1:]
+        lam = torch.exp(torch.view_as_complex(wide(self.A)) * (self.step_sizes() * interval))
+        return lam, self._drive(x) * interval, x
 
     def eigenvalues(self) -> Complex[Tensor, "N"]:
         return torch.exp(torch.view_as_complex(wide(self.A)) * self.step_sizes())

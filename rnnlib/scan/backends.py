@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table of backends.
+    """A row of the table of backends; ``"auto"`` takes the first that names the device, if it works.
 
     Attributes:
         module: where the functions are, in this package.
@@ -26,7 +26,7 @@ class Backend:
         adjoint_name: of ``(lam, h, h0, grad, reverse) -> (grad_lam, grad_x, grad_h0)`` in one pass; empty where the
             scan itself computes gradients (``differentiation.py``).
         device: type of the only device it runs on; empty for any.
-        package: what has to be installed.
+        package: what has to be installed, and imported: both have one name.
         halves: it reads and writes float16 and bfloat16 itself, with ``lam`` per step in the dtype of ``x`` or in
             float32, ``lam`` per channel and ``h0`` in float32; else it is given float32 in place of them.
     """
@@ -77,7 +77,7 @@ def check_usable(name: str, device: torch.device) -> None:
     backend = BACKENDS[name]
     interpreted = name == "cuda" and os.environ.get("TRITON_INTERPRET") == "1"
     if backend.device and device.type != backend.device and not interpreted:
-        where = {"cpu": "the CPU", "cuda": "a CUDA device"}[backend.device]
+        where = {"cpu": "the CPU", "cuda": "a CUDA device"}.get(backend.device, f"a device of type {backend.device}")
         raise ValueError(
             f"backend={name!r} needs tensors on {where}, but x is on {device}: move lam, x and h0 with "
             f".to({backend.device!r}), or use backend='auto'"
@@ -138,8 +138,8 @@ def _probe(backend: Backend, device: torch.device) -> None:
     lam, x, h0 = (torch.ones(shape, dtype=torch.float32, device=device) for shape in [(1,), (1, 2, 1), (1, 1)])
     with torch.no_grad():
         states = backend.scan(lam, x, h0, False)
-        gradients = backend.adjoint(lam, states, h0, x, False)
+        gradients = backend.adjoint(lam, states, h0, x, False) if backend.adjoint else ()
     # .tolist() waits for the device, so that an error of a kernel shows here and not in somebody's next operation
-    values = [states.flatten().tolist(), *(gradient.flatten().tolist() for gradient in gradients)]
-    if values != [[2.0, 3.0], [4.0], [2.0, 1.0], [2.0]]:
+    values = [tensor.flatten().tolist() for tensor in (states, *gradients)]
+    if values != [[2.0, 3.0], [4.0], [2.0, 1.0], [2.0]][: len(values)]:
         raise RuntimeError(f"wrong results of a test scan: {values}")

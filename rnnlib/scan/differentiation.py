@@ -107,7 +107,7 @@ def _side_by_side(t: Tensor) -> Tensor:
 def scan(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
     """The differentiable scan."""
     if torch.compiler.is_compiling():
-        from .compiled import scan_in_graph
+        from .torch_compile import scan_in_graph
 
         return scan_in_graph(lam, x, h0, reverse, backend)
     if torch.jit.is_tracing():

@@ -179,3 +179,52 @@ def test_the_extreme_steps_of_s4_are_finite(step):
     layer, plain = (S4D(2, 4, 1, step_size=value, generator=generator()) for value in (step, 1.0))
     assert layer.step_sizes().tolist() == pytest.approx([step] * 4, rel=1e-4)
     torch.testing.assert_close(layer.eigenvalues(), plain.eigenvalues(), rtol=1e-4, atol=1e-4)
+
+
+def test_s4d_with_intervals_is_the_loop_with_a_step_size_for_each_step():
+    layer = S4D(2, 5, 3, step_size=0.1, min_modulus=0.5, max_modulus=0.99, dtype=torch.float64)
+    x, intervals = torch.randn(2, 12, 2, dtype=torch.float64), torch.rand(2, 12, dtype=torch.float64) * 3
+    A, B, C = (torch.view_as_complex(t.detach()) for t in (layer.A, layer.B, layer.C))
+    sizes = layer.step_sizes().detach() * intervals[..., None]
+    h, expected = torch.zeros(2, 5, dtype=torch.complex128), []
+    for t in range(12):
+        h = torch.exp(sizes[:, t] * A) * h + sizes[:, t] * (x[:, t].to(B.dtype) @ B.T)
+        expected.append((h @ C.T).real + x[:, t] @ layer.D.detach().T)
+    y, state = layer(x, intervals=intervals)
+    torch.testing.assert_close(y, torch.stack(expected, 1))
+    torch.testing.assert_close(state, h)
+    torch.testing.assert_close(layer(x, intervals=torch.ones_like(intervals))[0], layer(x)[0])
+    state = layer.initial_state(2)
+    for t in range(12):
+        step, state = layer.step(x[:, t], state, intervals[:, t])
+        torch.testing.assert_close(step, expected[t])
+
+
+def test_intervals_go_with_lengths_resets_and_the_direction_of_time():
+    layer = S4D(2, 5, 3, step_size=0.1, dtype=torch.float64)
+    x, intervals = torch.randn(2, 9, 2, dtype=torch.float64), torch.rand(2, 9, dtype=torch.float64)
+    whole, end = layer(x[:1, :6], intervals=intervals[:1, :6])
+    padded, padding = x.clone(), intervals.clone()
+    padded[0, 6:], padding[0, 6:] = float("nan"), float("nan")
+    y, state = layer(padded, lengths=torch.tensor([6, 9]), intervals=padding.requires_grad_())
+    torch.testing.assert_close((y[:1, :6], state[:1]), (whole, end))
+    y.sum().backward()
+    assert padding.grad.isfinite().all() and (padding.grad[0, :6] != 0).all()
+    back, _ = layer(x.flip(1), reverse=True, intervals=intervals.flip(1))
+    torch.testing.assert_close(back.flip(1), layer(x, intervals=intervals)[0])
+    reset = torch.zeros(2, 9, dtype=torch.bool)
+    reset[:, 4] = True
+    y, _ = layer(x, reset=reset, intervals=intervals)
+    torch.testing.assert_close(y[:, 4:], layer(x[:, 4:], intervals=intervals[:, 4:])[0])
+
+
+def test_bad_intervals_are_named():
+    layer, x = S4D(2, 5, 3), torch.randn(2, 9, 2)
+    for intervals, error, message in [
+        (torch.ones(2, 8), ValueError, r"intervals must have shape \(2, 9\), one for each step, got \(2, 8\)"),
+        (torch.full((2, 9), -0.5), ValueError, "intervals must be at least 0, got -0.5"),
+        (torch.ones(2, 9, dtype=torch.int64), TypeError, r"pass intervals\.float\(\)"),
+        ([1.0], TypeError, "intervals must be a torch.Tensor"),
+    ]:
+        with pytest.raises(error, match=message):
+            layer(x, intervals=intervals)

@@ -458,3 +458,10 @@ def test_where_only_the_adjoint_fails_both_passes_fall_back(broken, monkeypatch,
     grad = torch.randn_like(states)
     expected = torch.autograd.grad(sequential_scan(*inputs), inputs, grad)
     torch.testing.assert_close(torch.autograd.grad(states, inputs, grad), expected)
+
+
+def test_a_backend_whose_gradients_are_the_scan_s_can_be_the_default(monkeypatch):
+    row = dataclasses.replace(backends.BACKENDS["chunked"], device="cpu")
+    monkeypatch.setattr(backends, "BACKENDS", {"mine": row, **backends.BACKENDS})
+    monkeypatch.setattr(backends, "_verdicts", {})
+    assert backends.default_backend(torch.device("cpu")) == "mine"

@@ -5,13 +5,13 @@ of your own is an :class:`Experiment` with cells that name registered students, 
 its tables part by part; pass it where a name is expected.
 """
 
+from ..protocol import Protocol
 from . import store
+from .catalog import EXPERIMENTS, get, load, names, run, run_all, scale_from_environment
 from .definition import SCALES, Cell, Experiment, Run
 from .devices import DEVICES, choose_device
 from .measurement import Measurement
-from .registry import EXPERIMENTS, get, names
 from .requirements import RequirementError, need
-from .running import load, run, run_all, scale_from_environment
 from .store import ResultError
 from .students import LABELS, STUDENTS, register
 
@@ -24,6 +24,7 @@ __all__ = [
     "Cell",
     "Experiment",
     "Measurement",
+    "Protocol",
     "RequirementError",
     "ResultError",
     "Run",
