@@ -103,12 +103,7 @@ def check_reset(reset: Any, x: torch.Tensor) -> None:
 
 
 def check_intervals(intervals: Any, shape: torch.Size, x: torch.Tensor) -> None:
-    """Refuse times between steps that are not one for each. Values are looked at on the CPU alone.
-
-    Raises:
-        TypeError: they are no tensor of real floating-point numbers.
-        ValueError: they have another shape than the steps of x, are on another device, or negative.
-    """
+    """Refuse times between steps that are not one for each. Values are looked at on the CPU alone."""
     _check_tensor("intervals", intervals, "(batch, time)")
     if not intervals.is_floating_point():
         raise TypeError(f"intervals must be floating-point numbers, got {intervals.dtype}: pass intervals.float()")
