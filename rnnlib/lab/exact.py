@@ -206,6 +206,8 @@ def impulse_responses(layer: nn.Module, length: int) -> Float[Tensor, "M T"]:
 
 
 def _computes_as(layer: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a layer is of this kind and none of its own methods changes the response."""
-    methods = ("forward", "impulse_response")
-    return isinstance(layer, kind) and all(getattr(type(layer), name) is getattr(kind, name) for name in methods)
+    """Whether a layer is of this kind, and its response that of the library's class that it is or comes from."""
+    if not isinstance(layer, kind):
+        return False
+    own = next(base for base in type(layer).__mro__ if base.__module__.startswith("rnnlib.layers."))
+    return all(getattr(type(layer), name) is getattr(own, name) for name in ("forward", "_run", "impulse_response"))

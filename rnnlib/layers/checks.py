@@ -19,23 +19,14 @@ def check_sizes(**sizes: int) -> dict[str, int]:
 
 
 def check_factory(generator: torch.Generator | None, dtype: torch.dtype | None) -> None:
-    """Refuse what layers cannot be made with.
-
-    Raises:
-        TypeError: the generator is none, or the dtype is not a real floating-point one.
-    """
+    """Refuse what layers cannot be made with."""
     _checks.generator(generator)
     if dtype is not None and dtype not in DTYPES:
         raise TypeError(f"dtype must be one of {', '.join(map(str, DTYPES))}, got {_checks.shown(dtype)}")
 
 
 def check_sequences(x: torch.Tensor, features: int, parameter: torch.Tensor | None = None) -> None:
-    """Refuse inputs that are not (batch, time, features) with at least one step.
-
-    Raises:
-        TypeError: x is no tensor, or not of the dtype of the parameter.
-        ValueError: x has another rank or number of features, no time steps, or is on another device.
-    """
+    """Refuse inputs that are not (batch, time, features) with at least one step."""
     if torch.jit.is_tracing():  # a trace would keep the comparisons as constants, and warn of each
         return
     _check_tensor("x", x, "(batch, time, input_size)")
@@ -50,12 +41,7 @@ def check_sequences(x: torch.Tensor, features: int, parameter: torch.Tensor | No
 
 
 def check_step(x: torch.Tensor, features: int, parameter: torch.Tensor) -> None:
-    """Refuse inputs of one time step that are not (batch, features).
-
-    Raises:
-        TypeError: x is no tensor, or not of the dtype of the parameter.
-        ValueError: x has another rank or number of features, or is on another device.
-    """
+    """Refuse inputs of one time step that are not (batch, features)."""
     _check_tensor("x", x, "(batch, input_size)")
     if x.ndim != 2:
         remedies = {1: ": add a batch axis with x.unsqueeze(0)", 3: ": pass one time step, x[:, t], or call the layer"}
@@ -66,12 +52,7 @@ def check_step(x: torch.Tensor, features: int, parameter: torch.Tensor) -> None:
 
 
 def check_state(state: Any, zeros: Any) -> Any:
-    """The state in the dtype of the zero state; refuse what is not like it.
-
-    Raises:
-        TypeError: the state is no tensor (or tuple of them), or of another dtype.
-        ValueError: it has another shape, which broadcasting might accept, or is on another device.
-    """
+    """The state in the dtype of the zero state; refuse what is not like it."""
     if isinstance(zeros, tuple):
         if not isinstance(state, tuple | list) or len(state) != len(zeros):
             got = f"{len(state)} of them" if isinstance(state, tuple | list) else type(state).__name__
@@ -89,12 +70,7 @@ def check_state(state: Any, zeros: Any) -> Any:
 
 
 def check_lengths(lengths: Any, x: torch.Tensor) -> torch.Tensor:
-    """The lengths on the device of x. Values are looked at on the CPU alone: a GPU would have to be waited for.
-
-    Raises:
-        TypeError: they are no whole numbers.
-        ValueError: they are not one for each sequence, or not between 0 and the number of time steps.
-    """
+    """The lengths on the device of x. Values are looked at on the CPU alone: a GPU would have to be waited for."""
     lengths = lengths if isinstance(lengths, torch.Tensor) else torch.as_tensor(lengths)
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise TypeError(f"lengths must be whole numbers, got a tensor of {lengths.dtype}: pass lengths.long()")
@@ -115,12 +91,7 @@ def check_lengths(lengths: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def check_reset(reset: Any, x: torch.Tensor) -> None:
-    """Refuse resets that are not truth values, one for each step.
-
-    Raises:
-        TypeError: they are no tensor of truth values.
-        ValueError: they have another shape than the steps of x, or are on another device.
-    """
+    """Refuse resets that are not truth values, one for each step."""
     _check_tensor("reset", reset, "(batch, time)")
     if reset.dtype != torch.bool:
         raise TypeError(f"reset must be a tensor of torch.bool, got {reset.dtype}: pass reset.bool()")
@@ -132,12 +103,7 @@ def check_reset(reset: Any, x: torch.Tensor) -> None:
 
 
 def check_intervals(intervals: Any, shape: torch.Size, x: torch.Tensor) -> None:
-    """Refuse times between steps that are not one for each. Values are looked at on the CPU alone.
-
-    Raises:
-        TypeError: they are no tensor of real floating-point numbers.
-        ValueError: they have another shape than the steps of x, are on another device, or negative.
-    """
+    """Refuse times between steps that are not one for each. Values are looked at on the CPU alone."""
     _check_tensor("intervals", intervals, "(batch, time)")
     if not intervals.is_floating_point():
         raise TypeError(f"intervals must be floating-point numbers, got {intervals.dtype}: pass intervals.float()")

@@ -128,11 +128,7 @@ class DiagonalLayer(RecurrentLayer):
         # real zeros, because ONNX has no complex ones; no view of them, whose base torch.compile would look at
         return torch.view_as_complex(wide(self.B.new_zeros(batch, self.hidden_size, 2))).clone()
 
-    def stepper(
-        self,
-    ) -> Callable[
-        [Float[Tensor, "B in"], Complex[Tensor, "B N"]], tuple[Float[Tensor, "B out"], Complex[Tensor, "B N"]]
-    ]:
+    def stepper(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """:meth:`step` for inference, with everything that does not depend on the input computed once.
 
         Returns:

@@ -106,7 +106,7 @@ class S4D(DiagonalLayer):
         reverse: bool = False,
         intervals: Float[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B T out"], Complex[Tensor, "B N"]]:
-        """Outputs for whole sequences, and the state after them, as :meth:`RecurrentLayer.forward`.
+        """Outputs for whole sequences, and the state after them, as :meth:`rnnlib.LRU.forward`.
 
         Args:
             x: inputs ``(batch, time, input_size)``.
@@ -133,7 +133,7 @@ class S4D(DiagonalLayer):
         state: Complex[Tensor, "B N"],
         interval: Float[Tensor, "B"] | None = None,
     ) -> tuple[Float[Tensor, "B out"], Complex[Tensor, "B N"]]:
-        """One time step, as :meth:`RecurrentLayer.step`; ``interval`` ``(batch,)`` is the time since the last one."""
+        """One time step, as :meth:`rnnlib.LRU.step`; ``interval`` ``(batch,)`` is the time since the last one."""
         if interval is None:
             return super().step(x, state)
         check_step(x, self.input_size, self._parameter)

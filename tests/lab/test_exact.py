@@ -8,6 +8,7 @@ import torch
 from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.lab import exact, systems
 from rnnlib.lab.experiments.students import STUDENTS
+from rnnlib.lab.impulse_responses import diagonal_response
 from rnnlib.parametrization import POLAR
 
 T = 37  # not a multiple of the number of columns
@@ -105,6 +106,18 @@ def test_float32_gradients_are_as_good_as_those_of_back_propagation_through_time
         return max(((a - b).norm() / b.norm()).item() for a, b in zip(fast, truth, strict=True))
 
     assert error(torch.float32, direct=False) < max(10 * error(torch.float32, direct=True), 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["crnn", "gamma", "lru", "s4d"])
+@torch.no_grad()
+def test_diagonal_layers_of_the_library_take_the_fast_path(kind):
+    """To the bit: stored results rest on it."""
+    layer = KINDS[kind](generator())
+    w = torch.view_as_complex(layer.C)[:1, :] * torch.view_as_complex(layer.B)[None, :, 0]
+    scale = layer.input_scale()
+    expected = diagonal_response(layer.eigenvalues()[None], w if scale is None else w * scale, T)
+    expected[:, 0] += layer.D[0, 0]
+    assert torch.equal(exact.impulse_responses(exact.stack([layer]), T), expected)
 
 
 def test_the_authors_start_of_gamma_reads_the_real_part_as_the_modulus():
