@@ -204,7 +204,7 @@ def test_a_tile_that_waits_in_vain_fails(small_sizes, impatient, monkeypatch):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """Kernels that wait fail soon. Interpreted, they check it only with the options that a device compiles them with."""
+    """Kernels that wait fail soon: interpreted, they check it only with the options of a device."""
     options = triton.runtime.interpreter.InterpreterOptions(debug=cuda._LOOK_BACK["debug"])
     monkeypatch.setattr(triton.runtime.interpreter.interpreter_builder, "options", options)
     lookback = importlib.import_module("rnnlib.scan.cuda.lookback")
