@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from rnnlib.scan import cuda
-from rnnlib.scan.cuda import chunks, lookback
+from rnnlib.scan.cuda import chunks, cutting, lookback, sums
 from rnnlib.scan.cuda.elements import INTEGERS
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ KERNELS = {
         chunks._replay_adjoint,
         lookback._look_back,
         lookback._look_back_adjoint,
+        sums._sum,
     )
 }
-_WIDE = ("ends", "products", "carries")  # float64
+_WIDE = ("ends", "products", "carries", "parts")  # float64
 _STORED = {"float64": "*fp64", "bfloat16": "*bf16", "float16": "*fp16", "float32": "*fp32"}
 _WORDS = ("counter", "entries", "sums", "products")
 
@@ -63,10 +64,14 @@ def compile_ahead(
     names = function.arg_names
     complex_ = constants["COMPLEX"]
     element = "*i64" if complex_ and dtype == "float32" else _STORED[dtype]
-    types = dict.fromkeys(names, element) | dict.fromkeys(INTEGERS, "i32") | dict.fromkeys(_WIDE, "*fp64")
+    types = dict.fromkeys(names, element) | dict.fromkeys((*INTEGERS, "rows"), "i32") | dict.fromkeys(_WIDE, "*fp64")
     if "counter" in names:
         types |= dict.fromkeys(_WORDS, "*i64")
-    if not constants["PER_STEP"]:
+        types["sums"] = "*i64" if complex_ or dtype == "float64" else "*i32"
+    shared = not constants.get("PER_STEP")
+    if dtype in ("bfloat16", "float16"):  # as linear_scan gives what is not stored at each step
+        types |= dict.fromkeys(("start", "h0", "grad_h0", "total", *["lam"] * shared), "*fp32")
+    if shared:
         types["grad_lam"] = "*fp64"
     constants = {name: value for name, value in constants.items() if name in names}
     signature = {name: "constexpr" if name in constants else types[name] for name in names}
@@ -85,7 +90,7 @@ class Facts:
 
     Attributes:
         layouts: ``(elements of a thread, threads of a warp, order)`` of loads and stores, without repetition and but
-            for carries and sums in float64.
+            for carries and sums in float64 and words that are waited for.
         accesses: global loads and stores as the assembler gets them, ``"ld.global.v2.b64"``, with repetition.
         registers: of a thread.
         spills: bytes of a thread's registers that go to memory.
@@ -101,7 +106,7 @@ def facts(compiled: triton.compiler.CompiledKernel, capability: int) -> Facts:
     """Read the compiler's and the assembler's output."""
     text = compiled.asm["ttgir"]
     named = dict(re.findall(r"^(#\w+) = #ttg.blocked<\{(.*)\}>", text, flags=re.MULTILINE))
-    used = set(re.findall(r"tt\.(?:load|store) .*tensor<\d+x\d+x!tt\.ptr<(?!f64)\w+>, (#\w+)>", text))
+    used = set(re.findall(r"tt\.(?:load|store) (?!.*isVolatile).*tensor<\d+x\d+x!tt\.ptr<(?!f64)\w+>, (#\w+)>", text))
     layouts = set()
     for name in used:
         fields = dict(re.findall(r"(\w+) = \[([\d, ]+)\]", named[name]))
@@ -128,7 +133,7 @@ def planned(
     processors: int = 132,
 ) -> Iterator[tuple[str, dict]]:
     """The kernels that walk over a tensor of this shape: name and arguments of :func:`compile_ahead`."""
-    plan = cuda._cut(strategy, shape, dtype, per_step, adjoint, processors)
+    plan = cutting.cut(strategy, shape, dtype, per_step, adjoint, processors)
     constants = dict(plan.flags)
     constants |= {"warps": constants.pop("num_warps"), "BACKWARDS": adjoint, "ADJOINT": adjoint}
     constants["dtype"] = str(dtype.to_real()).removeprefix("torch.")
@@ -141,7 +146,7 @@ def planned(
 def variants(*dtypes: str, **sizes: int) -> Iterator[tuple[str, str, dict[str, int]]]:
     """Every kernel with every dtype and switch but ``BACKWARDS``, which is a sign: name, dtype, constants."""
     for kernel, dtype in itertools.product(KERNELS, dtypes):
-        switches = ["COMPLEX", "PER_STEP", *(["ADJOINT"] if "ADJOINT" in KERNELS[kernel].arg_names else [])]
+        switches = [name for name in ("COMPLEX", "PER_STEP", "ADJOINT") if name in KERNELS[kernel].arg_names]
         for values in itertools.product((False, True), repeat=len(switches)):
             if not values[0] or dtype in ("float32", "float64"):
                 yield kernel, dtype, dict(zip(switches, values, strict=True)) | {"BACKWARDS": True} | sizes

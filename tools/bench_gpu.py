@@ -31,6 +31,7 @@ from rnnlib.scan.cuda import tuning
 FOLDER = timing.ROOT / "_build" / "bench-gpu"
 SECTIONS = ("checks", "scan", "growth", "accuracy", "layer", "step", "grid", "variants", "tuning")
 EVERY = ["auto", *devices.STRATEGIES]
+HALVES = (torch.bfloat16, torch.float16)
 
 
 def device_step(device: devices.Gpu, beside: str, record: dict[str, Any], emit: Emit) -> None:
@@ -66,6 +67,12 @@ def scans_to_time(device: devices.Gpu) -> list[dict[str, Any]]:
     ]
 
 
+def half_scans(device: devices.Gpu) -> list[dict[str, Any]]:
+    """Storage in half precision, as ``"auto"`` cuts it."""
+    scans = [scan for scan in scans_to_time(device) if scan["strategy"] == "auto" and scan["dtype"] == "float32"]
+    return [scan | {"dtype": name_of(dtype)} for scan in scans for dtype in HALVES]
+
+
 def other_scans(device: devices.Gpu) -> list[dict[str, Any]]:
     """Double precision and reverse."""
     if device.rehearsal:
@@ -95,9 +102,9 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
         listed += [step(f"time {s}", 12, 60, timings.scan_step, s, seed, strategy=s) for s in EVERY]
     if args.write_tuning:
         listed.append(step("tune", 40, 150, tune.tune_step, seed))
-    halves = (torch.bfloat16, torch.float16)
     listed += [
-        *(step(f"{name_of(dtype)} scan", 6, 40, timings.half_step, dtype, seed) for dtype in halves),
+        step("compile half precision", 12, 60, compile_step, half_scans(device)),
+        *(step(f"{name_of(dtype)} scan", 6, 40, timings.half_step, dtype, seed) for dtype in HALVES),
         step("compile doubles and reverse", 25, 90, compile_step, other_scans(device)),
         *(step(f"doubles and reverse, {s}", 6, 40, checks.others_step, s, seed, strategy=s) for s in EVERY),
         step("beyond 2^31 elements", 4, 30, checks.offsets_step),
@@ -109,7 +116,7 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
     return [
         *listed,
         step("LRU", 5, 40, layers.lru_step, None, seed),
-        *(step(f"LRU, autocast {name_of(dtype)}", 5, 40, layers.lru_step, dtype, seed) for dtype in halves),
+        *(step(f"LRU, autocast {name_of(dtype)}", 5, 40, layers.lru_step, dtype, seed) for dtype in HALVES),
         step("LRU, torch.compile", 15, 60, layers.compiled_step, seed),
         step("growth", 5, 30, timings.growth_step, seed),
         *(step(f"grid {name}", 10, 30, layers.grid_step, name) for name in layers.GRID),

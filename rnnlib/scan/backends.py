@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 class Backend:
     """A row of the table of backends; ``"auto"`` takes the first that names the device, if it works.
 
+    Each reads and writes float16 and bfloat16 itself, with ``lam`` per step in the dtype of ``x`` or in float32, and
+    ``lam`` per channel and ``h0`` in float32.
+
     Attributes:
         module: where the functions are, in this package.
         scan_name: of ``(lam, x, h0, reverse) -> states``.
@@ -27,8 +30,6 @@ class Backend:
             scan itself computes gradients (``differentiation.py``).
         device: type of the only device it runs on; empty for any.
         package: what has to be installed, and imported: both have one name.
-        halves: it reads and writes float16 and bfloat16 itself, with ``lam`` per step in the dtype of ``x`` or in
-            float32, ``lam`` per channel and ``h0`` in float32; else it is given float32 in place of them.
     """
 
     module: str
@@ -36,7 +37,6 @@ class Backend:
     adjoint_name: str = ""
     device: str = ""
     package: str = ""
-    halves: bool = False
 
     @property
     def scan(self) -> Callable:
@@ -51,9 +51,9 @@ class Backend:
 
 
 BACKENDS = {
-    "sequential": Backend(".sequential", "sequential_scan", halves=True),
-    "chunked": Backend(".chunked", "chunked_scan", halves=True),
-    "numba": Backend(".cpu", "cpu_scan", "cpu_adjoint", device="cpu", package="numba", halves=True),
+    "sequential": Backend(".sequential", "sequential_scan"),
+    "chunked": Backend(".chunked", "chunked_scan"),
+    "numba": Backend(".cpu", "cpu_scan", "cpu_adjoint", device="cpu", package="numba"),
     "cuda": Backend(".cuda", "cuda_scan", "cuda_adjoint", device="cuda", package="triton"),
 }
 NAMES = ("auto", *BACKENDS)

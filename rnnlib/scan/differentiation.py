@@ -38,10 +38,7 @@ from .sequential import entering
 
 @torch.library.custom_op("rnnlib::linear_scan", mutates_args=())
 def scan_operator(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
-    chosen, dtype = backends.resolve(backend, x.device), x.dtype
-    if not chosen.halves:
-        lam, x = lam.to(h0.dtype), x.to(h0.dtype)
-    return chosen.scan(lam, x, h0, reverse).to(dtype)
+    return backends.resolve(backend, x.device).scan(lam, x, h0, reverse).to(x.dtype)
 
 
 @scan_operator.register_fake
@@ -66,11 +63,10 @@ def adjoint_operator(
     lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     chosen, dtypes = backends.resolve(backend, h.device), (lam.dtype, grad.dtype, h0.dtype)
-    if not (chosen.halves and chosen.adjoint):
-        lam, h, grad = (t.to(h0.dtype) for t in (lam, h, grad))
     if chosen.adjoint:
         gradients = chosen.adjoint(lam, h, h0, grad, reverse)
     else:
+        lam, h, grad = (t.to(h0.dtype) for t in (lam, h, grad))
         gradients = _adjoint(chosen.scan, lam, h, h0, grad, reverse)
     return tuple(t.to(dtype) for t, dtype in zip(gradients, dtypes, strict=True))
 

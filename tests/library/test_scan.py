@@ -1,7 +1,6 @@
 """linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cpu, test_scan_cuda"""
 
 import contextlib
-import dataclasses
 import errno
 import functools
 import warnings
@@ -239,34 +238,6 @@ def test_half_precision_is_storage_alone(data):
     close(grad_h0, expected[2], h0, h0.dtype == dtype)
     if per_step:  # a product with a state, which was rounded
         close(grad_lam, expected[0], lam, 1 + (lam.dtype == dtype))
-
-
-@pytest.mark.parametrize("dtype", UNIT_ROUNDOFF, ids=str)
-@pytest.mark.parametrize("per_step", [False, True])
-def test_a_backend_without_half_precision_is_given_single(per_step, dtype, monkeypatch):
-    cpu = pytest.importorskip("rnnlib.scan.cpu")
-    row, seen = backends.BACKENDS["numba"], set()
-
-    def watched(function):
-        def call(*arguments):
-            seen.update(t.dtype for t in arguments if isinstance(t, torch.Tensor))
-            return function(*arguments)
-
-        return call
-
-    lam, x, h0 = (t.to(dtype) for t in draw(per_step=per_step))
-    results = []
-    for halves in (True, False):
-        monkeypatch.setitem(backends.BACKENDS, "numba", dataclasses.replace(row, halves=halves))
-        leaves = [t.clone().requires_grad_() for t in (lam, x, h0)]
-        states = linear_scan(*leaves, backend="numba")
-        results.append([states.detach(), *torch.autograd.grad(states, leaves, x)])
-        monkeypatch.setattr(cpu, "cpu_scan", watched(cpu.cpu_scan))
-        monkeypatch.setattr(cpu, "cpu_adjoint", watched(cpu.cpu_adjoint))
-    assert seen == {torch.float32}
-    for a, b in zip(*results, strict=True):
-        assert a.dtype == b.dtype == dtype
-        torch.testing.assert_close(a, b, rtol=2 * UNIT_ROUNDOFF[dtype], atol=1e-3)
 
 
 @pytest.mark.parametrize("single", [torch.float32, torch.float64, *UNIT_ROUNDOFF], ids=str)

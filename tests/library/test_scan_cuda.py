@@ -1,6 +1,8 @@
 """The Triton kernels against the loop in double precision, on the CPU through Triton's interpreter and on a GPU."""
 
+import collections
 import importlib
+import inspect
 import itertools
 import json
 import math
@@ -9,16 +11,20 @@ import re
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from rnnlib import linear_scan
 from rnnlib.scan.sequential import sequential_scan
 
 triton = pytest.importorskip("triton")
 tl = importlib.import_module("triton.language")
 cuda = importlib.import_module("rnnlib.scan.cuda")
+cutting = importlib.import_module("rnnlib.scan.cuda.cutting")
 then_real, then_complex = (getattr(cuda.elements, name) for name in ("_then_real", "_then_complex"))
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -69,15 +75,18 @@ FEW = [
 
 @pytest.fixture
 def small_sizes(monkeypatch):
-    """Blocks of 4 columns, strips of 2 steps, chunks of 2 tiles: every boundary within a few elements."""
+    """Blocks of 4 columns, strips of 2 steps, chunks of 2 tiles, groups of 2 tiles a strip: every boundary within a few
+    elements."""
 
     def use(strips):
-        cuda._cut.cache_clear()
-        monkeypatch.setattr(cuda, "_block", lambda *arguments: (4, strips, 2))
-        monkeypatch.setattr(cuda, "_chunks", lambda time, blocks, processors: math.ceil(time / (4 * strips)))
+        cutting.cut.cache_clear()
+        for name in ("_block", "_look_back_block"):
+            monkeypatch.setattr(cutting, name, lambda *arguments: (4, strips, 2, 1))
+        monkeypatch.setattr(cutting, "_run", lambda *arguments: 2)
+        monkeypatch.setattr(cutting, "_chunks", lambda time, blocks, processors: math.ceil(time / (4 * strips)))
 
     yield use
-    cuda._cut.cache_clear()
+    cutting.cut.cache_clear()
 
 
 def draw(dtype, per_step, shape, modulus=0.9):
@@ -166,8 +175,7 @@ def test_composition_is_associative(is_complex):
 def test_tiles_that_look_back_over_groups(time, groups, small_sizes):
     small_sizes(2)
     tensors = draw(torch.complex64, groups == 2, (1, time, 1))
-    plan = cuda._plan("look-back", *tensors[:2], adjoint=False)
-    assert (plan.run, plan.groups) == (2, groups)
+    assert cutting.plan("look-back", *tensors[:2], adjoint=False).groups == groups
     assert_close(kernels(*tensors, groups == 1, "look-back"), reference(*tensors, groups == 1), torch.complex64)
 
 
@@ -185,18 +193,136 @@ def test_strategies_are_named():
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="changes a kernel that is compiled already")
-def test_a_tile_that_waits_in_vain_fails(small_sizes, monkeypatch):
+def test_a_tile_that_waits_in_vain_fails(small_sizes, impatient, monkeypatch):
     """Where an earlier tile's word never comes, waiting ends and the kernel says so."""
-    options = triton.runtime.interpreter.InterpreterOptions(debug=True)  # as the look-back kernels are compiled
-    monkeypatch.setattr(triton.runtime.interpreter.interpreter_builder, "options", options)
-    assert cuda._LOOK_BACK["debug"]
-    lookback = importlib.import_module("rnnlib.scan.cuda.lookback")
-    monkeypatch.setattr(lookback, "PATIENCE", 3)
-    monkeypatch.setattr(lookback, "_publish", lambda *arguments: None)
+    monkeypatch.setattr(impatient, "_publish", lambda *arguments: None)
     small_sizes(2)
     lam, x, h0, _ = draw(torch.float32, False, (1, 9, 1))
     with pytest.raises(Exception, match="waited in vain for an earlier tile"):
         cuda.cuda_scan(lam, x, h0, False, "look-back")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Kernels that wait fail soon: interpreted, they check it only with the options of a device."""
+    options = triton.runtime.interpreter.InterpreterOptions(debug=cuda._LOOK_BACK["debug"])
+    monkeypatch.setattr(triton.runtime.interpreter.interpreter_builder, "options", options)
+    lookback = importlib.import_module("rnnlib.scan.cuda.lookback")
+    monkeypatch.setattr(lookback, "PATIENCE", 3)
+    return lookback
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="changes a kernel that is compiled already")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.float64], ids=str)
+def test_a_nan_of_all_bits_is_no_word_that_is_waited_for(dtype, small_sizes, impatient):
+    """It is what an unwritten word holds, and products may keep its bits: published, it must be another NaN."""
+    small_sizes(2)
+    lam, x, h0, _ = draw(dtype, False, (1, 37, 1))
+    x.view(torch.int64 if x.dtype.itemsize == 8 else torch.int32)[0, 5] = -1
+    states = cuda.cuda_scan(lam, x, h0, False, "look-back")
+    assert states[0, :5].isfinite().all() and states[0, 5:].isnan().all()
+
+
+class InThreads:
+    """The programs of a launch in threads, as many at once as a small device holds, started in any order."""
+
+    def __init__(self, kernel, programs):
+        self.kernel, self.programs, self.calls = kernel, programs, []
+        self.__name__, self.__globals__ = kernel.__name__, kernel.__globals__
+        self.__signature__ = inspect.signature(kernel)
+
+    def __call__(self, **arguments):
+        self.calls.append(arguments)
+        if len(self.calls) == self.programs:  # the last one
+            with ThreadPoolExecutor(5) as pool:
+                running = [pool.submit(self.kernel, **each) for each in self.calls]
+            for each in running:
+                each.result()
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="makes Triton's interpreter wait as a device does")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.complex128], ids=str)
+@pytest.mark.parametrize("per_step", [False, True])
+def test_tiles_that_wait_for_each_other(dtype, per_step, small_sizes, monkeypatch):
+    """The interpreter runs one program after the other, and none waits. Here they run at the same time, with other
+    turns at each call: words are waited for, and the bits stay the same."""
+    interpreter, lookback = triton.runtime.interpreter, importlib.import_module("rnnlib.scan.cuda.lookback")
+    small_sizes(2)
+    tensors = draw(dtype, per_step, (1, 37, 1))
+    expected = kernels(*tensors, False, "look-back")
+    assert_close(expected, reference(*tensors, False), dtype)
+    start, missing, waited = interpreter.GridExecutor.__init__, lookback._missing.fn, []
+
+    def in_threads(executor, kernel, names, grid, *hooks):
+        start(executor, kernel, names, grid, *hooks)
+        if kernel.__name__.startswith("_look_back"):
+            executor.fn = InThreads(kernel, math.prod(grid))
+
+    def watched(found):
+        result = missing(found)
+        waited.append(bool(result))
+        return result
+
+    monkeypatch.setattr(interpreter.GridExecutor, "__init__", in_threads)
+    monkeypatch.setattr(lookback, "_missing", watched)
+    before = sys.getswitchinterval()
+    with tool("interpreted").faster():
+        try:
+            for interval in (1e-6, 1e-4):
+                sys.setswitchinterval(interval)
+                found = kernels(*tensors, False, "look-back")
+                assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+        finally:
+            sys.setswitchinterval(before)
+    assert any(waited), "no program waited"
+
+
+class Launches(TorchDispatchMode):
+    """Names of the kernels that would be launched, ours and those of PyTorch's operations."""
+
+    def __init__(self, monkeypatch):
+        super().__init__()
+        self.names = []
+        for name in ("_reduce", "_carry", "_replay", "_replay_adjoint", "_look_back", "_look_back_adjoint", "_sum"):
+            monkeypatch.setattr(cuda, name, self.kernel(name))
+
+    def kernel(self, name):
+        return collections.defaultdict(lambda: lambda *_, **options: self.names.append(name))
+
+    def __torch_dispatch__(self, function, types, arguments=(), named=None):
+        name = function.name().removeprefix("aten::").split(".")[0]
+        if not re.match("empty|view|split|detach|alias|promote_types", name):
+            self.names.append(name)
+        return function(*arguments, **(named or {}))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "stages"),
+    [("walk", ["_replay"]), ("chunks", ["_reduce", "_carry", "_replay"]), ("look-back", ["full", "_look_back"])],
+)
+@pytest.mark.parametrize("per_step", [False, True])
+def test_how_many_kernels_a_scan_launches(strategy, stages, per_step, small_sizes, monkeypatch):
+    """The adjoint as many as the scan, and one for the gradient of a shared lam."""
+    monkeypatch.setattr(cuda, "torch", torch)
+    small_sizes(2)
+    lam, x, h0, grad = draw(torch.complex64, per_step, (2, 17, 3))
+    with Launches(monkeypatch) as forward:
+        cuda.cuda_scan(lam, x, h0, False, strategy)
+    assert forward.names == stages
+    with Launches(monkeypatch) as backward:
+        cuda.cuda_adjoint(lam, x, h0, grad, False, strategy)
+    assert backward.names == [*stages[:-1], f"{stages[-1]}_adjoint", *["_sum"] * (not per_step)]
+
+
+@pytest.mark.parametrize(("rows", "channels"), [(1, 1), (64, 9), (257, 8), (1200, 3)])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_parts_of_a_gradient_are_summed_in_double_precision(rows, channels, dtype):
+    exact = torch.complex128 if dtype.is_complex else torch.float64
+    parts = torch.randn(rows, 1, channels, dtype=exact, device=DEVICE)
+    total = cuda._total(parts, torch.empty(channels, dtype=dtype, device=DEVICE))
+    assert total.dtype == dtype
+    error = (total.to(exact) - parts.sum((0, 1))).abs() / parts.abs().sum((0, 1))
+    assert error.max() <= torch.finfo(dtype).eps
 
 
 def test_plans_cover_time_and_fill_the_device():
@@ -213,34 +339,36 @@ def test_plans_cover_time_and_fill_the_device():
         for per_step in (False, True):
             lam, x = torch.empty(shape if per_step else shape[2:], **meta), torch.empty(shape, **meta)
             for adjoint in (False, True):
-                plan = cuda._plan("auto", lam, x, adjoint)
+                plan = cutting.plan("auto", lam, x, adjoint)
                 assert (plan.strategy, plan.flags["STRIPS"], plan.blocks) == cut[:3]
                 assert 0.9 * cut[3] <= plan.count <= cut[3]
                 assert plan.length % (plan.flags["STRIPS"] * plan.flags["STEPS"]) == 0
                 assert 0 <= plan.count * plan.length - (shape[1] - adjoint) == plan.skipped < plan.length
-                plan = cuda._plan("look-back", lam, x, adjoint)
-                assert plan.run * plan.flags["STRIPS"] * plan.groups >= plan.count
-                assert plan.groups <= 128, "the longest chain of waits"
+                plan = cutting.plan("look-back", lam, x, adjoint)
+                seconds = cuda.expected(shape, x.dtype, per_step, adjoint, "look-back")["seconds"]
+                assert plan.groups * 900 / 1.755e9 < seconds / 1.4, "the longest chain of waits, 900 cycles a group"
 
 
-def test_expected_traffic_of_chunks():
-    """Counted by hand: chunks read the input twice, so of 3 elements moved 2 are needed, and so on; a walk moves no
-    element twice. A device has 132 multiprocessors, and (16, 4096, 256) gives work to 128."""
+def test_expected_traffic():
+    """Counted by hand: chunks read the input twice, so of 3 elements moved 2 are needed, and so on; what walks or looks
+    back moves no element twice. A device has 132 multiprocessors, and (16, 4096, 256) gives work to 128."""
     least = {(False, False): 2 / 3, (False, True): 3 / 4, (True, False): 3 / 5, (True, True): 5 / 7}
-    for (per_step, adjoint), share in least.items():
-        long = cuda.expected((1, 1048576, 16), torch.complex64, per_step, adjoint)
-        assert long["strategy"] == "chunks"
-        assert long["needed"] / long["moved"] == pytest.approx(share, abs=0.01)
-        short = cuda.expected((16, 4096, 256), torch.complex64, per_step, adjoint)
-        assert (
-            short["needed"]
-            == {(False, False): 2, (False, True): 3, (True, False): 3, (True, True): 5}[per_step, adjoint]
-            * 8
-            * 16
-            * 4096
-            * 256
+    tensors = {(False, False): 2, (False, True): 3, (True, False): 3, (True, True): 5}
+    for kind, share in least.items():
+        chunks, look_back = (
+            cuda.expected((1, 1048576, 16), torch.complex64, *kind, strategy) for strategy in ("auto", "look-back")
         )
-        assert short["share"] == pytest.approx(128 / 132, abs=0.01)
+        assert chunks["strategy"] == "chunks" and chunks["launches"] >= 3
+        assert chunks["needed"] / chunks["moved"] == pytest.approx(share, abs=0.01)
+        assert look_back["needed"] / look_back["moved"] == pytest.approx(1, abs=0.02)
+        assert look_back["seconds"] < chunks["seconds"]
+        walk = cuda.expected((16, 4096, 256), torch.complex64, *kind)
+        assert walk["needed"] == tensors[kind] * 8 * 16 * 4096 * 256
+        assert walk["busy"] == pytest.approx(128 / 132)
+        # at 3 TB/s, and a launch (two where the gradient of lam is summed) and a microsecond until the first store
+        seconds = walk["moved"] / 3e12 * 132 / 128 + 1.5e-6 * (2 if kind == (False, True) else 1) + 1e-6
+        assert walk["seconds"] == pytest.approx(seconds, rel=0.01)
+        assert walk["share"] == pytest.approx(walk["needed"] / 3e12 / seconds, rel=0.01)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
@@ -298,20 +426,47 @@ def test_a_growing_channel_stays_finite_until_it_is_fed(per_step):
 @pytest.mark.parametrize(("strategy", "per_step"), [("walk", True), ("chunks", False), ("look-back", False)])
 def test_floats_of_16_bits_are_storage_alone(dtype, strategy, per_step, small_sizes):
     """Computed in float32 and rounded once; the gradients are those at the stored, rounded states."""
-    # where a device rounds to the nearest, Triton's interpreter cuts bits off; a shared lam's gradient PyTorch rounds
-    cuts = INTERPRETED and dtype == torch.bfloat16
 
-    def stored(t, last=False):
-        return (t.view(torch.int32) & -0x10000).view(torch.float32).to(dtype) if cuts and not last else t.to(dtype)
+    def stored(t):  # where a device rounds to the nearest, Triton's interpreter cuts bits off
+        cut = INTERPRETED and dtype == torch.bfloat16
+        return (t.view(torch.int32) & -0x10000).view(torch.float32).to(dtype) if cut else t.to(dtype)
 
     small_sizes(2)
     lam, x, h0, grad = draw(dtype, per_step, (2, 11, 3))
+    if not per_step:
+        lam = lam.float()
+    h0 = h0.float()
     states = cuda.cuda_scan(lam, x, h0, False, strategy)
-    assert torch.equal(states, stored(cuda.cuda_scan(lam.float(), x.float(), h0.float(), False, strategy)))
-    results = cuda.cuda_adjoint(lam, states, h0, grad, False, strategy)
-    single = cuda.cuda_adjoint(*(t.float() for t in (lam, states, h0, grad)), False, strategy)
-    for k, (result, expected) in enumerate(zip(results, single, strict=True)):
-        assert torch.equal(result, stored(expected, last=k == 0 and not per_step))
+    assert torch.equal(states, stored(cuda.cuda_scan(lam.float(), x.float(), h0, False, strategy)))
+    grad_lam, grad_x, grad_h0 = cuda.cuda_adjoint(lam, states, h0, grad, False, strategy)
+    single = cuda.cuda_adjoint(lam.float(), states.float(), h0, grad.float(), False, strategy)
+    assert torch.equal(grad_lam, stored(single[0]) if per_step else single[0])
+    assert torch.equal(grad_x, stored(single[1]))
+    assert torch.equal(grad_h0, single[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("of_lam", ["shared", "shared, float32", "per step", "per step, float32"])
+def test_linear_scan_stores_half_precision_as_other_backends_do(dtype, of_lam, small_sizes, monkeypatch):
+    """The kernels themselves read and write 16 bits, and only what no step has of its own is float32."""
+    small_sizes(2)
+    lam, x, h0, grad = draw(torch.float32, "step" in of_lam, (2, 23, 5))
+    lam = lam if "float32" in of_lam else lam.to(dtype)
+    seen, results = [], {}
+    scan, adjoint = cuda.cuda_scan, cuda.cuda_adjoint
+    monkeypatch.setattr(cuda, "cuda_scan", lambda *t: seen.append([each.dtype for each in t[:3]]) or scan(*t))
+    monkeypatch.setattr(cuda, "cuda_adjoint", lambda *t: seen.append([each.dtype for each in t[:4]]) or adjoint(*t))
+    for backend in ("cuda", "sequential"):
+        leaves = [t.to(DEVICE).requires_grad_() for t in (lam, x.to(dtype), h0.to(dtype))]
+        states = linear_scan(*leaves, backend=backend)
+        results[backend] = states, *torch.autograd.grad(states, leaves, grad.to(dtype))
+    given = lam.dtype if "step" in of_lam else torch.float32
+    assert seen == [[given, dtype, torch.float32], [given, dtype, torch.float32, dtype]]
+    roundoff = torch.finfo(dtype).eps * (1 if INTERPRETED and dtype == torch.bfloat16 else 0.5)  # it cuts bits off
+    for ours, expected in zip(results["cuda"], results["sequential"], strict=True):
+        assert ours.dtype == expected.dtype
+        error = (ours.double() - expected.double()).abs().max() / expected.double().abs().max()
+        assert error <= 4 * roundoff
 
 
 @pytest.mark.skipif(not INTERPRETED, reason="about Triton's interpreter")
@@ -363,15 +518,16 @@ def test_kernels_compile_without_a_gpu(capability, channels, dtypes, tmp_path):
     """Every kernel, real and complex, lam shared and per step, both kinds of step, a block of one sequence and of two;
     carries are float64 whatever the dtype."""
     code = f"""
+common = dict(STRIPS=2, COLUMNS=16, CHANNELS={channels}, ALIGN=8, STEPS=2, RUN=2, ROWS=64)
 sizes = [
     len(compile_ahead(kernel, {capability}, dtype=dtype, **constants).asm["cubin"])
-    for kernel, dtype, constants in variants(*{dtypes}, STRIPS=2, COLUMNS=16, CHANNELS={channels}, ALIGN=8, STEPS=2)
+    for kernel, dtype, constants in variants(*{dtypes}, **common)
 ]
 print(json.dumps(sizes))
 """
     sizes = without_interpreter(code, tmp_path)
     kinds = 2 * 2 if "float64" in dtypes else 2 + 1  # 16-bit floats are real
-    assert len(sizes) == kinds * 2 * (2 + 2 + 1 + 1 + 1 + 1)
+    assert len(sizes) == kinds * (2 * (2 + 2 + 1 + 1 + 1 + 1) + 1)
     assert min(sizes) > 1000
 
 
@@ -379,7 +535,7 @@ def test_machine_code_of_an_h100(tmp_path):
     """At full size: a complex element is one access of 64 bits, all of them before the first use, and few barriers."""
     code = """
 common = {"COMPLEX": True, "PER_STEP": False, "BACKWARDS": False, "COLUMNS": 32, "STRIPS": 8, "STEPS": 16}
-common |= {"CHANNELS": 32, "ALIGN": 8}
+common |= {"CHANNELS": 32, "ALIGN": 8, "RUN": 4}
 kernels = ("_replay", "_look_back")
 print(json.dumps({kernel: compile_ahead(kernel, 90, warps=8, **common).asm["ptx"] for kernel in kernels}))
 """

@@ -10,6 +10,7 @@ import torch
 
 pytest.importorskip("triton")
 cuda = importlib.import_module("rnnlib.scan.cuda")
+cutting = importlib.import_module("rnnlib.scan.cuda.cutting")
 tuning = importlib.import_module("rnnlib.scan.cuda.tuning")
 
 SHAPE = (2, 37, 3)
@@ -28,7 +29,7 @@ def table(tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "capability", lambda device: "9.0")
 
     def clear():
-        for cached in (tuning._entries, tuning.choose, cuda._cut):
+        for cached in (tuning._entries, tuning.choose, cutting.cut):
             cached.cache_clear()
 
     def write(content):
@@ -51,7 +52,7 @@ def entries(**values):
 
 def plan(strategy="auto", adjoint=False):
     x = torch.empty(SHAPE, dtype=torch.complex64)
-    return cuda._plan(strategy, x, x, adjoint)
+    return cutting.plan(strategy, x, x, adjoint)
 
 
 def test_auto_takes_what_the_table_says_and_nothing_else_changes(table):

@@ -78,7 +78,7 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
     from triton.runtime.jit import JITFunction
 
     from rnnlib.scan import cuda
-    from rnnlib.scan.cuda import tuning
+    from rnnlib.scan.cuda import cutting, tuning
 
     found = {}
 
@@ -95,9 +95,9 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
 
         return launch
 
-    before = JITFunction.__getitem__, cuda._multiprocessors, tuning.capability, tuning.choose
+    before = JITFunction.__getitem__, cutting.multiprocessors, tuning.capability, tuning.choose
     JITFunction.__getitem__ = note
-    cuda._multiprocessors, tuning.capability = lambda device: multiprocessors, lambda device: capability
+    cutting.multiprocessors, tuning.capability = lambda device: multiprocessors, lambda device: capability
     try:
         for scan in scans:
             if scan.get("choice"):
@@ -105,7 +105,8 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
                 tuning.choose = lambda *arguments, choice=choice: choice
             shape, dtype = tuple(scan["shape"]), getattr(torch, scan["dtype"])
             x = torch.empty(shape, dtype=dtype, device="meta")
-            lam, h0 = (x if scan["per_step"] else x[0, 0]), x[:, 0]
+            single = x.to(torch.promote_types(dtype, torch.float32))  # as linear_scan gives what no step has of its own
+            lam, h0 = (x if scan["per_step"] else single[0, 0]), single[:, 0]
             for reverse in scan.get("reverse", [False]):
                 if scan.get("pass") != "backward":
                     cuda.cuda_scan(lam, x, h0, reverse, scan["strategy"])
@@ -113,7 +114,7 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
                     cuda.cuda_adjoint(lam, x, h0, x, reverse, scan["strategy"])
             tuning.choose = before[3]
     finally:
-        JITFunction.__getitem__, cuda._multiprocessors, tuning.capability, tuning.choose = before
+        JITFunction.__getitem__, cutting.multiprocessors, tuning.capability, tuning.choose = before
     return list(found.values())
 
 

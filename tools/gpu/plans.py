@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rnnlib.scan import cuda
+from rnnlib.scan.cuda import cutting
 
 if TYPE_CHECKING:
     from .devices import Gpu
@@ -20,7 +20,7 @@ def facts(
 ) -> dict[str, Any]:
     """The strategy that is taken and its sizes."""
     x = torch.empty(1, dtype=dtype, device=device.device).expand(shape)
-    plan = cuda._plan(strategy, x if per_step else x[0, 0], x, adjoint)
+    plan = cutting.plan(strategy, x if per_step else x[0, 0], x, adjoint)
     flags = {name.lower(): plan.flags.get(name) for name in ("COLUMNS", "STRIPS", "STEPS")}
     return {"plan": {"strategy": plan.strategy, **flags, "warps": plan.flags.get("num_warps")}}
 

@@ -42,11 +42,11 @@ def best_rows(record: dict[str, Any]) -> dict[tuple, dict[str, Any]]:
 
 
 def neighbours(plan: dict[str, Any]) -> list[tuning.Choice]:
-    """Plans with half and twice the columns, strips and steps, each alone."""
+    """Plans with half and twice the columns, strips and steps, each alone; a thread keeps its columns."""
     choices = []
     for name, factor in itertools.product(("columns", "strips", "steps"), (0.5, 2)):
         changed = plan | {name: int(plan[name] * factor)}
-        changed["warps"] = max(1, changed["columns"] * changed["strips"] // 32)
+        changed["warps"] = max(1, int(plan["warps"] * (1 if name == "steps" else factor)))
         choices.append(tuning.entry(changed))
     return [choice for choice in choices if choice]
 
