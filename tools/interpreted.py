@@ -8,14 +8,20 @@ function by a kernel. In the context below it composes all columns at once and p
 from __future__ import annotations
 
 import contextlib
+import types
 from typing import TYPE_CHECKING
 
 import numpy as np
+import triton.language as tl
 from triton.runtime import interpreter
+
+from rnnlib.scan import cuda
+from rnnlib.scan.cuda import chunks, elements, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_COMBINE = "_then_real", "_then_complex"
 _BY_ELEMENT = interpreter.ReduceOps.generic_reduce
 
 
@@ -71,3 +77,46 @@ def _reduce(self, values):
     return [
         self.to_tensor(np.take(result.handle.data, last, self.axis), result.dtype) for result in _scan(self, values)
     ]
+
+
+@contextlib.contextmanager
+def rounded(what: str) -> Iterator[None]:
+    """In this context one thing that the kernels have in float64 is rounded to float32 after each operation.
+
+    Args:
+        what: ``"slopes of strips"``, ``"slopes across strips"``, ``"states across strips"``, ``"carries"`` (from tile
+            to tile), or ``"memory"`` (what stages 1 and 2 of chunks write).
+    """
+    def halved(combine, first):
+        """``combine`` with the slopes or else the states of its maps rounded."""
+
+        def rounding(*values):
+            results = combine.fn(*values)
+            return tuple(
+                _single(value) if (i < len(results) // 2) == first else value for i, value in enumerate(results)
+            )
+
+        return types.SimpleNamespace(fn=rounding)
+
+    def whole(function):
+        return lambda *arguments: tuple(_single(value) for value in function(*arguments))
+
+    changes = {
+        "slopes of strips": [(tiles, "power", whole), (tiles, "multiply", whole)],
+        "slopes across strips": [(elements, name, lambda combine: halved(combine, True)) for name in _COMBINE],
+        "states across strips": [(elements, name, lambda combine: halved(combine, False)) for name in _COMBINE],
+        "carries": [(chunks, "from_carry", whole)],
+        "memory": [(cuda, "_wide", lambda _: lambda dtype: dtype)],
+    }[what]
+    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+    for module, name, change in changes:
+        setattr(module, name, change(getattr(module, name)))
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+
+
+def _single(value):
+    return value.to(tl.float32).to(tl.float64) if value.dtype == tl.float64 else value
