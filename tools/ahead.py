@@ -171,6 +171,31 @@ def float64_instructions(code: list[str]) -> int:
     return sum(bool(_FLOAT64.search(line)) for line in code)
 
 
+def float64_rows(device: str, shape: tuple[int, int, int], dtype: torch.dtype, per_step: bool, adjoint: bool) -> list:
+    """How much float64 the kernels of the default plan have, against the time that the memory takes.
+
+    Args:
+        device: a name of ``DEVICES``.
+        shape: batch, time and channels.
+        dtype: of all tensors.
+        per_step: whether each step has its own lam.
+        adjoint: the backward pass, else the forward one.
+
+    Returns:
+        For each kernel with a loop over tiles: its name, the float64 instructions that a warp issues in a tile, the
+        cycles that they take, and the cycles in which the memory moves what the warp reads and writes there.
+    """
+    gpu, rows = DEVICES[device], []
+    for kernel, constants in planned(shape, dtype, per_step, adjoint, processors=gpu.processors):
+        _, loop = machine_code(compile_ahead(kernel, gpu.capability, **constants))
+        count = float64_instructions(loop)
+        tensors = {"_replay": 2 + per_step, "_replay_adjoint": 3 + 2 * per_step, "_reduce": 1 + per_step}[kernel]
+        elements = constants["STRIPS"] * constants["STEPS"] * constants["COLUMNS"] // constants["warps"]
+        memory = elements * tensors * dtype.itemsize * gpu.processors * gpu.clock / gpu.bandwidth
+        rows.append((kernel, count, count * 32 / gpu.float64, memory))
+    return rows
+
+
 def planned(
     shape: tuple[int, int, int],
     dtype: torch.dtype,

@@ -20,7 +20,22 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import INTEGERS, add, block, cast, compose, constant, from_carry, index, initial, load, pointers, store
+from .elements import (
+    INTEGERS,
+    add,
+    block,
+    cast,
+    compose,
+    constant,
+    follow,
+    from_carry,
+    index,
+    initial,
+    load,
+    pointers,
+    repeat,
+    store,
+)
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
 
 
@@ -34,26 +49,29 @@ def _reduce(
     N = N // ALIGN * ALIGN
     sequence, channel, strip, inside = block(tl.program_id(0), batch, N, STRIPS, COLUMNS, CHANNELS)
     chunk = tl.program_id(1)
-    stop = (chunk + 1) * length - skipped
-    first = stop - length + strip * STEPS
+    own = length // STRIPS  # strips of a chunk, not of a tile: threads need each other only at the end
+    first = (chunk + 1) * length - skipped - length + strip * own
+    stop = tl.maximum(first + own, 0)
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, ADJOINT)
-    c = constant(p, 0.0)
-    product = constant(p, 1.0)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
-    for _tile in range(0, length, STRIPS * STEPS):
-        at += STRIPS * STEPS * stride
-        first += STRIPS * STEPS
+    c = cast(constant(rows[0][0], 0.0), tl.float64)
+    product = constant(c, 1.0)
+    for _piece in range(0, own, STEPS):
+        at += STEPS * stride
+        first += STEPS
         following = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
         q, e = reduce(l, p, rows, COMPLEX, PER_STEP, ADJOINT, STEPS)
-        if STRIPS > 1:
-            _, tile = compose(q, e, COMPLEX)
-            q, e = tile
         c = from_carry(q, c, e, COMPLEX)
         if PER_STEP:
-            product = from_carry(q, product, constant(p, 0.0), COMPLEX)
+            product = from_carry(q, product, constant(c, 0.0), COMPLEX)
         rows = following
+    if STRIPS > 1:
+        if not PER_STEP:
+            product = slope(l, own, COMPLEX, ADJOINT)
+        _, whole = compose(product, c, COMPLEX)
+        product, c = whole
     slot = (chunk.to(tl.int64) * batch + sequence) * N + channel
     store(pointers(ends, slot, COMPLEX), c, inside & (strip == 0), COMPLEX)
     if PER_STEP:
@@ -88,12 +106,17 @@ def _carry(
 
 
 @triton.jit
-def _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
+def _carried(
+    start, carries, chunk, number, batch, N,
+    COMPLEX: tl.constexpr, ADJOINT: tl.constexpr, STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
+):  # fmt: skip
     """The state that enters a chunk: what stage 2 wrote or, in the first, the initial state."""
+    sequence, channel, _, inside = block(number, batch, N, 1, COLUMNS, CHANNELS)
     column = sequence * N + channel
     slot = (chunk - 1).to(tl.int64) * batch * N + column
     c = initial(start, column, inside & (chunk == 0), COMPLEX, ADJOINT)
-    return add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
+    c = add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
+    return repeat(c, COMPLEX, STRIPS)
 
 
 @triton.jit(do_not_specialize=INTEGERS)
@@ -111,7 +134,9 @@ def _replay(
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, False)
-    c = _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, False)
+    c = _carried(start, carries, chunk, tl.program_id(0), batch, N, COMPLEX, False, STRIPS, COLUMNS, CHANNELS)
+    if STRIPS == 1:
+        c = cast(c, l[0].dtype)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
     for _tile in range(chunk * length, stop, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
@@ -120,12 +145,10 @@ def _replay(
         enter = c
         if STRIPS > 1:
             q, e = reduce(l, p, rows, COMPLEX, PER_STEP, False, STEPS)
-            before, tile = compose(q, e, COMPLEX)
-            enter = from_carry(before[0], c, before[1], COMPLEX)
-            c = from_carry(tile[0], c, tile[1], COMPLEX)
+            enter, c = follow(q, e, c, COMPLEX, not PER_STEP)
         h = replay(l, enter, rows, states, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS)
         if STRIPS == 1:
-            c = cast(h, tl.float64)
+            c = h
         at = ahead
         first = after
         rows = following
@@ -147,9 +170,11 @@ def _replay_adjoint(
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, True)
-    c = _carried(h0, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, True)
-    total = constant(p, 0.0)
+    c = _carried(h0, carries, chunk, tl.program_id(0), batch, N, COMPLEX, True, STRIPS, COLUMNS, CHANNELS)
+    if STRIPS == 1:
+        c = cast(c, l[0].dtype)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
+    total = cast(constant(rows[0][0], 0.0), tl.float64)
     for _tile in range(0, length, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
         after = first + STRIPS * STEPS
@@ -157,15 +182,13 @@ def _replay_adjoint(
         enter = c
         if STRIPS > 1:
             q, e = reduce(l, p, rows, COMPLEX, PER_STEP, True, STEPS)
-            before, tile = compose(q, e, COMPLEX)
-            enter = from_carry(before[0], c, before[1], COMPLEX)
-            c = from_carry(tile[0], c, tile[1], COMPLEX)
+            enter, c = follow(q, e, c, COMPLEX, not PER_STEP)
         s, part = replay_adjoint(
             l, enter, rows, grad_lam, grad_x, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS
         )
         total = add(total, part)
         if STRIPS == 1:
-            c = cast(s, tl.float64)
+            c = s
         at = ahead
         first = after
         rows = following
