@@ -8,7 +8,6 @@ function by a kernel. In the context below it composes all columns at once and p
 from __future__ import annotations
 
 import contextlib
-import types
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,6 @@ from rnnlib.scan.cuda import chunks, elements, tiles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COMBINE = "_then_real", "_then_complex"
 _BY_ELEMENT = interpreter.ReduceOps.generic_reduce
 
 
@@ -87,25 +85,38 @@ def rounded(what: str) -> Iterator[None]:
         what: ``"slopes of strips"``, ``"slopes across strips"``, ``"states across strips"``, ``"carries"`` (from tile
             to tile), or ``"memory"`` (what stages 1 and 2 of chunks write).
     """
-    def halved(combine, first):
-        """``combine`` with the slopes or else the states of its maps rounded."""
-
-        def rounding(*values):
-            results = combine.fn(*values)
-            return tuple(
-                _single(value) if (i < len(results) // 2) == first else value for i, value in enumerate(results)
-            )
-
-        return types.SimpleNamespace(fn=rounding)
 
     def whole(function):
-        return lambda *arguments: tuple(_single(value) for value in function(*arguments))
+        return lambda *arguments: tuple(map(_single, function(*arguments)))
+
+    def carry(function):
+        def rounding(*arguments):
+            enter, leave = function(*arguments)
+            return enter, tuple(map(_single, leave))
+
+        return rounding
+
+    def within(name):
+        """Rounded only where the maps of strips are composed."""
+
+        def change(function):
+            def rounding(*arguments):
+                before = getattr(elements, name)
+                setattr(elements, name, whole(before))
+                try:
+                    return function(*arguments)
+                finally:
+                    setattr(elements, name, before)
+
+            return rounding
+
+        return change
 
     changes = {
         "slopes of strips": [(tiles, "power", whole), (tiles, "multiply", whole)],
-        "slopes across strips": [(elements, name, lambda combine: halved(combine, True)) for name in _COMBINE],
-        "states across strips": [(elements, name, lambda combine: halved(combine, False)) for name in _COMBINE],
-        "carries": [(chunks, "from_carry", whole)],
+        "slopes across strips": [(elements, "_accumulate", within("multiply"))],
+        "states across strips": [(elements, "_accumulate", within("from_carry"))],
+        "carries": [(chunks, "follow", carry)],
         "memory": [(cuda, "_wide", lambda _: lambda dtype: dtype)],
     }[what]
     before = [(module, name, getattr(module, name)) for module, name, _ in changes]

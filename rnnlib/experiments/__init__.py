@@ -25,6 +25,7 @@ from . import (
     fig13,
     fig14,
     fig15,
+    precision,
     rounding,
     runner,
     store,
@@ -84,6 +85,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         direct.DENSE,
         direct.DIAGONAL,
         rounding.EXPERIMENT,
+        precision.EXPERIMENT,
     )
 }
 

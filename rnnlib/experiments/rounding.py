@@ -157,19 +157,13 @@ reference_of = functools.lru_cache(maxsize=1)(Reference.draw)  # the parts of a 
 def _states(backend: str, lam: Tensor, x: Tensor, device: str) -> Tensor:
     if not backend.startswith(_KERNELS):
         return linear_scan(lam, x, backend=backend)
-    if importlib.util.find_spec("triton") is None:
-        raise ValueError(f"the rounding of {backend!r} needs triton, which is made for Linux: run the others by name")
     strategy = backend.removeprefix(_KERNELS)
+    _need_triton(strategy)
     if device != "cpu":
         from ..scan.cuda import cuda_scan
 
         inputs = [t.to(device) for t in (lam, x, torch.zeros_like(x[:, 0]))]
         return cuda_scan(*inputs, strategy=strategy)
-    if not _INTERPRETER.is_file():
-        raise ValueError(
-            f"the rounding of {backend!r} without a GPU runs from a checkout of the repository, whose tools/ has what "
-            "interprets the kernels: run it there, or with device='cuda'"
-        )
     return interpret(strategy, lam, x)
 
 
@@ -182,6 +176,12 @@ def interpret(strategy: str, lam: Tensor, x: Tensor, single: str = "") -> Tensor
         x: inputs, ``(B, T, N)``.
         single: what is rounded to float32 though the kernels have it in float64, of ``tools/interpreted.py``.
     """
+    _need_triton(strategy)
+    if not _INTERPRETER.is_file():
+        raise ValueError(
+            f"the rounding of {_KERNELS + strategy!r} without a GPU runs from a checkout of the repository, whose "
+            "tools/ has what interprets the kernels: run it there, or with device='cuda'"
+        )
     pieces = [slice(start, start + _WIDTH) for start in range(0, x.shape[2], _WIDTH)]
     with concurrent.futures.ProcessPoolExecutor(
         min(len(pieces), os.cpu_count() or 1),
@@ -196,6 +196,13 @@ def interpret(strategy: str, lam: Tensor, x: Tensor, single: str = "") -> Tensor
             [single] * len(pieces),
         )
         return torch.cat([torch.from_numpy(piece) for piece in states], dim=2)
+
+
+def _need_triton(strategy: str) -> None:
+    if importlib.util.find_spec("triton") is None:
+        raise ValueError(
+            f"the rounding of {_KERNELS + strategy!r} needs triton, which is made for Linux: run the others by name"
+        )
 
 
 def _interpret() -> None:
