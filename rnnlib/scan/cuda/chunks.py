@@ -27,13 +27,13 @@ from .elements import (
     cast,
     compose,
     constant,
+    first_row,
     follow,
     from_carry,
     index,
     initial,
     load,
     pointers,
-    repeat,
     store,
 )
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
@@ -106,17 +106,13 @@ def _carry(
 
 
 @triton.jit
-def _carried(
-    start, carries, chunk, number, batch, N,
-    COMPLEX: tl.constexpr, ADJOINT: tl.constexpr, STRIPS: tl.constexpr, COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
-):  # fmt: skip
+def _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
     """The state that enters a chunk: what stage 2 wrote or, in the first, the initial state."""
-    sequence, channel, _, inside = block(number, batch, N, 1, COLUMNS, CHANNELS)
     column = sequence * N + channel
     slot = (chunk - 1).to(tl.int64) * batch * N + column
     c = initial(start, column, inside & (chunk == 0), COMPLEX, ADJOINT)
     c = add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
-    return repeat(c, COMPLEX, STRIPS)
+    return first_row(c, COMPLEX)
 
 
 @triton.jit(do_not_specialize=INTEGERS)
@@ -134,7 +130,7 @@ def _replay(
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, False)
-    c = _carried(start, carries, chunk, tl.program_id(0), batch, N, COMPLEX, False, STRIPS, COLUMNS, CHANNELS)
+    c = _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, False)
     if STRIPS == 1:
         c = cast(c, l[0].dtype)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
@@ -170,7 +166,7 @@ def _replay_adjoint(
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, True)
-    c = _carried(h0, carries, chunk, tl.program_id(0), batch, N, COMPLEX, True, STRIPS, COLUMNS, CHANNELS)
+    c = _carried(h0, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, True)
     if STRIPS == 1:
         c = cast(c, l[0].dtype)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)

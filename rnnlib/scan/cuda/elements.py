@@ -185,10 +185,11 @@ def _of_strip(a, strip, COMPLEX: tl.constexpr):
 
 
 @triton.jit
-def repeat(a, COMPLEX: tl.constexpr, STRIPS: tl.constexpr):
-    """One row ``(1, COLUMNS)`` for every strip."""
-    if STRIPS > 1:
-        a = _of_strip(a, tl.zeros((STRIPS, a[0].shape[1]), tl.int32), COMPLEX)
+def first_row(a, COMPLEX: tl.constexpr):
+    """The first strip's values for all strips, in a layout of their own: not that in which carries, pairs of float64,
+    are loaded, or triton 3.6 converts from and to it in each tile."""
+    if a[0].shape[0] > 1:
+        a = _of_strip(a, tl.zeros(a[0].shape, tl.int32), COMPLEX)
     return a
 
 
