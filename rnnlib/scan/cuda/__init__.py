@@ -18,10 +18,10 @@ chunks elsewhere. No stored measurement compares chunks with look-back yet, so t
 other is not chosen by itself; ``tools/bench_gpu.py`` checks and times all three.
 
 States and gradients are computed in the precision of the input, those of bfloat16 and float16 in float32; products of
-eigenvalues, and what goes from strip to strip, from tile to tile and from chunk to chunk, in float64: rounded to
-float32, a product would act as a different :math:`\lambda` over the whole sequence. Every sum has a fixed order, so the
-same input gives the same bits at each call. No launch waits for the host and scratch memory comes from PyTorch's
-allocator, so CUDA graphs can capture a scan.
+eigenvalues, and what goes from strip to strip and from chunk to chunk, in float64: rounded to float32, a product would
+act as a different :math:`\lambda` over the whole sequence. The experiment ``precision`` shows what each place needs.
+Every sum has a fixed order, so the same input gives the same bits at each call. No launch waits for the host and
+scratch memory comes from PyTorch's allocator, so CUDA graphs can capture a scan.
 
 With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CPU tensors, slowly, for tests.
 """

@@ -8,8 +8,9 @@ r"""Three stages over chunks of time; with one chunk the last stage alone, a sin
 
 A program handles one block of columns in one chunk (stage 2: in all of them) and walks it tile by tile. While it works
 on one tile in registers, the loads of the next are under way: those bytes in flight are what keeps the memory busy.
-Where a tile has several strips, each is reduced from zero, their maps are composed across threads in float64, and each
-is replayed from the state that really enters it, all from the registers.
+Where a tile has several strips, each is reduced from zero, the state that enters the tile goes through their maps
+across threads in float64, and each is replayed from the state that really enters it, all from the registers. In stage
+1, which needs the end alone, each strip is one part of the chunk, and their maps are composed once.
 
 The adjoint has T - 1 equal steps and then the scan's first one, which ``finish_adjoint`` takes. Its chunks are aligned
 with its end: the first chunk begins with ``skipped`` rows that do not exist, which leave its zero state zero.
