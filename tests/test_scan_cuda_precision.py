@@ -198,19 +198,19 @@ def test_the_kernels_as_they_are_round_no_worse_than_the_loop(stored):
 
 
 def test_what_float32_would_cost(stored):
-    """Slopes fail for long memories, states across strips for short ones."""
+    """Slopes of strips fail for long memories, states across strips for short ones."""
     failing = worse(stored).groupby("single")["one_minus_modulus"].agg(["min", "max"])
-    assert {"slopes of strips", "slopes across strips", "states across strips"} == set(failing.index)
-    assert failing.loc[["slopes of strips", "slopes across strips"], "max"].max() < 0.1
+    assert set(failing.index) == {"slopes of strips", "states across strips"}
+    assert failing.loc["slopes of strips", "max"] < 0.1
     assert failing.loc["states across strips", "min"] == 0.1
 
 
 def test_where_float64_takes_longer_than_the_memory(stored):
-    """Only complex products of lam per step do, and those in stage 1 of chunks or on an RTX 3090."""
+    """Products of lam per step do, on a T4 only the complex ones of stage 1 of chunks."""
     frame = experiments.load("precision", "float64")
     rate = frame["device"].map({"H100": 64}).fillna(2)
     assert np.allclose(frame["cycles"], frame["instructions"] * 32 / rate)
     bound = frame[frame["cycles"] > frame["memory_cycles"]]
-    assert set(bound["dtype"]) == {"complex64"} and set(bound["lam"]) == {"step"}
-    assert set(bound[bound["device"] == "T4"]["kernel"]) == {"_reduce"}
-    assert not set(bound["device"]) & {"H100", "RTX 4090"}
+    assert set(bound["lam"]) == {"step"} and set(bound["device"]) == {"T4", "RTX 3090"}
+    on_t4 = bound[bound["device"] == "T4"]
+    assert set(on_t4["dtype"]) == {"complex64"} and set(on_t4["kernel"]) == {"_reduce"}
