@@ -124,6 +124,83 @@ def facts(compiled: triton.compiler.CompiledKernel, capability: int) -> Facts:
     )
 
 
+@dataclass(frozen=True)
+class Device:
+    """What a GPU's data sheet says, per second or per cycle.
+
+    Attributes:
+        capability: 75 for 7.5.
+        bandwidth: of its memory, bytes a second.
+        processors: multiprocessors.
+        clock: boost, cycles a second.
+        float64: operations in float64 that a multiprocessor begins in a cycle.
+    """
+
+    capability: int
+    bandwidth: float
+    processors: int
+    clock: float
+    float64: int
+
+
+DEVICES = {
+    "T4": Device(75, 320e9, 40, 1.59e9, 2),
+    "RTX 3090": Device(86, 936e9, 82, 1.695e9, 2),
+    "RTX 4090": Device(89, 1008e9, 128, 2.52e9, 2),
+    "H100": Device(90, 3350e9, 132, 1.83e9, 64),
+}
+# Arithmetic, comparisons and conversions of float64 share one pipeline.
+_FLOAT64 = re.compile(r"\b(?:D(?:ADD|MUL|FMA|SETP|MNMX)|[FI]2F\.F64|F2F\.F32\.F64|F2I\.\S*F64|MUFU\.\w+64H)\b")
+
+
+def machine_code(compiled: triton.compiler.CompiledKernel) -> tuple[list[str], list[str]]:
+    """The instructions of a kernel and, of those, the ones of its loop over tiles (none, if it has no loop)."""
+    with tempfile.TemporaryDirectory() as folder:
+        (cubin := Path(folder, "kernel.cubin")).write_bytes(compiled.asm["cubin"])
+        command = [triton.knobs.nvidia.nvdisasm.path, "-c", cubin]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    code, labels, loops = [], {}, [[]]
+    for line in text.splitlines():
+        if label := re.match(r"(\.L_\w+):", line):
+            labels[label[1]] = len(code)
+        elif found := re.match(r"\s+/\*[0-9a-f]+\*/\s+(.*?)\s*;", line):
+            code.append(found[1])
+            target = re.search(r"BRA.*`\((\.L_\w+)\)", found[1])
+            if target and target[1] in labels:
+                loops.append(code[labels[target[1]] :])
+    return code, max(loops, key=lambda loop: sum("STG" in line or "LDG" in line for line in loop))
+
+
+def float64_instructions(code: list[str]) -> int:
+    """Those that a warp issues to the float64 pipeline, each branch taken."""
+    return sum(bool(_FLOAT64.search(line)) for line in code)
+
+
+def float64_rows(device: str, shape: tuple[int, int, int], dtype: torch.dtype, per_step: bool, adjoint: bool) -> list:
+    """How much float64 the kernels of the default plan have, against the time that the memory takes.
+
+    Args:
+        device: a name of ``DEVICES``.
+        shape: batch, time and channels.
+        dtype: of all tensors.
+        per_step: whether each step has its own lam.
+        adjoint: the backward pass, else the forward one.
+
+    Returns:
+        For each kernel with a loop over tiles: its name, the float64 instructions that a warp issues in a tile, the
+        cycles that they take, and the cycles in which the memory moves what the warp reads and writes there.
+    """
+    gpu, rows = DEVICES[device], []
+    for kernel, constants in planned(shape, dtype, per_step, adjoint, processors=gpu.processors):
+        _, loop = machine_code(compile_ahead(kernel, gpu.capability, **constants))
+        count = float64_instructions(loop)
+        tensors = {"_replay": 2 + per_step, "_replay_adjoint": 3 + 2 * per_step, "_reduce": 1 + per_step}[kernel]
+        elements = constants["STRIPS"] * constants["STEPS"] * constants["COLUMNS"] // constants["warps"]
+        memory = elements * tensors * dtype.itemsize * gpu.processors * gpu.clock / gpu.bandwidth
+        rows.append((kernel, count, count * 32 / gpu.float64, memory))
+    return rows
+
+
 def planned(
     shape: tuple[int, int, int],
     dtype: torch.dtype,

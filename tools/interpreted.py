@@ -11,7 +11,11 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
+import triton.language as tl
 from triton.runtime import interpreter
+
+from rnnlib.scan import cuda
+from rnnlib.scan.cuda import chunks, elements, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,3 +75,59 @@ def _reduce(self, values):
     return [
         self.to_tensor(np.take(result.handle.data, last, self.axis), result.dtype) for result in _scan(self, values)
     ]
+
+
+@contextlib.contextmanager
+def rounded(what: str) -> Iterator[None]:
+    """In this context one thing that the kernels have in float64 is rounded to float32 after each operation.
+
+    Args:
+        what: ``"slopes of strips"``, ``"slopes across strips"``, ``"states across strips"``, ``"carries"`` (from tile
+            to tile), or ``"memory"`` (what stages 1 and 2 of chunks write).
+    """
+
+    def whole(function):
+        return lambda *arguments: tuple(map(_single, function(*arguments)))
+
+    def carry(function):
+        def rounding(*arguments):
+            enter, leave = function(*arguments)
+            return enter, tuple(map(_single, leave))
+
+        return rounding
+
+    def within(name):
+        """Rounded only where the maps of strips are composed."""
+
+        def change(function):
+            def rounding(*arguments):
+                before = getattr(elements, name)
+                setattr(elements, name, whole(before))
+                try:
+                    return function(*arguments)
+                finally:
+                    setattr(elements, name, before)
+
+            return rounding
+
+        return change
+
+    changes = {
+        "slopes of strips": [(tiles, "power", whole), (tiles, "multiply", whole)],
+        "slopes across strips": [(elements, "_accumulate", within("multiply"))],
+        "states across strips": [(elements, "_accumulate", within("from_carry"))],
+        "carries": [(chunks, "follow", carry)],
+        "memory": [(cuda, "_wide", lambda _: lambda dtype: dtype)],
+    }[what]
+    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+    for module, name, change in changes:
+        setattr(module, name, change(getattr(module, name)))
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+
+
+def _single(value):
+    return value.to(tl.float32).to(tl.float64) if value.dtype == tl.float64 else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import importlib.util
 import multiprocessing
@@ -138,38 +139,50 @@ class Rounding(Measurement):
         of = {"backend": "text", "ran_on": ("cpu", "interpreter", "device"), "dtype": "text", "length": "whole"}
         numbers = dict.fromkeys(("one_minus_modulus", "error", "loop_error", "ratio", "ratio_error"), "size")
         key = ["dtype", "backend", "length", "one_minus_modulus"]
-        rows = [(*case, _rounded(distance)) for case in self._cases().values() for distance in self.moduli]
+        rows = [(*case, rounded(distance)) for case in self._cases().values() for distance in self.moduli]
         return {"runs": Schema(of | numbers, key, rows)}
 
     def measure(self, part: str, device: str) -> Tables:
         dtype, backend, length = self._cases()[part]
-        reference = _reference(getattr(torch, dtype), max(self.lengths), self.moduli, self.channels)
+        reference = reference_of(getattr(torch, dtype), max(self.lengths), self.moduli, self.channels)
         rows = reference.compare(_states(backend, reference.lam, reference.x[:, :length], device))
         ran = "cpu" if not backend.startswith(_KERNELS) else "interpreter" if device == "cpu" else "device"
         columns = ["backend", "ran_on", *rows[0]]
-        return {"runs": (columns, [(backend, ran, *(_rounded(value) for value in row.values())) for row in rows])}
+        return {"runs": (columns, [(backend, ran, *(rounded(value) for value in row.values())) for row in rows])}
 
 
-_reference = functools.lru_cache(maxsize=1)(Reference.draw)  # the parts of a dtype follow each other
+reference_of = functools.lru_cache(maxsize=1)(Reference.draw)  # the parts of a dtype follow each other
 
 
 def _states(backend: str, lam: Tensor, x: Tensor, device: str) -> Tensor:
     if not backend.startswith(_KERNELS):
         return linear_scan(lam, x, backend=backend)
-    if importlib.util.find_spec("triton") is None:
-        raise ValueError(f"the rounding of {backend!r} needs triton, which is made for Linux: run the others by name")
     strategy = backend.removeprefix(_KERNELS)
+    _need_triton(strategy)
     if device != "cpu":
         from ...scan.cuda import cuda_scan
 
         inputs = [t.to(device) for t in (lam, x, torch.zeros_like(x[:, 0]))]
         return cuda_scan(*inputs, strategy=strategy)
+    return interpret(strategy, lam, x)
+
+
+def interpret(strategy: str, lam: Tensor, x: Tensor, single: str = "") -> Tensor:
+    """States from zero by the Triton kernels, interpreted in several processes.
+
+    Args:
+        strategy: of the kernels.
+        lam: eigenvalues, ``(N,)`` or as ``x``.
+        x: inputs, ``(B, T, N)``.
+        single: what is rounded to float32 though the kernels have it in float64, of ``tools/interpreted.py``.
+    """
+    _need_triton(strategy)
     if not _INTERPRETER.is_file():
         raise ValueError(
-            f"the rounding of {backend!r} without a GPU runs from a checkout of the repository, whose tools/ has what "
-            "interprets the kernels: run it there, or with device='cuda'"
+            f"the rounding of {_KERNELS + strategy!r} without a GPU runs from a checkout of the repository, whose "
+            "tools/ has what interprets the kernels: run it there, or with device='cuda'"
         )
-    pieces = [slice(start, start + _WIDTH) for start in range(0, len(lam), _WIDTH)]
+    pieces = [slice(start, start + _WIDTH) for start in range(0, x.shape[2], _WIDTH)]
     with concurrent.futures.ProcessPoolExecutor(
         min(len(pieces), os.cpu_count() or 1),
         mp_context=multiprocessing.get_context("spawn"),
@@ -178,10 +191,18 @@ def _states(backend: str, lam: Tensor, x: Tensor, device: str) -> Tensor:
         states = pool.map(
             _interpreted,
             [strategy] * len(pieces),
-            [lam[piece].numpy() for piece in pieces],
+            [lam[..., piece].contiguous().numpy() for piece in pieces],
             [x[..., piece].contiguous().numpy() for piece in pieces],
+            [single] * len(pieces),
         )
         return torch.cat([torch.from_numpy(piece) for piece in states], dim=2)
+
+
+def _need_triton(strategy: str) -> None:
+    if importlib.util.find_spec("triton") is None:
+        raise ValueError(
+            f"the rounding of {_KERNELS + strategy!r} needs triton, which is made for Linux: run the others by name"
+        )
 
 
 def _interpret() -> None:
@@ -189,18 +210,18 @@ def _interpret() -> None:
     torch.set_num_threads(1)
 
 
-def _interpreted(strategy: str, lam: np.ndarray, x: np.ndarray) -> np.ndarray:
+def _interpreted(strategy: str, lam: np.ndarray, x: np.ndarray, single: str) -> np.ndarray:
     from ...scan.cuda import cuda_scan
 
     spec = importlib.util.spec_from_file_location("interpreted", _INTERPRETER)
     interpreter = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(interpreter)
     tensors = [torch.from_numpy(t.copy()) for t in (lam, x, np.zeros_like(x[:, 0]))]
-    with interpreter.faster():
+    with interpreter.faster(), interpreter.rounded(single) if single else contextlib.nullcontext():
         return cuda_scan(*tensors, strategy=strategy).numpy()
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

@@ -23,10 +23,10 @@ matrix already. :math:`\mathrm{Re}(C h)` in the kernel would save one read of th
 forward pass moves for each (drive and states written and read, input and output), and training stores them anyway.
 
 States and gradients are computed in the precision of the input, those of bfloat16 and float16 in float32; products of
-eigenvalues, and what goes from strip to strip, from tile to tile and from chunk to chunk, in float64: rounded to
-float32, a product would act as a different :math:`\lambda` over the whole sequence. Every sum has a fixed order, so the
-same input gives the same bits at each call. No launch waits for the host and scratch memory comes from PyTorch's
-allocator, so CUDA graphs can capture a scan.
+eigenvalues, and what goes from strip to strip and from chunk to chunk, in float64: rounded to float32, a product would
+act as a different :math:`\lambda` over the whole sequence. The experiment ``precision`` shows what each place needs.
+Every sum has a fixed order, so the same input gives the same bits at each call. No launch waits for the host and
+scratch memory comes from PyTorch's allocator, so CUDA graphs can capture a scan.
 
 With ``TRITON_INTERPRET=1`` set before triton is imported, the kernels run on CPU tensors, slowly, for tests.
 """

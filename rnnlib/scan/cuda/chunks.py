@@ -8,8 +8,9 @@ r"""Three stages over chunks of time; with one chunk the last stage alone, a sin
 
 A program handles one block of columns in one chunk (stage 2: in all of them) and walks it tile by tile. While it works
 on one tile in registers, the loads of the next are under way: those bytes in flight are what keeps the memory busy.
-Where a tile has several strips, each is reduced from zero, their maps are composed across threads in float64, and each
-is replayed from the state that really enters it, all from the registers.
+Where a tile has several strips, each is reduced from zero, the state that enters the tile goes through their maps
+across threads in float64, and each is replayed from the state that really enters it, all from the registers. In stage
+1, which needs the end alone, each strip is one part of the chunk, and their maps are composed once.
 
 The adjoint has T - 1 equal steps and then the scan's first one, which ``finish_adjoint`` takes. Its chunks are aligned
 with its end: the first chunk begins with ``skipped`` rows that do not exist, which leave its zero state zero.
@@ -20,7 +21,22 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .elements import INTEGERS, add, block, cast, compose, constant, from_carry, index, initial, load, pointers, store
+from .elements import (
+    INTEGERS,
+    add,
+    block,
+    cast,
+    compose,
+    constant,
+    first_row,
+    follow,
+    from_carry,
+    index,
+    initial,
+    load,
+    pointers,
+    store,
+)
 from .tiles import finish_adjoint, read, reduce, replay, replay_adjoint, slope
 
 
@@ -34,26 +50,29 @@ def _reduce(
     N = N // ALIGN * ALIGN
     sequence, channel, strip, inside = block(tl.program_id(0), batch, N, STRIPS, COLUMNS, CHANNELS)
     chunk = tl.program_id(1)
-    stop = (chunk + 1) * length - skipped
-    first = stop - length + strip * STEPS
+    own = length // STRIPS  # strips of a chunk, not of a tile: threads need each other only at the end
+    first = (chunk + 1) * length - skipped - length + strip * own
+    stop = tl.maximum(first + own, 0)
     at, stride = index(sequence, channel, first, T, N, BACKWARDS)
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, ADJOINT)
-    c = constant(p, 0.0)
-    product = constant(p, 1.0)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
-    for _tile in range(0, length, STRIPS * STEPS):
-        at += STRIPS * STEPS * stride
-        first += STRIPS * STEPS
+    c = cast(constant(rows[0][0], 0.0), tl.float64)
+    product = constant(c, 1.0)
+    for _piece in range(0, own, STEPS):
+        at += STEPS * stride
+        first += STEPS
         following = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
         q, e = reduce(l, p, rows, COMPLEX, PER_STEP, ADJOINT, STEPS)
-        if STRIPS > 1:
-            _, tile = compose(q, e, COMPLEX)
-            q, e = tile
         c = from_carry(q, c, e, COMPLEX)
         if PER_STEP:
-            product = from_carry(q, product, constant(p, 0.0), COMPLEX)
+            product = from_carry(q, product, constant(c, 0.0), COMPLEX)
         rows = following
+    if STRIPS > 1:
+        if not PER_STEP:
+            product = slope(l, own, COMPLEX, ADJOINT)
+        _, whole = compose(product, c, COMPLEX)
+        product, c = whole
     slot = (chunk.to(tl.int64) * batch + sequence) * N + channel
     store(pointers(ends, slot, COMPLEX), c, inside & (strip == 0), COMPLEX)
     if PER_STEP:
@@ -93,7 +112,8 @@ def _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX
     column = sequence * N + channel
     slot = (chunk - 1).to(tl.int64) * batch * N + column
     c = initial(start, column, inside & (chunk == 0), COMPLEX, ADJOINT)
-    return add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
+    c = add(c, cast(load(pointers(carries, slot, COMPLEX), inside & (chunk > 0), COMPLEX), tl.float64))
+    return first_row(c, COMPLEX)
 
 
 @triton.jit(do_not_specialize=INTEGERS)
@@ -112,6 +132,8 @@ def _replay(
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, False)
     c = _carried(start, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, False)
+    if STRIPS == 1:
+        c = cast(c, l[0].dtype)
     rows = read(x, lam, x, at, stride, first, stop, inside, COMPLEX, PER_STEP, False, STEPS)
     for _tile in range(chunk * length, stop, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
@@ -120,12 +142,10 @@ def _replay(
         enter = c
         if STRIPS > 1:
             q, e = reduce(l, p, rows, COMPLEX, PER_STEP, False, STEPS)
-            before, tile = compose(q, e, COMPLEX)
-            enter = from_carry(before[0], c, before[1], COMPLEX)
-            c = from_carry(tile[0], c, tile[1], COMPLEX)
+            enter, c = follow(q, e, c, COMPLEX, not PER_STEP)
         h = replay(l, enter, rows, states, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS)
         if STRIPS == 1:
-            c = cast(h, tl.float64)
+            c = h
         at = ahead
         first = after
         rows = following
@@ -148,8 +168,10 @@ def _replay_adjoint(
     l = load(pointers(lam, channel, COMPLEX), inside, COMPLEX)
     p = slope(l, STEPS, COMPLEX, True)
     c = _carried(h0, carries, chunk, batch, N, sequence, channel, inside, COMPLEX, True)
-    total = constant(p, 0.0)
+    if STRIPS == 1:
+        c = cast(c, l[0].dtype)
     rows = read(grad, lam, h, at, stride, first, stop, inside, COMPLEX, PER_STEP, True, STEPS)
+    total = cast(constant(rows[0][0], 0.0), tl.float64)
     for _tile in range(0, length, STRIPS * STEPS):
         ahead = at + STRIPS * STEPS * stride
         after = first + STRIPS * STEPS
@@ -157,15 +179,13 @@ def _replay_adjoint(
         enter = c
         if STRIPS > 1:
             q, e = reduce(l, p, rows, COMPLEX, PER_STEP, True, STEPS)
-            before, tile = compose(q, e, COMPLEX)
-            enter = from_carry(before[0], c, before[1], COMPLEX)
-            c = from_carry(tile[0], c, tile[1], COMPLEX)
+            enter, c = follow(q, e, c, COMPLEX, not PER_STEP)
         s, part = replay_adjoint(
             l, enter, rows, grad_lam, grad_x, at, stride, first, stop, inside, COMPLEX, PER_STEP, STEPS
         )
         total = add(total, part)
         if STRIPS == 1:
-            c = cast(s, tl.float64)
+            c = s
         at = ahead
         first = after
         rows = following

@@ -95,10 +95,17 @@ def affine(p, h, e, COMPLEX: tl.constexpr):
 
 
 @triton.jit
+def _is_zero(a):
+    """Or below 1e-313: the upper half of a float64 without its sign. A comparison in float64 takes as long as a
+    product, and compilers make one of what compares all bits."""
+    return ((a.to(tl.int64, bitcast=True) >> 32).to(tl.int32) << 1) == 0
+
+
+@triton.jit
 def from_carry(p, c, e, COMPLEX: tl.constexpr):
     """:math:`p c + e`, and e where c = 0, also where the product p of a growing channel has overflowed."""
     re, im = affine(p, c, e, COMPLEX)
-    rest = (c[0] == 0) & (c[1] == 0)
+    rest = _is_zero(c[0]) & _is_zero(c[1]) if COMPLEX else _is_zero(c[0])
     return tl.where(rest, e[0], re), tl.where(rest, e[1], im)
 
 
@@ -158,64 +165,83 @@ def index(sequence, channel, time, T, N, BACKWARDS: tl.constexpr):
 
 
 @triton.jit
-def _then_real(p, e, o, d, q, f, r, g):
-    """What ``compose`` scans: the map (p, e), then (q, f); and the same without the last strip of the second."""
-    return p * q, tl.where(e == 0, f, q * e + f), p * r, tl.where(e == 0, g, r * e + g)
+def _moved(a, at):
+    """The values of a block at places of it that are counted row by row."""
+    return tl.reshape(tl.gather(tl.reshape(a, (a.numel,)), tl.reshape(at, (at.numel,)), 0), at.shape)
 
 
 @triton.jit
-def _then_complex(
-    p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im,
-    q_re, q_im, f_re, f_im, r_re, r_im, g_re, g_im,
-):  # fmt: skip
-    p, e = (p_re, p_im), (e_re, e_im)
-    s_re, s_im = multiply(p, (q_re, q_im), True)
-    a_re, a_im = from_carry((q_re, q_im), e, (f_re, f_im), True)
-    t_re, t_im = multiply(p, (r_re, r_im), True)
-    b_re, b_im = from_carry((r_re, r_im), e, (g_re, g_im), True)
-    return s_re, s_im, a_re, a_im, t_re, t_im, b_re, b_im
+def _of_strip(a, strip, COMPLEX: tl.constexpr):
+    """The values of the strips with these numbers, for each place of the result.
+
+    In one dimension, because Triton would otherwise arrange a block, and what is computed from it, so that a warp has
+    all strips of a column."""
+    columns: tl.constexpr = a[0].shape[1]
+    at = strip * columns + tl.arange(0, columns)[None, :]
+    if COMPLEX:
+        return tl.split(_moved(tl.join(a[0], a[1]), tl.join(2 * at, 2 * at + 1)))
+    else:
+        return _moved(a[0], at), tl.zeros(at.shape, a[1].dtype)
+
+
+@triton.jit
+def first_row(a, COMPLEX: tl.constexpr):
+    """The first strip's values for all strips, in a layout of their own: not that in which carries, pairs of float64,
+    are loaded, or triton 3.6 converts from and to it in each tile."""
+    if a[0].shape[0] > 1:
+        a = _of_strip(a, tl.zeros(a[0].shape, tl.int32), COMPLEX)
+    return a
+
+
+@triton.jit
+def _strips(like):
+    return tl.broadcast_to(tl.arange(0, like[0].shape[0])[:, None], like[0].shape)
+
+
+@triton.jit
+def _accumulate(p, e, COMPLEX: tl.constexpr, SHARED: tl.constexpr):
+    r"""The maps :math:`h \mapsto p h + e` of the strips, each composed with those of all strips before it, in a tree.
+
+    With a ``SHARED`` slope p is that of one strip, then of two, four, ...: known before any state is.
+    """
+    strip = _strips(e)
+    for distance in tl.static_range(1, strip.shape[0]):
+        if (distance & (distance - 1)) == 0:  # a power of two
+            earlier = tl.maximum(strip - distance, 0)
+            follows = strip >= distance
+            e = choose(follows, from_carry(p, _of_strip(e, earlier, COMPLEX), e, COMPLEX), e)
+            if SHARED:
+                p = multiply(p, p, COMPLEX)
+            else:
+                p = choose(follows, multiply(p, _of_strip(p, earlier, COMPLEX), COMPLEX), p)
+    return p, e
 
 
 @triton.jit
 def compose(p, e, COMPLEX: tl.constexpr):
     r"""Compose the maps :math:`h \mapsto p h + e` of the strips, in their order along axis 0.
 
-    An inclusive scan of pairs: a map, and the same map without its last strip. Of the first strip that is the identity,
-    so the second halves are the exclusive scan, in place of a shift by one strip across threads.
-
     Returns:
         ``(p, e)`` of the strips before each one, and ``(p, e)`` ``(1, COLUMNS)`` of the whole tile.
     """
-    one, zero = constant(p, 1.0), constant(p, 0.0)
-    if COMPLEX:
-        p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im = tl.associative_scan(
-            (p[0], p[1], e[0], e[1], one[0], one[1], zero[0], zero[1]), 0, _then_complex
-        )
-        return ((o_re, o_im), (d_re, d_im)), _last(p_re, p_im, e_re, e_im)
-    else:
-        p_re, e_re, o_re, d_re = tl.associative_scan((p[0], e[0], one[0], zero[0]), 0, _then_real)
-        return ((o_re, p[1]), (d_re, e[1])), _last(p_re, p[1], e_re, e[1])
+    strip = _strips(e)
+    first, earlier = strip == 0, tl.maximum(strip - 1, 0)
+    last = tl.full((1, strip.shape[1]), strip.shape[0] - 1, tl.int32)
+    one, zero = constant(e, 1.0), constant(e, 0.0)
+    p, e = _accumulate(p, e, COMPLEX, False)
+    before = choose(first, one, _of_strip(p, earlier, COMPLEX)), choose(first, zero, _of_strip(e, earlier, COMPLEX))
+    return before, (_of_strip(p, last, COMPLEX), _of_strip(e, last, COMPLEX))
 
 
 @triton.jit
-def _add_four(a, b, c, d, e, f, g, h):
-    return a + e, b + f, c + g, d + h
+def follow(p, e, c, COMPLEX: tl.constexpr, SHARED: tl.constexpr):
+    r"""Take the state c through the maps :math:`h \mapsto p h + e` of the strips.
 
-
-@triton.jit
-def _last(p_re, p_im, e_re, e_im):
-    """The last strip's map: a sum in which all others are zero."""
-    strips: tl.constexpr = p_re.shape[0]
-    last = tl.arange(0, strips)[:, None] == strips - 1
-    p_re, p_im, e_re, e_im = tl.reduce(
-        (
-            tl.where(last, p_re, 0.0),
-            tl.where(last, p_im, 0.0),
-            tl.where(last, e_re, 0.0),
-            tl.where(last, e_im, 0.0),
-        ),
-        0,
-        _add_four,
-        keep_dims=True,
-    )
-    return (p_re, p_im), (e_re, e_im)
+    Returns:
+        The states that enter the strips, and, in the place of each, the one that leaves the last.
+    """
+    strip = _strips(e)
+    first, last = strip == 0, tl.full(strip.shape, strip.shape[0] - 1, tl.int32)
+    e = choose(first, from_carry(p, c, e, COMPLEX), e)
+    _, h = _accumulate(p, e, COMPLEX, SHARED)
+    return choose(first, c, _of_strip(h, tl.maximum(strip - 1, 0), COMPLEX)), _of_strip(h, last, COMPLEX)

@@ -49,12 +49,11 @@ def slope(l, n, COMPLEX: tl.constexpr, ADJOINT: tl.constexpr):
 def reduce(l, p, rows, COMPLEX: tl.constexpr, PER_STEP: tl.constexpr, ADJOINT: tl.constexpr, STEPS: tl.constexpr):
     r"""The map of each strip in float64: its slope, p where :math:`\lambda` is shared, and where it takes zero."""
     e = constant(rows[0][0], 0.0)
-    if PER_STEP:
-        p = constant(p, 1.0)
     for i in tl.static_range(STEPS):
         if PER_STEP:
             l = rows[i][1]
-            p = multiply(p, cast(conjugate(l, COMPLEX) if ADJOINT else l, tl.float64), COMPLEX)
+            wide = cast(conjugate(l, COMPLEX) if ADJOINT else l, tl.float64)
+            p = multiply(p, wide, COMPLEX) if i > 0 else wide
         if ADJOINT:
             e = multiply(conjugate(l, COMPLEX), add(e, rows[i][0]), COMPLEX)
         else:
