@@ -24,6 +24,7 @@ from rnnlib.scan.sequential import sequential_scan
 triton = pytest.importorskip("triton")
 tl = importlib.import_module("triton.language")
 cuda = importlib.import_module("rnnlib.scan.cuda")
+then_real, then_complex = (getattr(cuda.elements, name) for name in ("_then_real", "_then_complex"))
 cutting = importlib.import_module("rnnlib.scan.cuda.cutting")
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -132,6 +133,42 @@ def test_kernels_equal_the_loop(cut, kind, small_sizes):
     for shape in [(1, 1, 1), (1, 2 * strips + 1, 5), (2, 11, 2), (5, 3, 2)]:
         tensors = draw(dtype, per_step, shape)
         assert_close(kernels(*tensors, reverse, strategy), reference(*tensors, reverse), dtype)
+
+
+@triton.jit
+def then(a, b, COMPLEX: tl.constexpr):
+    if COMPLEX:
+        return then_complex(
+            a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]
+        )
+    else:  # noqa: RET505 - for Triton
+        return then_real(a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3])
+
+
+@triton.jit
+def compose_three(numbers, results, COMPLEX: tl.constexpr):
+    parts: tl.constexpr = 8 if COMPLEX else 4
+    a, b, c = (), (), ()
+    for i in tl.static_range(parts):
+        a += (tl.load(numbers + i),)
+        b += (tl.load(numbers + parts + i),)
+        c += (tl.load(numbers + 2 * parts + i),)
+    left = then(then(a, b, COMPLEX), c, COMPLEX)
+    right = then(a, then(b, c, COMPLEX), COMPLEX)
+    for i in tl.static_range(parts):
+        tl.store(results + i, left[i])
+        tl.store(results + parts + i, right[i])
+
+
+@pytest.mark.parametrize("is_complex", [False, True])
+def test_composition_is_associative(is_complex):
+    """A device composes maps in a tree, the interpreter one after the other: it would not see a wrong tree. A pair is
+    the map of some strips and that map without the last of them, for three strips of each of three parts."""
+    parts = 8 if is_complex else 4
+    numbers = torch.randn(3 * parts, dtype=torch.float64, device=DEVICE)
+    results = torch.empty(2 * parts, dtype=torch.float64, device=DEVICE)
+    compose_three[(1,)](numbers, results, is_complex)
+    torch.testing.assert_close(results[:parts], results[parts:])
 
 
 @pytest.mark.parametrize(("time", "groups"), [(16, 1), (17, 2)])
