@@ -53,7 +53,7 @@ unit = ChronoGRU(
 x = torch.randn(1, 100, 3, generator=torch.Generator().manual_seed(1))
 z = torch.sigmoid(x @ unit.weight_z.mT + unit.bias)
 h = linear_scan(z, (1 - z) * (x @ unit.weight_n.mT))
-print(f"largest difference {(h - unit(x)).abs().max():.1e}")
+print(f"largest difference {(h - unit(x)[0]).abs().max():.1e}")
 
 # %% [markdown]
 # ## Both remedies at once
