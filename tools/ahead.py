@@ -163,9 +163,9 @@ def machine_code(compiled: triton.compiler.CompiledKernel) -> tuple[list[str], l
     for line in text.splitlines():
         if label := re.match(r"(\.L_\w+):", line):
             labels[label[1]] = len(code)
-        elif found := re.match(r"\s+/\*[0-9a-f]+\*/\s+(.*?)\s*;", line):
-            code.append(found[1])
-            target = re.search(r"BRA.*`\((\.L_\w+)\)", found[1])
+        elif match := re.match(r"\s+/\*[0-9a-f]+\*/\s+(.*?)\s*;", line):
+            code.append(match[1])
+            target = re.search(r"BRA.*`\((\.L_\w+)\)", match[1])
             if target and target[1] in labels:
                 loops.append(code[labels[target[1]] :])
     return code, max(loops, key=lambda loop: sum("STG" in line or "LDG" in line for line in loop))

@@ -180,8 +180,8 @@ def last(states: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is None:
         end = parts[:, -1]
     else:
-        place = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, parts.shape[2])
-        end = parts.gather(1, place)[:, 0]  # take_along_dim would make a graph for each number of steps
+        index = (lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, parts.shape[2])
+        end = parts.gather(1, index)[:, 0]  # take_along_dim would make a graph for each number of steps
     # no view, which would keep all states in memory
     return (torch.view_as_complex(end.unflatten(1, (-1, 2))) if states.is_complex() else end).clone()
 

@@ -77,9 +77,9 @@ class DiagonalLayer(RecurrentLayer):
 
     def _ring(self, generator: torch.Generator | None, *radii_and_angle: float) -> Complex[Tensor, "N"]:
         """Initial eigenvalues, in single precision at least."""
-        place = drawing(self.D, generator)
-        dtype = place["dtype"].to_complex()
-        return ring(self.hidden_size, *radii_and_angle, generator=generator, dtype=dtype, device=place["device"])
+        factory = drawing(self.D, generator)
+        dtype = factory["dtype"].to_complex()
+        return ring(self.hidden_size, *radii_and_angle, generator=generator, dtype=dtype, device=factory["device"])
 
     def eigenvalues(self) -> Complex[Tensor, "N"]:
         r"""The eigenvalues :math:`\lambda`."""

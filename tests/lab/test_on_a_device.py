@@ -20,7 +20,7 @@ from rnnlib import LRU, S4D, DenseRNN, DiagonalRNN
 from rnnlib.__main__ import main
 from rnnlib.lab import curvature, experiments, systems, text
 from rnnlib.lab.direct import DirectEnsemble
-from rnnlib.lab.experiments import blocks, propagation, running
+from rnnlib.lab.experiments import blocks, catalog, propagation
 from rnnlib.lab.experiments.analysis import best, provenance
 from rnnlib.lab.training import Ensemble, Member, Protocol
 
@@ -247,8 +247,8 @@ def asked_for(monkeypatch):
         devices.append(device)
         return [] if isinstance(given, experiments.Measurement) else {one.name: [] for one in given}
 
-    monkeypatch.setattr(running, "measure", compute)
-    monkeypatch.setattr(running.runner, "train", compute)
+    monkeypatch.setattr(catalog, "measure", compute)
+    monkeypatch.setattr(catalog.runner, "train", compute)
     return devices
 
 

@@ -1,6 +1,7 @@
 """linear_scan against the plain loop: values, derivatives, precision, errors. Kernels: test_scan_cpu, test_scan_cuda"""
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import warnings

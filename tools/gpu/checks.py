@@ -55,8 +55,8 @@ def both(leaves, grad, backend: str = "cuda") -> tuple[torch.Tensor, ...]:
 
 def errors(results, references) -> list[float]:
     """The largest error of each, over the largest value; infinite where there is a NaN."""
-    found = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(results, references, strict=True)]
-    return [math.inf if math.isnan(error) else error for error in found]
+    errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(results, references, strict=True)]
+    return [math.inf if math.isnan(error) else error for error in errors]
 
 
 def check(emit: Emit, what: str, worst: float, bound: float) -> bool:

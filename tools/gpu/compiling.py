@@ -80,7 +80,7 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
     from rnnlib.scan import cuda
     from rnnlib.scan.cuda import cutting, tuning
 
-    found = {}
+    variants = {}
 
     def note(kernel, grid):
         def launch(*args, **options):
@@ -89,7 +89,7 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
             # of whole numbers triton minds size, whether they are one, and whether 16 divides them
             kinds = [(arg == 1, arg % 16 == 0, arg.bit_length() > 31) if type(arg) is int else str(arg) for arg in args]
             named = {name: arg.dtype if isinstance(arg, torch.Tensor) else arg for name, arg in options.items()}
-            found.setdefault(
+            variants.setdefault(
                 repr((kernel.__name__, kinds, sorted(named.items(), key=str))), (kernel.__name__, args, named)
             )
 
@@ -115,7 +115,7 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
             tuning.choose = before[3]
     finally:
         JITFunction.__getitem__, cutting.multiprocessors, tuning.capability, tuning.choose = before
-    return list(found.values())
+    return list(variants.values())
 
 
 def _compile(launch: tuple, capability: str) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
         for row in record["scan"]
         if row["implementation"] == "rnnlib cuda"
     }
-    found = {}
+    choices = {}
     for case, row in best_rows(record).items():
         shape, dtype, lam, direction = case
         choice = tuning.entry(row["plan"])
@@ -115,8 +115,8 @@ def entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
             name = tuning.key(
                 record["facts"]["capability"], shape, getattr(torch, dtype), lam == "step", direction == "backward"
             )
-            found[name] = vars(choice)
-    return found
+            choices[name] = vars(choice)
+    return choices
 
 
 def write(record: dict[str, Any], path: Path) -> int:

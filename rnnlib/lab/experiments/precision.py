@@ -78,7 +78,17 @@ class Precision(Measurement):
         rows = [(*case, rounding.rounded(distance)) for case in self._cases().values() for distance in self.moduli]
         compiled = {"device": self.devices, "shape": "text", "dtype": "text", "lam": _LAM, "pass": _PASSES}
         compiled |= {"kernel": "text", "instructions": "whole", "cycles": "size", "memory_cycles": "size"}
-        return {"runs": Schema(of | numbers, key, rows), "float64": Schema(compiled)}
+        counts = [
+            (device, _name(shape), dtype, lam, way, kernel)
+            for device, shape, dtype, lam, way in itertools.product(
+                self.devices, self.shapes, self.dtypes, _LAM, _PASSES
+            )
+            for kernel in _kernels(shape, way)
+        ]
+        return {
+            "runs": Schema(of | numbers, key, rows),
+            "float64": Schema(compiled, list(compiled)[:6], counts),
+        }
 
     def measure(self, part: str, device: str) -> Tables:
         """As for ``rounding``; lam per step is constant in time, so that its roundings add up as a shared one's do."""
@@ -101,9 +111,21 @@ class Precision(Measurement):
         with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn, initializer=_compile) as pool:
             for shape, dtype, lam, way in itertools.product(self.shapes, self.dtypes, _LAM, _PASSES):
                 found = pool.submit(_count, device, shape, dtype, lam == "step", way == "backward").result()
-                name = " x ".join(map(str, shape))
-                rows += [(device, name, dtype, lam, way, kernel, *map(rounding.rounded, row)) for kernel, *row in found]
+                rows += [
+                    (device, _name(shape), dtype, lam, way, kernel, *map(rounding.rounded, row))
+                    for kernel, *row in found
+                ]
         return [*self.schemas()["float64"].columns], rows
+
+
+def _name(shape: tuple[int, int, int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _kernels(shape: tuple[int, int, int], way: str) -> list[str]:
+    """Those of the strategy that "auto" takes; few columns are cut over time on every one of the GPUs."""
+    last = "_replay" if way == "forward" else "_replay_adjoint"
+    return [last] if shape[0] * shape[2] > 2048 else [last, "_reduce"]
 
 
 def _compile() -> None:

@@ -76,7 +76,7 @@ def cpu_scan(
     carries = _carries(lam, x, h0, plan, reverse, adjoint=False)
 
     def piece(rows: slice, channels: slice, chunk: int) -> None:
-        lam_at, x_at, out_at = (t.place(plan, rows, channels, chunk, reverse) for t in (lam, x, out))
+        lam_at, x_at, out_at = (t.at(plan, rows, channels, chunk, reverse) for t in (lam, x, out))
         sizes, carry_at = plan.sizes(rows, channels, chunk), plan.carry_at(rows, channels, chunk)
         loops.scan(lam.data, lam_at, x.data, x_at, out.data, out_at, carries.reshape(-1), carry_at, sizes)
 
@@ -121,8 +121,8 @@ def cpu_adjoint(
     totals = np.empty_like(carries)
 
     def piece(rows: slice, channels: slice, chunk: int) -> None:
-        places = [t.place(plan, rows, channels, chunk, not reverse) for t in (lam, h, out, grad)]
-        lam_at, h_at, *at = places
+        at_each = [t.at(plan, rows, channels, chunk, not reverse) for t in (lam, h, out, grad)]
+        lam_at, h_at, *at = at_each
         loops.adjoint(
             *(lam.data, lam_at, h.data, h_at, first, plan.carry_at(rows, channels, 0), grad.data, tuple(at)),
             *(carries.reshape(-1), plan.carry_at(rows, channels, chunk), out.data, _array(grad_lam.reshape(-1))),
@@ -143,7 +143,7 @@ class _Flat(NamedTuple):
     batch: int  # distance from a sequence to the next, in elements
     time: int  # from a step to the next
 
-    def place(self, plan: _Plan, rows: slice, channels: slice, chunk: int, backwards: bool) -> tuple[int, int, int]:
+    def at(self, plan: _Plan, rows: slice, channels: slice, chunk: int, backwards: bool) -> tuple[int, int, int]:
         step = chunk * plan.length
         if backwards:
             step = plan.time - 1 - step
@@ -221,10 +221,10 @@ def _carries(lam: _Flat, x: _Flat, start: Tensor, plan: _Plan, backwards: bool, 
         ends, products = np.empty_like(carries), np.empty_like(carries)
 
         def piece(rows: slice, channels: slice, chunk: int) -> None:
-            lam_at, x_at = (t.place(plan, rows, channels, chunk, backwards) for t in (lam, x))
-            place, sizes = plan.carry_at(rows, channels, chunk), plan.sizes(rows, channels, chunk)
+            lam_at, x_at = (t.at(plan, rows, channels, chunk, backwards) for t in (lam, x))
+            carry_at, sizes = plan.carry_at(rows, channels, chunk), plan.sizes(rows, channels, chunk)
             loops.reduce(
-                *(lam.data, lam_at, x.data, x_at, ends.reshape(-1), products.reshape(-1), place, sizes, adjoint)
+                *(lam.data, lam_at, x.data, x_at, ends.reshape(-1), products.reshape(-1), carry_at, sizes, adjoint)
             )
 
         finer = -(-plan.threads // len(plan.pieces(plan.chunks - 1)))  # what is only read may be cut along channels

@@ -93,9 +93,9 @@ class _Rows:
 
     def _pointer(self, step):
         b = self.builder
-        place = self.first if step is None else b.add(self.first, b.mul(step, self.step))
+        index = self.first if step is None else b.add(self.first, b.mul(step, self.step))
         start = b.bitcast(self.data, self.number.as_pointer())
-        first = b.gep(start, [b.mul(place, place.type(self.parts))])
+        first = b.gep(start, [b.mul(index, index.type(self.parts))])
         return b.bitcast(first, ir.VectorType(self.number, self.lanes * self.parts).as_pointer())
 
     def _prefetch(self, step, write: bool) -> None:
@@ -225,7 +225,7 @@ class _State:
 def _loop(make_body: Callable) -> Callable:
     """Make the intrinsic ``f(width, steps, shared, lam, lam_at, array, at, array, at, ...)``.
 
-    It runs over ``steps`` steps of ``width`` channels. Each array comes with the place (index of its first element,
+    It runs over ``steps`` steps of ``width`` channels. Each array comes with its layout (index of its first element,
     distance from step to step). If ``shared``, lam is read once, for it is the same at all steps.
 
     Args:
@@ -237,10 +237,10 @@ def _loop(make_body: Callable) -> Callable:
         def generate(context, builder, signature, arguments):
             width, steps, shared, packed = arguments
             values = cgutils.unpack_tuple(builder, packed)
-            places = list(zip(arrays[::2], values[::2], values[1::2], strict=True))
+            located = list(zip(arrays[::2], values[::2], values[1::2], strict=True))
 
             def emit(lanes, channel, same):
-                lam, *others = [_Rows(context, builder, *place, channel, lanes) for place in places]
+                lam, *others = [_Rows(context, builder, *array, channel, lanes) for array in located]
                 row = lam.load() if same else None
                 body, finish = make_body(builder, (lambda step: row) if same else lam.load, *others)
                 with cgutils.for_range(builder, steps) as loop:
@@ -340,13 +340,13 @@ def _retreat_each(b, slope, grad, before, carry, grad_x, grad_lam):
 
 # ------------------------------------------------------------------------------------------------------ what is called
 
-# A place is (first, batch, time): where the piece's first row of channels lies in a flat array, and how far it is to
+# A layout is (first, batch, time): where the piece's first row of channels lies in a flat array, and how far it is to
 # the next sequence and to the next step in scan order. Sizes are (rows of the batch, steps, channels).
 
 
 @numba.njit(nogil=True)
-def _at(place, row, step):
-    return place[0] + row * place[1] + step * place[2], place[2]
+def _at(layout, row, step):
+    return layout[0] + row * layout[1] + step * layout[2], layout[2]
 
 
 @_Compiled
@@ -384,7 +384,7 @@ def reduce(lam, lam_at, x, x_at, ends, products, carry_at, sizes, adjoint):
 def adjoint(lam, lam_at, h, h_at, h0, h0_at, grad, at, carry, carry_at, grad_x, grad_lam, total, sizes, ends):
     """All gradients of a piece, from its last step in scan order to its first.
 
-    ``at``: places of grad_x (grad_lam) and grad. ``ends``: the piece's last step is the scan's first, which ``h0``
+    ``at``: layouts of grad_x (grad_lam) and grad. ``ends``: the piece's last step is the scan's first, which ``h0``
     entered. An empty ``grad_lam`` asks for its sum over time, in ``total``.
     """
     rows, steps, width = sizes
