@@ -146,7 +146,7 @@ def memory(runs: int) -> dict[str, list[dict]]:
 def without_spinning(runs: int) -> list[dict]:
     """The same with reused memory, in a process whose OpenMP threads sleep when they have no work.
 
-    By default the threads of PyTorch's own operations, here of ``clone()``, look for more work for about a millisecond
+    By default the threads of PyTorch's own operations, here of ``clone()``, look for more work for a while
     after each. On a machine with two cores one of them then keeps a core from the scan.
     """
     return allocation("reused, OpenMP asleep", runs) if keep_freed() else []
