@@ -55,9 +55,19 @@ def code_hash(kind: type | None = None) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
 
 
-def teachers_hash() -> str:
-    """16 hexadecimal digits that name the stored teachers."""
-    data = (PACKAGE / "lab" / "teachers.csv").read_bytes()
+#: Where the teachers' draws are stored. The first holds 0 to 9; results with these alone do not depend on the second.
+TEACHER_FILES = ("teachers.csv", "more-teachers.csv")
+IN_FIRST_FILE = 10
+
+
+def teachers_hash(largest: int) -> str:
+    """16 hexadecimal digits that name the stored teachers.
+
+    Args:
+        largest: the last one that is used.
+    """
+    files = TEACHER_FILES[: 1 if largest < IN_FIRST_FILE else 2]
+    data = b"".join((PACKAGE / "lab" / name).read_bytes() for name in files)
     return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()[:16]  # git on Windows may change line ends
 
 
@@ -88,7 +98,7 @@ def commit() -> str:
 
     try:
         return git("rev-parse", "HEAD") + (
-            "+" if git("status", "--porcelain", "--", "*.py", "lab/teachers.csv") else ""
+            "+" if git("status", "--porcelain", "--", "*.py", "lab/*teachers.csv") else ""
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -1,9 +1,10 @@
 r"""Linear systems with scalar input and output: the teachers, random systems, and one system as each of the layers.
 
-A system is :math:`h_t = A h_{t-1} + B x_t, \; y_t = C h_t + D x_t`. The standard normal draws of the teachers are
-stored in ``teachers.csv``, so that everyone trains on the same ones; :func:`teacher` turns them into a system with a
-given shortest memory and largest angle. Written as a diagonal layer, a system has the same outputs: the layer takes its
-eigenvalues, which come in conjugate pairs, and the eigenvectors' share of B and C.
+A system is :math:`h_t = A h_{t-1} + B x_t, \; y_t = C h_t + D x_t`. The standard normal draws of the teachers
+are stored in ``teachers.csv`` (0 to 9) and ``more-teachers.csv``, so that everyone trains on the same ones;
+:func:`teacher` turns them into a system with a given shortest memory and largest angle. Written as a diagonal layer, a
+system has the same outputs: the layer takes its eigenvalues, which come in conjugate pairs, and the eigenvectors' share
+of B and C.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..layers.s4 import inverse_softplus
 from ..parametrization import input_scale
 from . import checks
 from .minibatches import white_inputs
+from .provenance import TEACHER_FILES
 
 if TYPE_CHECKING:
     from jaxtyping import Complex, Float
@@ -41,7 +43,7 @@ __all__ = [
     "white_inputs",
 ]
 
-TEACHERS = 10  # in the file
+TEACHERS = 32
 _SIZE = 10  # units of a teacher
 _SHAPES = {"A": (_SIZE, _SIZE), "B": (_SIZE, 1), "C": (1, _SIZE), "D": (1, 1)}
 _LARGEST_CONDITION = 1e7  # of eigenvectors: a matrix that rounding cannot tell from a defective one has more
@@ -166,10 +168,11 @@ def draw_teacher(index: int) -> dict[str, np.ndarray]:
 @functools.cache
 def _stored() -> list[dict[str, np.ndarray]]:
     teachers = [{name: np.full(shape, np.nan) for name, shape in _SHAPES.items()} for _ in range(TEACHERS)]
-    with (resources.files(__package__) / "teachers.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            array = teachers[int(line["teacher"])][line["array"]]
-            array[int(line["row"]), int(line["column"])] = float(line["value"])
+    for name in TEACHER_FILES:
+        with (resources.files(__package__) / name).open(encoding="utf-8", newline="") as file:
+            for line in csv.DictReader(file):
+                array = teachers[int(line["teacher"])][line["array"]]
+                array[int(line["row"]), int(line["column"])] = float(line["value"])
     return teachers
 
 

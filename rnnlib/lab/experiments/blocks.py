@@ -14,6 +14,7 @@ import numpy as np
 from ..direct import DirectEnsemble
 from ..files import read_arrays, write_arrays
 from ..provenance import code_hash, teachers_hash
+from ..systems import TEACHERS
 from ..training import Ensemble, Protocol, one_thread
 from . import store
 from .definition import Experiment, Run, content_hash
@@ -35,7 +36,7 @@ class Kind:
     @classmethod
     def of(cls, experiment: Experiment, device: str) -> Kind:
         """That of the runs of an experiment."""
-        return cls(experiment.protocol, experiment.details == "parameters", experiment.method, device)
+        return cls(experiment.protocol, experiment.details in ("parameters", "groups"), experiment.method, device)
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Block:
     @property
     def key(self) -> str:
         """Names the block's files: other runs, or other code, have files of their own."""
-        return content_hash(([asdict(run) for run in self.runs], asdict(self.kind), teachers_hash(), code_hash()))
+        runs, sources = [asdict(run) for run in self.runs], (teachers_hash(TEACHERS - 1), code_hash())
+        return content_hash((runs, asdict(self.kind), *sources))
 
     def train(self, folder: Path | None, progress: Callable[[int], None], checkpoint_seconds: float) -> Arrays:
         """Train to the end, from the checkpoint of an interrupted command if there is one.

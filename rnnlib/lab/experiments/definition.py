@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCALES = ("smoke", "book", "paper")
 METHODS = ("exact", "direct")
 _RATE, _MODULUS, _ANGLE = "(0, inf)", "[0, 1)", "(0, 1]"
-DETAILS = ("none", "curves", "coarse curves", "parameters")
+DETAILS = ("none", "curves", "coarse curves", "halfway", "parameters", "groups")
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,14 @@ class Experiment:
         title: one line for ``python -m rnnlib list``.
         cells: what is trained.
         seeds: each seeds a student's start and its data.
-        teacher: number of the one teacher of all runs, as in the paper, or ``"seed"``: a teacher for each seed, whose
-            numbers are then those of teachers.
+        teacher: number of the one teacher of all runs, as in the paper; ``"seed"``: a teacher for each seed, whose
+            numbers are then those of teachers; or a tuple of teachers, each with as many students as there are seeds:
+            a run's own seed is then 100 ``seed`` + ``teacher``, so that no two teachers share a start or data.
         protocol: how they train.
         details: ``"none"``; ``"curves"``: also record effective rates epoch by epoch; ``"coarse curves"``: every fifth
-            epoch, of the runs that did not diverge; ``"parameters"``: also record the effective rate of every parameter
-            after the last step.
+            epoch, of the runs that did not diverge; ``"halfway"``: these after half of the steps and at the end;
+            ``"parameters"``: also record the effective rate of every parameter of the first seed's runs after the last
+            step; ``"groups"``: the medians over each parameter tensor instead, of every run.
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
         method: ``"exact"``: through impulse responses and one Gram matrix (:mod:`rnnlib.lab.training`); ``"direct"``:
             back-propagation through time (:mod:`rnnlib.lab.direct`), without details.
@@ -169,8 +171,12 @@ class Experiment:
         last = SEEDS - 1
         if self.teacher == "seed":
             last = systems.TEACHERS - 1
+        elif isinstance(self.teacher, tuple):
+            for teacher in _grid("teacher", self.teacher):
+                checks.whole("each of teacher", teacher, 0, systems.TEACHERS - 1)
+            last = last // 100 - 1  # the largest of a run is 100 seed + teacher
         elif isinstance(self.teacher, str):
-            raise ValueError(f"teacher must be the number of a teacher or 'seed', got {self.teacher!r}")
+            raise ValueError(f"teacher must be a teacher's number, a tuple of them or 'seed', got {self.teacher!r}")
         else:
             checks.whole("teacher", self.teacher, 0, systems.TEACHERS - 1)
         for seed in _grid("seeds", self.seeds):
@@ -193,7 +199,7 @@ class Experiment:
         return [
             Run(
                 cell.student,
-                seed if self.teacher == "seed" else self.teacher,
+                teacher,
                 nu0,
                 theta0,
                 heads,
@@ -203,10 +209,17 @@ class Experiment:
                 cell.width,
             )
             for cell in self.cells
-            for nu0, theta0, heads, rate, seed in itertools.product(
-                cell.nu0, cell.theta0, cell.heads, cell.rates, self.seeds
+            for nu0, theta0, heads, rate, (teacher, seed) in itertools.product(
+                cell.nu0, cell.theta0, cell.heads, cell.rates, self._teachers_and_seeds()
             )
         ]
+
+    def _teachers_and_seeds(self) -> list[tuple[int, int]]:
+        if self.teacher == "seed":
+            return [(seed, seed) for seed in self.seeds]
+        if isinstance(self.teacher, tuple):
+            return [(teacher, 100 * seed + teacher) for teacher in self.teacher for seed in self.seeds]
+        return [(self.teacher, seed) for seed in self.seeds]
 
     def at(self, scale: str) -> Experiment:
         """This experiment at another scale.
@@ -236,7 +249,9 @@ class Experiment:
         if not cells:
             raise ValueError(f"{self.name} has no live part: live names none of its students")
         steps = max(1, 2_000 // self.protocol.report) * self.protocol.report
-        return replace(self, cells=cells, seeds=self.seeds[:1], protocol=replace(self.protocol, steps=steps))
+        teacher = self.teacher[:1] if isinstance(self.teacher, tuple) else self.teacher
+        protocol = replace(self.protocol, steps=steps)
+        return replace(self, cells=cells, seeds=self.seeds[:1], teacher=teacher, protocol=protocol)
 
     def _smoke(self) -> Experiment:
         cells = tuple(
@@ -250,7 +265,8 @@ class Experiment:
             for cell in self.cells
         )
         protocol = replace(self.protocol, steps=20, report=5, batch=8, length=40)
-        return replace(self, cells=cells, seeds=self.seeds[:2], protocol=protocol)
+        teacher = self.teacher[:2] if isinstance(self.teacher, tuple) else self.teacher
+        return replace(self, cells=cells, seeds=self.seeds[:2], teacher=teacher, protocol=protocol)
 
     def definition(self) -> dict:
         """All that decides the numbers, as plain data. Titles and the live part do not."""
@@ -258,7 +274,8 @@ class Experiment:
         del plain["title"], plain["live"]
         if self.method == "exact":  # older results do not name it
             del plain["method"]
-        return json.loads(json.dumps(plain)) | {"teachers": teachers_hash()}
+        largest = max(teacher for teacher, _ in self._teachers_and_seeds())
+        return json.loads(json.dumps(plain)) | {"teachers": teachers_hash(largest)}
 
     @property
     def hash(self) -> str:

@@ -158,3 +158,118 @@ DIRECT_DIAGONAL = Experiment(
     seeds=tuple(range(10)),
     method="direct",
 )
+
+
+# Many teachers: every figure of the linear task on 32 teachers, two students each
+
+# Each cell has the base rates from one step below the smallest to one above the largest that was best for any of ten
+# teachers (single runs at the rates of COMMON_RATES; for Figure 10D, ten runs on the first teacher), five at least.
+# The rate of a run is chosen by the other run on its teacher; where more than one choice in twenty lies at an end of
+# its cell's rates, the cell is run again with more.
+
+_TEACHERS, _SEEDS = tuple(range(32)), (1, 2)
+_GRID = (1.0, 0.32, 0.1, 0.032, 0.01, 0.0032, 0.001, 0.00032, 0.0001, 0.000032, 0.00001, 0.0000032)
+
+
+def _rates(low: float, high: float) -> tuple[float, ...]:
+    return tuple(rate for rate in _GRID if low <= rate <= high)
+
+
+_RNN_AT_99 = _rates(0.00001, 0.001)
+_COMPLEX = _rates(0.00032, 0.032)
+_BLOCKS = _rates(0.0001, 0.01)
+
+FIG03A_TEACHERS = Experiment(
+    name="fig03a_teachers",
+    title="RNN and LRU against the teacher's memory, 32 teachers",
+    cells=(
+        Cell("lru", rates=_rates(0.0032, 0.32), nu0=(0.36, 0.68, 0.84, 0.92)),
+        Cell("lru", rates=_rates(0.001, 0.32), nu0=(0.96, 0.98)),
+        Cell("lru", rates=_rates(0.00032, 0.1), nu0=(0.99,)),
+        Cell("rnn", rates=_rates(0.00032, 0.032), nu0=(0.36,), start=0.0),
+        Cell("rnn", rates=_rates(0.0001, 0.032), nu0=(0.68,), start=0.0),
+        Cell("rnn", rates=_rates(0.0001, 0.01), nu0=(0.84,), start=0.0),
+        Cell("rnn", rates=_rates(0.000032, 0.0032), nu0=(0.92, 0.98), start=0.0),
+        Cell("rnn", rates=_rates(0.00001, 0.0032), nu0=(0.96,), start=0.0),
+        Cell("rnn", rates=_RNN_AT_99, start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# RNN and LRU are those of Figure 3A at nu0 = .99. Between "more neurons" and "complex numbers" the paper changes the
+# start ring, the scales of input and output weights (erratum 16) and the arithmetic at once; here each combination is
+# a cell, so that every change is made alone, in every order. The last two cells draw maps as the paper does (25).
+FIG03B_TEACHERS = Experiment(
+    name="fig03b_teachers",
+    title="from an RNN to an LRU by single changes, 32 teachers",
+    cells=(
+        Cell("rnn", rates=_rates(0.0000032, 0.00032)),
+        Cell("block", rates=_BLOCKS, start=0.0, heads=(32,)),
+        Cell("block", rates=_BLOCKS, heads=(32,)),
+        Cell("block_wide", rates=_BLOCKS, start=0.0, heads=(64,), width=128),
+        Cell("block_wide", rates=_BLOCKS, heads=(64,), width=128),
+        Cell("block_wide_crnn_maps", rates=_rates(0.000032, 0.032), start=0.0, heads=(64,), width=128),
+        Cell("block_wide_crnn_maps", rates=_rates(0.000032, 0.032), heads=(64,), width=128),
+        Cell("crnn_block_maps", rates=_rates(0.0001, 0.1), start=0.0),
+        Cell("crnn_block_maps", rates=_rates(0.0001, 0.1)),
+        Cell("crnn", rates=_rates(0.0001, 0.1), start=0.0),
+        Cell("crnn", rates=_COMPLEX),
+        Cell("crnn_gamma", rates=_COMPLEX),
+        Cell("crnn_gamma_real", rates=_COMPLEX),
+        Cell("crnn_exp", rates=_rates(0.001, 0.1)),
+        Cell("rnn_truncated", rates=_RNN_AT_99, start=0.0),
+        Cell("lru_truncated", rates=_rates(0.00032, 0.1)),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# At theta0 = pi the students are those of Figure 3 at nu0 = .99.
+FIG10D_TEACHERS = Experiment(
+    name="fig10d_teachers",
+    title="RNN, complex RNN and LRU against the largest angle, 32 teachers",
+    cells=(
+        Cell("lru", rates=_rates(0.0032, 1.0), theta0=(0.01,)),
+        Cell("lru", rates=_rates(0.001, 0.32), theta0=(0.0316, 0.1, 0.316)),
+        Cell("crnn", rates=_COMPLEX, theta0=_ANGLES[:-1]),
+        Cell("rnn", rates=_rates(0.00001, 0.0032), theta0=_ANGLES[:-1], start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# One head is the RNN of Figure 3A at nu0 = .99; 32 heads are its block diagonal. Here they run at the two rates at
+# which panel B compares all numbers of heads: an effective rate holds the base rate as a factor (erratum 9).
+FIG11_TEACHERS = Experiment(
+    name="fig11_teachers",
+    title="RNN with 1 to 32 heads at nu0 = .99, 32 teachers",
+    cells=(
+        Cell("rnn", rates=(0.001, 0.0001), start=0.0, heads=(1, 32)),
+        Cell("rnn", rates=_rates(0.000032, 0.0032), start=0.0, heads=(2, 4, 8)),
+        Cell("rnn", rates=_BLOCKS, start=0.0, heads=(16,)),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+    details="halfway",
+)
+
+FIG04CD_TEACHERS = Experiment(
+    name="fig04cd_teachers",
+    title="effective rates after 10,000 steps of rate .001: dense and complex diagonal RNN, 32 teachers",
+    cells=FIG04CD.cells,
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+    protocol=Protocol(schedule="constant"),
+    details="groups",
+)
+
+FIG09CD_TEACHERS = Experiment(
+    name="fig09cd_teachers",
+    title="effective rates after 10,000 steps of rate .001: LRU, and S4 from three starts (erratum 10), 32 teachers",
+    cells=tuple(Cell(name, rates=(0.001,)) for name in ("lru", "s4d", "s4d_unit_step", "s4d_authors")),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+    protocol=Protocol(schedule="constant"),
+    details="groups",
+)

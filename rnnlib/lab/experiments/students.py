@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ...layers import LRU, S4D, DenseRNN, DiagonalRNN
+from ...layers.s4 import inverse_softplus
 from ...parametrization import input_scale
 
 if TYPE_CHECKING:
@@ -37,6 +39,52 @@ def _gamma_of_the_real_part(*sizes: int, **options: Any) -> DiagonalRNN:
     return layer
 
 
+def _scaled(make: Maker, B: Callable[[int], float], C: Callable[[int], float]) -> Maker:
+    """With other scales of input and output weights: factors, from the number of units."""
+
+    @torch.no_grad()
+    def scaled(width: int, *arguments: Any) -> nn.Module:
+        layer = make(width, *arguments)
+        layer.B.mul_(B(width))
+        layer.C.mul_(C(width))
+        return layer
+
+    return scaled
+
+
+def _truncated(make: Maker, B: Callable[[int], float], C: Callable[[int], float]) -> Maker:
+    """With maps from normals cut at two standard deviations and rescaled to their variance, as the paper draws them
+    (erratum 25): each draw at the same quantile as the layer's own. B and C give standard deviations from the number of
+    units; that of D is 1."""
+    tail = torch.special.ndtr(torch.tensor(-2.0, dtype=torch.float64))
+
+    @torch.no_grad()
+    def truncated(width: int, *arguments: Any) -> nn.Module:
+        layer = make(width, *arguments)
+        for weight, std in ((layer.B, B(width)), (layer.C, C(width)), (layer.D, 1.0)):
+            quantile = torch.special.ndtr(weight.double() / std)
+            weight.copy_(torch.special.ndtri(tail + (1 - 2 * tail) * quantile) * (std / _STD_CUT_AT_TWO))
+        return layer
+
+    return truncated
+
+
+_STD_CUT_AT_TWO = 0.87962566103423978  # of a standard normal that is cut at two standard deviations
+
+
+@torch.no_grad()
+def _s4_of_the_authors(width: int, heads: int, nu0: float, theta0: float, generator: torch.Generator) -> S4D:
+    """As the authors' code starts S4 in Figure 9 (erratum 10): a step size for each unit that puts moduli on the ring
+    at a real part of -1, angles divided by the raw step size, and maps of standard deviation 1."""
+    layer = S4D(1, width, 1, min_modulus=nu0, max_angle=theta0, generator=generator)
+    raw = torch.tensor([inverse_softplus(-math.log(modulus)) for modulus in layer.eigenvalues().abs().tolist()])
+    layer.omega_delta.copy_(raw)
+    layer.A[:, 0] = -1.0
+    layer.A[:, 1] = 2 * math.pi * torch.rand(width, generator=generator) / raw
+    layer.B.mul_(math.sqrt(width))
+    return layer
+
+
 STUDENTS: dict[str, Maker] = {
     "rnn": _dense,
     "block": _dense,
@@ -47,6 +95,13 @@ STUDENTS: dict[str, Maker] = {
     "crnn_exp": _diagonal(LRU, normalize=False),
     "lru": _diagonal(LRU),
     "s4d": _diagonal(S4D, step_size=0.01),
+    "s4d_unit_step": _diagonal(S4D, step_size=1.0),
+    "s4d_authors": _s4_of_the_authors,
+    # between "block_wide" and "crnn" of half the width: the scales of the other's maps (erratum 16)
+    "block_wide_crnn_maps": _scaled(_dense, lambda width: (width / 2) ** -0.5, lambda width: width**0.5),
+    "crnn_block_maps": _scaled(_diagonal(DiagonalRNN), lambda width: width**0.5, lambda width: (2 * width) ** -0.5),
+    "rnn_truncated": _truncated(_dense, lambda width: 1.0, lambda width: width**-0.5),
+    "lru_truncated": _truncated(_diagonal(LRU), lambda width: width**-0.5, lambda width: 1.0),
 }
 
 #: How figures and tables call them.
@@ -60,6 +115,12 @@ LABELS = {
     "crnn_exp": "exponential, no gamma",
     "lru": "LRU",
     "s4d": "S4",
+    "s4d_unit_step": "S4, Δ = 1",
+    "s4d_authors": "S4, authors' start",
+    "block_wide_crnn_maps": "more neurons, maps as complex",
+    "crnn_block_maps": "complex numbers, maps as real",
+    "rnn_truncated": "RNN, truncated normals",
+    "lru_truncated": "LRU, truncated normals",
 }
 
 

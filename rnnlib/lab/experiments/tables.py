@@ -27,6 +27,8 @@ _KINDS = {
     "width": "whole",
 }
 COLUMNS = list(_KINDS)
+_CURVES = ("curves", "coarse curves", "halfway")
+_GROUP_KEYS = ["student", "start", "seed", "parameter"]
 
 
 def tables(
@@ -47,17 +49,16 @@ def tables(
             (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
         )
     result = {"runs": ([*COLUMNS, "loss", "zero_loss", "diverged"], rows)}
-    if experiment.details in ("curves", "coarse curves"):
-        coarse, report = experiment.details == "coarse curves", experiment.protocol.report
-        names = _names_of_curves(experiment)
+    if experiment.details in _CURVES:
+        names, steps = _names_of_curves(experiment), _steps(experiment)
         curves = []
         for run, (arrays, index) in zip(runs, trained, strict=True):
-            if coarse and arrays["diverged"][index]:
+            if experiment.details != "curves" and arrays["diverged"][index]:
                 continue
             setting = [getattr(run, name) for name in names]
             for epoch, numbers in enumerate(np.column_stack([arrays["curve"][index], arrays["rates"][index]]), 1):
-                if epoch % (5 if coarse else 1) == 0:
-                    curves.append((*setting, epoch * report, *(f"{number:.6g}" for number in numbers)))
+                if (step := epoch * experiment.protocol.report) in steps:
+                    curves.append((*setting, step, *(f"{number:.6g}" for number in numbers)))
         result["curves"] = ([*names, "step", "loss", "effective", "effective_plain", "negative"], curves)
     if experiment.details == "parameters":  # of the first seed: a dot a parameter
         result["parameters"] = (
@@ -71,7 +72,25 @@ def tables(
                 for number, (paper, plain) in enumerate(values.T)
             ],
         )
+    if experiment.details == "groups":
+        result["groups"] = (
+            [*_GROUP_KEYS, "size", "effective", "effective_plain", "negative"],
+            [
+                (run.student, run.start, run.seed, name.split("/")[2], *_summary(*values))
+                for run, (arrays, index) in zip(runs, trained, strict=True)
+                for name, values in arrays.items()
+                if name.startswith(f"rates/{index}/")
+            ],
+        )
     return result
+
+
+def _summary(paper: np.ndarray, plain: np.ndarray) -> tuple[int, str, str, str]:
+    """Of the effective rates of a group: how many, the median of the positive ones (erratum 9), the median without
+    first moment, and the share of negative ones."""
+    positive = paper[paper > 0]
+    middle = f"{np.median(positive):.6g}" if len(positive) else ""
+    return len(paper), middle, f"{np.median(plain):.6g}", f"{(paper < 0).mean():.6g}"
 
 
 def problem(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
@@ -85,10 +104,12 @@ def problem(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.Da
     """
     if table == "runs":
         return _schema_of_runs(experiment).problem(frame) or _problem_of_losses(frame)
-    if table == "curves" and experiment.details in ("curves", "coarse curves"):
+    if table == "curves" and experiment.details in _CURVES:
         return _schema_of_curves(experiment, main).problem(frame) or _problem_of_curves(experiment, frame, main)
     if table == "parameters" and experiment.details == "parameters":
         return _schema_of_parameters(experiment, main).problem(frame)
+    if table == "groups" and experiment.details == "groups":
+        return _schema_of_groups(experiment, main).problem(frame)
     return "the experiment has no such table"
 
 
@@ -113,7 +134,7 @@ def _schema_of_curves(experiment: Experiment, main: pd.DataFrame) -> Schema:
     rows = [
         (*(getattr(run, name) for name in names), step)
         for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
-        if not (diverged and experiment.details == "coarse curves")
+        if not (diverged and experiment.details != "curves")
         for step in _steps(experiment)
     ]
     numbers = dict.fromkeys(("loss", "effective", "effective_plain", "negative"), "size or blank")
@@ -121,12 +142,14 @@ def _schema_of_curves(experiment: Experiment, main: pd.DataFrame) -> Schema:
 
 
 def _names_of_curves(experiment: Experiment) -> list[str]:
-    return ["student", *["start"] * (experiment.details == "coarse curves"), "heads", "rate", "seed"]
+    return ["student", *["start"] * (experiment.details != "curves"), "heads", "rate", "seed"]
 
 
 def _steps(experiment: Experiment) -> range:
-    apart = experiment.protocol.report * (5 if experiment.details == "coarse curves" else 1)
-    return range(apart, experiment.protocol.steps + 1, apart)
+    """After which steps a curve has a row: at ends of epochs."""
+    report, steps = experiment.protocol.report, experiment.protocol.steps
+    apart = {"curves": report, "coarse curves": 5 * report, "halfway": max(1, steps // report // 2) * report}
+    return range(apart[experiment.details], steps + 1, apart[experiment.details])
 
 
 def _problem_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.DataFrame) -> str | None:
@@ -164,3 +187,15 @@ def _schema_of_parameters(experiment: Experiment, main: pd.DataFrame) -> Schema:
     ]
     columns = {name: _KINDS[name] for name in names} | {"parameter": "text", "index": "whole"}
     return Schema(columns | {"effective": "number", "effective_plain": "size"}, [*names, "parameter", "index"], rows)
+
+
+def _schema_of_groups(experiment: Experiment, main: pd.DataFrame) -> Schema:
+    rows = [
+        (run.student, run.start, run.seed, parameter, values.numel())
+        for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
+        if not diverged
+        for parameter, values in run.member(1).layer.named_parameters()
+    ]
+    columns = {"student": "text", "start": "number", "seed": "whole", "parameter": "text", "size": "whole"}
+    numbers = {"effective": "size or blank", "effective_plain": "size", "negative": "size"}
+    return Schema(columns | numbers, [*_GROUP_KEYS, "size"], rows)
