@@ -7,7 +7,21 @@ page of claims.
 
 # each registers its claims
 from . import fig01, fig02, fig03, fig04, fig05, fig06, fig07, fig08, fig09, fig10, fig11, fig12, fig13, fig14, fig15  # noqa: F401
-from .ranges import Range, at_least, within
-from .registry import CLAIMS, Claim, claim, evaluate, table
+from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
+from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
-__all__ = ["CLAIMS", "Claim", "Range", "at_least", "claim", "evaluate", "table", "within"]
+__all__ = [
+    "CLAIMS",
+    "KINDS",
+    "Claim",
+    "Range",
+    "above",
+    "at_least",
+    "at_most",
+    "between",
+    "claim",
+    "evaluate",
+    "near",
+    "significantly",
+    "similar",
+]

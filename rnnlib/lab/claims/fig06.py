@@ -11,7 +11,7 @@ import torch
 from ... import theory
 from ...parametrization import EXPONENTIAL, OPTIMAL, POLAR, Parametrization
 from .measures import furthest, local_exponent
-from .ranges import within
+from .ranges import near
 from .registry import claim
 
 _OPTIMAL_MODULI = 1 - np.array([0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
@@ -33,9 +33,10 @@ def _curvature_at_optimum(parametrization: Parametrization, direction: str, modu
 @claim(
     "fig06-gamma-alone-modulus",
     "With γ alone, curvature along the modulus still grows as (1 − ν)⁻²",
+    kind="text",
     source="section 3.1, appendix C.1",
     how="exponent at the optimum at 1 − ν = 10⁻⁴, polar parametrisation",
-    accepted=within(0.01, of=-2),
+    accepted=near(-2, 0.01, "TODO"),
 )
 def modulus_curvature_exponent_of_polar() -> float:
     return local_exponent(functools.partial(_curvature_at_optimum, POLAR, "modulus"), 1e-4)
@@ -44,9 +45,10 @@ def modulus_curvature_exponent_of_polar() -> float:
 @claim(
     "fig06-exponential-modulus",
     "The exponential parametrisation controls the modulus: its curvature tends to 1/4",
+    kind="text",
     source="section 3.1, appendix C.1",
     how="curvature at the optimum at 1 − ν = 10⁻⁴",
-    accepted=within(0.01, of=0.25),
+    accepted=near(0.25, 0.01, "TODO"),
 )
 def modulus_curvature_of_exponential() -> float:
     return _curvature_at_optimum(EXPONENTIAL, "modulus", 1 - 1e-4)
@@ -55,9 +57,10 @@ def modulus_curvature_of_exponential() -> float:
 @claim(
     "fig06-exponential-angle",
     "It does not control the angle, whose curvature grows as (1 − ν)⁻²",
+    kind="text",
     source="section 3.1, appendix C.1",
     how="exponent at the optimum at 1 − ν = 10⁻⁴",
-    accepted=within(0.01, of=-2),
+    accepted=near(-2, 0.01, "TODO"),
 )
 def angle_curvature_exponent_of_exponential() -> float:
     return local_exponent(functools.partial(_curvature_at_optimum, EXPONENTIAL, "angle"), 1e-4)
@@ -66,9 +69,10 @@ def angle_curvature_exponent_of_exponential() -> float:
 @claim(
     "fig06-optimal-both",
     "The optimal parametrisation controls both: its curvatures are 1 at every optimum",
+    kind="text",
     source="section 3.1, appendix C.1",
     how="the furthest from 1 of modulus and angle at the figure's seven λ*",
-    accepted=within(1e-6, of=1),
+    accepted=near(1, 1e-6, "TODO"),
 )
 def curvatures_of_optimal() -> float:
     points = [(direction, modulus) for direction in ("modulus", "angle") for modulus in _OPTIMAL_MODULI]

@@ -9,7 +9,7 @@ import numpy as np
 from ... import theory
 from .. import descent
 from .measures import furthest
-from .ranges import within
+from .ranges import near
 from .registry import claim
 
 
@@ -30,9 +30,10 @@ def _remaining_loss() -> np.ndarray:
 @claim(
     "fig07-polar-exponential-arrive",
     "With polar and exponential angles the student arrives",
+    kind="text",
     source="appendix C.1",
     how="largest loss in the last 1,000 of 50,000 sign steps / first loss, no γ (as run), the larger of the two",
-    accepted=within(0.01, of=0),
+    accepted=near(0, 0.01, "TODO"),
 )
 def final_loss_of_polar_and_exponential() -> float:
     return furthest(_remaining_loss()[:2, 0, 0].tolist(), 0)
@@ -41,9 +42,10 @@ def final_loss_of_polar_and_exponential() -> float:
 @claim(
     "fig07-optimal-stays-away",
     "With the optimal angle it stays far away",
+    kind="text",
     source="appendix C.1",
     how="the same ratio; more than the hundredth that counts as arrived must remain",
-    accepted=within(0.99, of=1),
+    accepted=near(1, 0.99, "TODO"),
 )
 def final_loss_of_optimal() -> float:
     return _remaining_loss()[2, 0, 0]
@@ -52,9 +54,10 @@ def final_loss_of_optimal() -> float:
 @claim(
     "fig07-variants-arrive",
     "Both hold for Adam, as the caption has it, and for the loss with γ (errata 2 and 3): two arrive",
+    kind="text",
     source="caption of Figure 7",
     how="the same ratio, the largest of two angles for Adam without and with γ and sign steps with γ",
-    accepted=within(0.01, of=0),
+    accepted=near(0, 0.01, "TODO"),
 )
 def final_loss_of_polar_and_exponential_in_variants() -> float:
     ratios = _remaining_loss()[:2]
@@ -64,9 +67,10 @@ def final_loss_of_polar_and_exponential_in_variants() -> float:
 @claim(
     "fig07-variants-stay-away",
     "Both hold for Adam, as the caption has it, and for the loss with γ (errata 2 and 3): one does not",
+    kind="text",
     source="caption of Figure 7",
     how="the same ratio for the optimal angle, the smallest of the three other variants",
-    accepted=within(0.99, of=1),
+    accepted=near(1, 0.99, "TODO"),
 )
 def final_loss_of_optimal_in_variants() -> float:
     ratios = _remaining_loss()[2]

@@ -1,73 +1,115 @@
-"""The registry of claims: what a claim is, how one is added, how a table of them is measured."""
+"""The registry of claims: what a claim is, how one is added, how they are measured."""
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from ..experiments.requirements import need
+from ..statistics import Estimate
 from .ranges import Range
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pandas.io.formats.style import Styler
+
+#: Kinds of claims, which are counted apart.
+KINDS = {
+    "text": "what the paper's text says",
+    "picture": "what its pictures show",
+    "erratum": "what an erratum changes",
+    "ours": "our own checks and refinements",
+    "beyond": "beyond the paper",
+}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim of the paper and how we measure it.
+    """One claim and how we measure it.
 
     Attributes:
-        name: its figure and a few words, such as ``fig03-block-drop``; it does not change when the statement does.
-        statement: what the paper says, in one plain sentence.
+        name: its figure, or section (``sec23``: 2.3), and a few words, such as ``fig03-block-drop``; it does not change
+            when the statement does.
+        statement: what the paper says, in one plain sentence, no weaker and no stronger.
+        kind: a key of ``KINDS``.
         source: where it says so.
         how: what we measure, and on what.
-        accepted: the numbers that agree with the statement.
-        measure: returns our number.
+        accepted: the numbers that agree with the statement, and why these.
+        measure: returns our number, or an estimate with an interval.
+        paper: the paper's own number for it, as text; empty if it gives none.
+        seen: whether data that bear on the number had been seen when the bound was written.
     """
 
     name: str
     statement: str
+    kind: str
     source: str
     how: str
     accepted: Range
-    measure: Callable[[], float]
+    measure: Callable[[], float | Estimate]
+    paper: str = ""
+    seen: bool = True
 
     @property
     def figure(self) -> str:
-        """The figure it belongs to, ``fig01`` to ``fig15``."""
+        """The figure it belongs to, ``fig01`` to ``fig15``, or ``sec23`` for a section without one."""
         return self.name.partition("-")[0]
 
-    def verdict(self, measured: float) -> str:
-        """``"holds"`` if the number is among those accepted, else ``"fails"``."""
-        return "holds" if measured in self.accepted else "fails"
+    def evaluate(self) -> Estimate:
+        """Our number; one that was computed, not sampled, has an interval of no width."""
+        measured = self.measure()
+        return measured if isinstance(measured, Estimate) else Estimate.exact(float(measured))
 
 
 CLAIMS: list[Claim] = []
 
 
-def claim(name: str, statement: str, *, source: str, how: str, accepted: Range):
+def claim(
+    name: str,
+    statement: str,
+    *,
+    kind: str,
+    source: str,
+    how: str,
+    accepted: Range,
+    paper: str = "",
+    seen: bool = True,
+):
     """Decorator: the function that follows measures this claim. Arguments as the attributes of :class:`Claim`.
 
     Raises:
-        ValueError: the name does not begin with a figure, or is another claim's.
+        ValueError: the name does not begin with a figure or section, or is another claim's; or there is no such kind.
     """
-    if not re.fullmatch(r"fig\d\d(-[a-z0-9]+)+", name):
-        raise ValueError(f"name of a claim {name!r}: give a figure and words, such as 'fig03-block-drop'")
+    if not re.fullmatch(r"(fig|sec)\d\d(-[a-z0-9]+)+", name):
+        raise ValueError(f"name of a claim {name!r}: give a figure or section and words, such as 'fig03-block-drop'")
     if any(entry.name == name for entry in CLAIMS):
         raise ValueError(f"name of a claim {name!r}: another claim has it; give this one its own")
+    if kind not in KINDS:
+        raise ValueError(f"kind of a claim {kind!r}: choose from {', '.join(KINDS)}")
 
-    def register(measure: Callable[[], float]) -> Callable[[], float]:
-        CLAIMS.append(Claim(name, statement, source, how, accepted, measure))
+    def register(measure: Callable[[], float | Estimate]) -> Callable[[], float | Estimate]:
+        CLAIMS.append(Claim(name, statement, kind, source, how, accepted, measure, paper, seen))
         return measure
 
     return register
 
 
-def _select(names: tuple[str, ...]) -> list[Claim]:
-    """The claims of figures and those called by their own names, or all, in the order of the figures."""
+@functools.cache
+def bounds() -> dict[str, dict[str, str]]:
+    """By name of a claim: its range, and commit and day in which this range was first written down."""
+    return json.loads((resources.files(__package__) / "bounds.json").read_text(encoding="utf-8"))
+
+
+def select(*names: str) -> list[Claim]:
+    """The claims of figures and those called by their own names, or all, in the order of the figures.
+
+    Raises:
+        ValueError: a name is neither a figure with claims nor a claim.
+    """
     figures = {entry.figure for entry in CLAIMS}
     for name in names:
         siblings = {entry.name for entry in CLAIMS if entry.figure == name.partition("-")[0]}
@@ -84,53 +126,44 @@ def evaluate(*names: str) -> pd.DataFrame:
         names: figures such as ``"fig01"`` and claims such as ``"fig03-block-drop"``; none means all.
 
     Returns:
-        A row a claim, in the order of the figures: figure, name, claim, accepted (the numbers that agree, in
-        words), measured, how, source, verdict.
+        A row a claim, in the order of the figures: figure, name, kind, claim, source, paper (its own number), measured,
+        low, high (the 95 % interval), n, unit (what the interval is over; 0 for an exact number), accepted (the numbers
+        that agree, in words), reason (for these), verdict, decides (what would decide an undecided row), how, bound
+        (commit and day in which the range was written), seen (whether data had been seen then).
 
     Raises:
-        RequirementError: pandas is missing.
+        RequirementError: pandas or scipy is missing.
         ValueError: a name is neither a figure with claims nor a claim.
     """
-    need("pandas", extra="lab")
+    need("pandas", "scipy", extra="lab")
     import pandas as pd
 
-    rows = []
-    for entry in _select(names):
-        measured = float(entry.measure())
-        rows.append(
-            {
-                "figure": entry.figure,
-                "name": entry.name,
-                "claim": entry.statement,
-                "accepted": str(entry.accepted),
-                "measured": measured,
-                "how": entry.how,
-                "source": entry.source,
-                "verdict": entry.verdict(measured),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_row(entry, entry.evaluate()) for entry in select(*names)])
 
 
-def table(*names: str) -> Styler:
-    """Some claims, or all, as a table to show at the end of a notebook.
-
-    Args:
-        names: as for :func:`evaluate`.
-
-    Returns:
-        A pandas Styler: name, claim, the numbers that agree, our number, how, source, verdict; of all figures, the
-        claims that fail first. Its text shows as it is written: characters of HTML are escaped, and a dollar sign
-        begins no formula.
-
-    Raises:
-        RequirementError: pandas or jinja2 is missing.
-        ValueError: a name is neither a figure with claims nor a claim.
-    """
-    need("pandas", "jinja2", extra="lab")
-    frame = evaluate(*names)
-    if not names:
-        frame = frame.sort_values("verdict", kind="stable")  # "fails" before "holds"
-    styler = frame.drop(columns="figure").style.hide(axis="index")
-    styler.format({"measured": "{:.4g}".format}, escape="html")
-    return styler.set_table_attributes('class="tex2jax_ignore mathjax_ignore"')  # names that MathJax and Jupyter know
+def _row(entry: Claim, measured: Estimate) -> dict[str, object]:
+    verdict, since = entry.accepted.verdict(measured), bounds().get(entry.name, {})
+    enough = entry.accepted.units_to_decide(measured) if verdict == "undecided" else 0.0
+    decides = ""
+    if verdict == "undecided":
+        decides = f"about {enough:.2g} {measured.unit}" if enough < 1e4 else f"no number of {measured.unit} in reach"
+    return {
+        "figure": entry.figure,
+        "name": entry.name,
+        "kind": entry.kind,
+        "claim": entry.statement,
+        "source": entry.source,
+        "paper": entry.paper,
+        "measured": measured.value,
+        "low": measured.low,
+        "high": measured.high,
+        "n": measured.n,
+        "unit": measured.unit,
+        "accepted": str(entry.accepted),
+        "reason": entry.accepted.reason,
+        "verdict": verdict,
+        "decides": decides,
+        "how": entry.how,
+        "bound": f"{since['commit']}, {since['day']}" if since else "not yet committed",
+        "seen": entry.seen,
+    }
