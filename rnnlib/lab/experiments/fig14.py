@@ -16,11 +16,13 @@ from .schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
-QUANTILES = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
-KINDS = ("diagonal", "off-diagonal", "first rows")
+KINDS = ("diagonal", "off-diagonal")
 _NAMES = ["cell", "max_time", "input_scale", "recurrent_scale"]
-_QUANTILES = [f"q{q:g}" for q in QUANTILES]
+_QUARTERS = ("fast_diagonal", "fast_off", "slow_diagonal", "slow_off")
+_SIZES = ("diagonal", "off", "off_largest", "first_rows", "change", *_QUARTERS)
+_QUANTILES = ("diagonal_5", "diagonal_95", "off_5", "off_95")
 CELLS = {
     "gru": ChronoGRU,
     "lstm": ChronoLSTM,
@@ -54,12 +56,16 @@ class Setting:
 class Jacobians(Measurement):
     """Entries of the Jacobian of the memory after t steps with respect to the memory before the first.
 
-    The main table has quantiles, root mean square and largest modulus of the entries, by setting, network, t and kind:
-    "diagonal", "off-diagonal" (all of them) and "first rows" (off-diagonal entries of the first rows, what the paper
-    samples, erratum 22). The table "entries" has single entries of the first network.
+    The main table has a row for each setting, t and network. Root mean squares of entries: "diagonal"; "off" the
+    diagonal; "first_rows", off-diagonal ones of the first rows, what the paper samples (erratum 22); "fast_diagonal",
+    "fast_off", "slow_diagonal" and "slow_off", of the rows of the quarter of units with the shortest time constants and
+    of that with the longest (of any two quarters, where all are equal); "change", the diagonal minus what constant
+    gates with the same biases have there. "off_largest" is the largest modulus off the diagonal; "diagonal_5" to
+    "off_95" are quantiles of entries. The table "entries" has single entries of the first network.
 
     Attributes:
         settings: what is measured.
+        pictured: how many of them, the first ones, are in the table "entries".
         networks: of each setting, each on a sequence of its own.
         width: units.
         length: steps.
@@ -72,12 +78,13 @@ class Jacobians(Measurement):
     needs: ClassVar = {"text": text.READERS}
 
     settings: tuple[Setting, ...]
-    networks: int = 4
+    pictured: int = 8
+    networks: int = 16
     width: int = 256
     length: int = 512
     times: int = 20
     rows: int = 4
-    shown: int = 48
+    shown: int = 32
     source: str = "wikipedia"
 
     def parts(self) -> list[str]:
@@ -91,16 +98,20 @@ class Jacobians(Measurement):
 
     def schemas(self) -> dict[str, Schema]:
         of = {"cell": "text"} | dict.fromkeys(_NAMES[1:], "number")
-        rows, entries = [], []
-        for setting in map(dataclasses.astuple, self.settings):
-            for t in self._steps():
-                rows += [(*setting, network, t, kind) for kind in KINDS for network in range(self.networks)]
-                entries += [(*setting, t, kind) for kind in KINDS[:2] for _ in range(self.shown)]
-        numbers = dict.fromkeys(_QUANTILES, "number") | dict.fromkeys(("rms", "largest"), "size")
-        at = {"t": "whole", "kind": "text"}
+        settings = [dataclasses.astuple(setting) for setting in self.settings]
+        rows = [(*of, t, network) for of in settings for t in self._steps() for network in range(self.networks)]
+        entries = [
+            (*of, t, kind)
+            for of in settings[: self.pictured]
+            for t in self._steps()
+            for kind in KINDS
+            for _ in range(self.shown)
+        ]
+        numbers = dict.fromkeys(_SIZES, "size") | dict.fromkeys(_QUANTILES, "number")
+        at = {"t": "whole", "kind": "text", "place": "whole", "value": "number"}
         return {
-            "runs": Schema(of | {"network": "whole"} | at | numbers, [*_NAMES, "network", "t", "kind"], rows),
-            "entries": Schema(of | at | {"place": "whole", "value": "number"}, [*_NAMES, "t", "kind"], entries),
+            "runs": Schema(of | {"t": "whole", "network": "whole"} | numbers, [*_NAMES, "t", "network"], rows),
+            "entries": Schema(of | at, [*_NAMES, "t", "kind"], entries),
         }
 
     def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
@@ -130,29 +141,52 @@ class Jacobians(Measurement):
             for network in range(self.networks)
         ]
         jacobians = [J[:, 0].cpu().numpy() for J in rtrl.state_jacobian(layers, x, times)]
+        starts = [_start_of_gates(layer) for layer in layers]
         off = ~np.eye(self.width, dtype=bool)
-        first = off & (np.arange(self.width) < self.rows)[:, None]
-        kinds = dict(zip(KINDS, (~off, off, first), strict=True))
-        of = dataclasses.astuple(setting)
         draw = np.random.default_rng(0)
-        shown = {kind: draw.choice(np.flatnonzero(kinds[kind]), self.shown) for kind in KINDS[:2]}
+        shown = {
+            kind: draw.choice(np.flatnonzero(where), self.shown) for kind, where in zip(KINDS, (~off, off), strict=True)
+        }
+        of = dataclasses.astuple(setting)
         rows, entries = [], []
         for t, J in zip(times, jacobians, strict=True):
-            for kind, where in kinds.items():
-                for network, values in enumerate(J[:, where]):
-                    sizes = [np.sqrt((values**2).mean()), np.abs(values).max()]
-                    numbers = (_rounded(v) for v in [*np.quantile(values, QUANTILES), *sizes])
-                    rows.append((*of, network, t, kind, *numbers))
+            rows += [(*of, t, network, *self._numbers(J[network], lam, t)) for network, lam in enumerate(starts)]
             for kind, indices in shown.items():
                 entries += [(*of, t, kind, int(index), _rounded(J[0].flat[index])) for index in indices]
-        return {
-            "runs": ([*_NAMES, "network", "t", "kind", *_QUANTILES, "rms", "largest"], rows),
-            "entries": ([*_NAMES, "t", "kind", "place", "value"], entries),
-        }
+        tables = {"runs": ([*_NAMES, "t", "network", *_SIZES, *_QUANTILES], rows)}
+        if setting in self.settings[: self.pictured]:
+            tables["entries"] = ([*_NAMES, "t", "kind", "place", "value"], entries)
+        return tables
+
+    def _numbers(self, J: NDArray, lam: NDArray, t: int) -> list[float]:
+        """Columns of the main table for one Jacobian, of a network whose gates start at ``lam``."""
+        off = ~np.eye(self.width, dtype=bool)
+        order, quarter = np.argsort(lam, kind="stable"), max(1, self.width // 4)
+        sizes = [
+            _rms(J[~off]),
+            _rms(J[off]),
+            np.abs(J[off]).max(),
+            _rms(J[: self.rows][off[: self.rows]]),
+            _rms(J[~off] - lam**t),
+        ]
+        for units in (order[:quarter], order[-quarter:]):
+            sizes += [_rms(J[units, units]), _rms(J[units][off[units]])]
+        tails = [np.quantile(J[where], (0.05, 0.95)) for where in (~off, off)]
+        return [_rounded(value) for value in (*sizes, *np.concatenate(tails))]
+
+
+def _start_of_gates(layer: torch.nn.Module) -> NDArray:
+    """The gates that biases alone would make: each unit's eigenvalue if gates were constant."""
+    name, where = layer.gate_bias
+    return dict(layer.named_parameters())[name].detach()[where].sigmoid().cpu().numpy()
+
+
+def _rms(values: NDArray) -> float:
+    return np.sqrt((values**2).mean())
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
+    return float(f"{value:.5g}")
 
 
 _TIMES = (1.0, 16.0, 256.0)
@@ -162,9 +196,10 @@ EXPERIMENT = Jacobians(
     settings=(
         *(Setting("gru", time, 0.0, 0.0) for time in _TIMES),
         *(Setting("gru", time) for time in _TIMES),
-        Setting("gru", 16.0, 1.0, 0.0),
-        Setting("gru", 16.0, 1.0, 3.0),
-        *(Setting(cell, time) for cell in ("lstm", "mingru") for time in _TIMES),  # not in the paper
+        *(Setting("gru", 16.0, recurrent_scale=scale) for scale in (0.0, 3.0)),
+        # not in the paper's figure: weaker and stronger ones, and other cells
+        *(Setting("gru", 16.0, recurrent_scale=scale) for scale in (2.0, 5.0, 10.0)),
+        *(Setting(cell, time) for cell in ("lstm", "mingru") for time in _TIMES),
     ),
     smaller={
         "book": {

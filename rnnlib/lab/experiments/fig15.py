@@ -28,14 +28,14 @@ class Sensitivities(Measurement):
     r"""After the last step: the square of each unit's memory and of its derivative along its own gate bias,
     :math:`b = \log T`.
 
-    The main table has means over units in bins of log T, with standard errors over networks. Further tables: "units",
-    a sample of single units; "smoothed", the running mean of the paper's figure, over a Gaussian in T; "inputs", the
-    autocorrelation of these very sequences; "moments", what theory gives with their second moments at all pairs of
-    steps, which assumes no stationarity.
+    The main table has means over each network's units in bins of log T; :func:`over_networks` joins them. Further
+    tables: "units", a sample of single units; "smoothed", the running mean of the paper's figure, over a Gaussian in T;
+    "inputs", the autocorrelation of these very sequences; "moments", what theory gives with their second moments at all
+    pairs of steps, which assumes no stationarity.
 
     Attributes:
         cells: cells and gates, pairs; ``("gru", "input")`` is a minGRU.
-        networks: of each pair, each on a sequence of its own.
+        networks: of each pair, each on a sequence of its own; the paper has 100.
         lstms: the same for pairs with an LSTM.
         width: units.
         length: steps.
@@ -51,7 +51,7 @@ class Sensitivities(Measurement):
     cells: tuple[tuple[str, str], ...] = tuple(
         (cell, gates) for cell in CELLS for gates in ("constant", "input", "state")
     )
-    networks: int = 100
+    networks: int = 400
     lstms: int = 40
     width: int = 256
     length: int = 512
@@ -72,14 +72,18 @@ class Sensitivities(Measurement):
         squares = dict.fromkeys(("h2", "s2"), "size")
         at = self._times().tolist()
         bins = [(_rounded(low), _rounded(high)) for low, high in itertools.pairwise(self._edges())]
-        binned = {"units": "whole", "low": "size", "high": "size", "T": "size"}
-        binned |= dict.fromkeys(("h2", "h2_error", "s2", "s2_error"), "size")
+        binned = {"network": "whole", "units": "whole", "low": "size", "high": "size", "T": "size"} | squares
         moments = dict.fromkeys(("T", "h2", "gru_s2", "lstm_s2"), "size")
         return {
             "runs": Schema(
                 of | binned,
-                [*of, "low", "high"],
-                [(*pair, *bin) for pair in self.cells for bin in bins],
+                [*of, "network", "low", "high"],
+                [
+                    (*pair, network, *bin)
+                    for pair in self.cells
+                    for network in range(self._count(pair[0]))
+                    for bin in bins
+                ],
                 complete=False,  # no row for a bin without units
             ),
             "units": Schema(of | {"T": "size"} | squares),
@@ -154,8 +158,11 @@ class Sensitivities(Measurement):
 
     def _inputs(self, x: torch.Tensor) -> Tables:
         R = text.autocorrelation(x, self.length)
-        backwards = x.flip(1).double().transpose(0, 1).flatten(1)  # the latest input first
-        moments = (backwards @ backwards.T / backwards.shape[1]).cpu().numpy()
+        products = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64, device=x.device)
+        for some in x.split(16):  # in double, without a copy of all of x
+            backwards = some.flip(1).double().transpose(0, 1).flatten(1)  # the latest input first
+            products += backwards @ backwards.T
+        moments = (products / (len(x) * x.shape[2])).cpu().numpy()
         T = self._times()
         lam = T / (1 + T)
         state, gru = (theory.window_moment(w, moments) for w in theory.gated_response(lam, self.length))
@@ -172,20 +179,14 @@ class Sensitivities(Measurement):
         edges = self._edges()
         bin_of = np.clip(np.searchsorted(edges, T, side="right") - 1, 0, self.bins - 1)
         rows = []
-        for index in range(self.bins):
-            inside = bin_of == index
-            count = inside.sum()
-            if not count:
-                continue
-            numbers = [math.exp(np.log(T[inside]).mean())]
-            for values in squares.values():
-                mean = values[inside].mean()
-                # units of a network share its sequence: networks are the independent samples
-                deviation = ((values - mean) * inside).sum(1)
-                numbers += [mean, math.sqrt((deviation**2).sum() * len(T) / max(len(T) - 1, 1)) / count]
-            rows.append((*of, int(count), *(_rounded(v) for v in (edges[index], edges[index + 1], *numbers))))
-        names = [f"{name}{what}" for name in squares for what in ("", "_error")]
-        return ["cell", "gates", "units", "low", "high", "T", *names], rows
+        for network, (times, bins) in enumerate(zip(T, bin_of, strict=True)):
+            for index in np.unique(bins):
+                inside = bins == index
+                numbers = [math.exp(np.log(times[inside]).mean())]
+                numbers += [values[network, inside].mean() for values in squares.values()]
+                numbers = map(_rounded, (edges[index], edges[index + 1], *numbers))
+                rows.append((*of, network, int(inside.sum()), *numbers))
+        return ["cell", "gates", "network", "units", "low", "high", "T", *squares], rows
 
     def _sample(self, of: tuple[str, str], T: np.ndarray, squares: dict[str, np.ndarray]) -> tuple[list, list]:
         """Units evenly in log T, not in T, where few would be short."""
@@ -206,6 +207,52 @@ class Sensitivities(Measurement):
 
 def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over the units of all networks in bins of log T, and over networks drawn again and again.
+
+    Attributes:
+        low: where each bin begins ``(bins,)``.
+        T: geometric mean of the time constants in each ``(bins,)``.
+        value: the means ``(bins,)``.
+        drawn: the same of as many networks, drawn with replacement ``(draws, bins)``: a bootstrap, paired where two
+            tables have the same networks.
+        networks: how many there are.
+    """
+
+    low: np.ndarray
+    T: np.ndarray
+    value: np.ndarray
+    drawn: np.ndarray
+    networks: int
+
+
+def over_networks(frame: pd.DataFrame, quantity: str, draws: int = 2000) -> Means:
+    """Join the networks of one cell and kind of gates. Units of a network share its inputs, so networks are drawn.
+
+    Means are what theory predicts, and these have intervals: squares of nearly Gaussian numbers have light tails.
+
+    Args:
+        frame: rows of the main table with one cell and one kind of gates.
+        quantity: ``"h2"`` or ``"s2"``.
+        draws: how many resamples; the same ones for each table with as many networks.
+    """
+    frame = frame.assign(sum=frame["units"] * frame[quantity], logs=frame["units"] * np.log(frame["T"]))
+    units, sums, logs = (frame.pivot_table(name, "network", "low", "sum", 0) for name in ("units", "sum", "logs"))
+    networks = len(units)
+    again = np.random.default_rng(0).multinomial(networks, np.full(networks, 1 / networks), draws)
+    with np.errstate(invalid="ignore"):  # a draw may leave a bin of few units empty
+        drawn = (again @ sums.to_numpy()) / (again @ units.to_numpy())
+    total = units.sum()
+    return Means(
+        units.columns.to_numpy(),
+        np.exp(logs.sum() / total).to_numpy(),
+        (sums.sum() / total).to_numpy(),
+        drawn,
+        networks,
+    )
 
 
 EXPERIMENT = Sensitivities(
