@@ -1,8 +1,8 @@
 """Claims of Figure 14: how diagonal the Jacobians of gated units are, on the stored results at the paper's scale.
 
-The Jacobian of the state after t steps with respect to the first one begins as the identity. What is small or large is
-measured against the diagonal within its time constant: at the t at which its root mean square is at least 1/e. Later
-there is little left of the first state to compare with, and any two numbers that have decayed have some ratio.
+The Jacobian of the state after t steps with respect to the first one begins as the identity. Its entries are compared
+before it has decayed: at the t at which its Frobenius norm is at least 1/e of the identity's. Later there is little
+left of the first state, and two numbers that have both decayed have any ratio.
 """
 
 from __future__ import annotations
@@ -36,11 +36,17 @@ def _sizes(setting: tuple[float, float, float], column: str) -> pd.DataFrame:
     return rows.pivot_table(column, "network", "t")
 
 
-def _off_over_diagonal(setting: tuple[float, float, float], units: str = "") -> NDArray:
-    """Of each network, the largest over t at which the diagonal is within its time constant; ``units``: as in the
-    table, ``"fast_"``, ``"slow_"`` or all."""
+def _norms(setting: tuple[float, float, float], units: str = "") -> pd.DataFrame:
+    """Frobenius norm of the Jacobian over that of the identity, of all rows, or of those of ``"fast_"`` or ``"slow_"``
+    units."""
     diagonal, off = (_sizes(setting, f"{units}{kind}") for kind in ("diagonal", "off"))
-    return (off / diagonal).where(diagonal >= DECAYED).max(axis=1).to_numpy()
+    return (diagonal**2 + (_width() - 1) * off**2) ** 0.5
+
+
+def _off_over_diagonal(setting: tuple[float, float, float], units: str = "") -> NDArray:
+    """Of each network, the largest ratio of root mean squares over t at which the Jacobian has not decayed."""
+    ratio = _sizes(setting, f"{units}off") / _sizes(setting, f"{units}diagonal")
+    return ratio.where(_norms(setting, units) >= DECAYED).max(axis=1).to_numpy()
 
 
 def _time_constants(setting: tuple[float, float, float], units: str = "") -> NDArray:
@@ -50,10 +56,11 @@ def _time_constants(setting: tuple[float, float, float], units: str = "") -> NDA
     t, times = np.array([0, *sizes.columns]), []
     for row in sizes.to_numpy():
         values = np.array([0, *row])
-        after = int(np.argmax(values <= -1)) if (values <= -1).any() else 0
-        before, now = values[after - 1], values[after]
-        part = (-1 - before) / (now - before)
-        times.append(t[after - 1] + part * (t[after] - t[after - 1]) if after else math.inf)
+        times.append(math.inf)
+        if (values <= -1).any():
+            after = int(np.argmax(values <= -1))
+            part = (-1 - values[after - 1]) / (values[after] - values[after - 1])
+            times[-1] = t[after - 1] + part * (t[after] - t[after - 1])
     return np.array(times)
 
 
@@ -74,8 +81,7 @@ def _distance(time: float, recurrent_scale: float) -> NDArray:
 
 def _growth(recurrent_scale: float) -> pd.DataFrame:
     """Decades by which the Frobenius norm of the Jacobian has grown from that of the identity, by network and t."""
-    setting = (16, 1, recurrent_scale)
-    return 0.5 * np.log10(_sizes(setting, "diagonal") ** 2 + (_width() - 1) * _sizes(setting, "off") ** 2)
+    return np.log10(_norms((16, 1, recurrent_scale)))
 
 
 def _width() -> int:
@@ -96,7 +102,7 @@ def largest_off_diagonal_of_constant_gates() -> float:
 
 @claim(
     "fig14-diagonal-with-input-gates",
-    "So it is, exactly, with gates that see the input alone",
+    "With gates that see the input alone the Jacobian is exactly diagonal",
     kind="ours",
     source="exactly: ours; D.2, Figure 14",
     how="the largest off-diagonal entry with input scale 1 and recurrent scale 0",
@@ -112,9 +118,10 @@ def largest_off_diagonal_of_input_gates() -> float:
     "At the standard start the off-diagonal entries of a GRU's Jacobian are much smaller than the diagonal ones",
     kind="text",
     source="5, D.2, Figure 14",
-    how="root mean squares, off the diagonal over on it, the largest over t while the diagonal's is at least 1/e; "
-    "median over networks, the largest of T in [1, 1], [1, 16] and [1, 256] (the measure was changed after a "
-    "number had been seen: it took all t, and divided by a diagonal that had decayed to 5e-13)",
+    how="root mean squares, off the diagonal over on it, the largest over t before the Jacobian has decayed "
+    "(Frobenius norm at least 1/e of the identity's); median over networks, the largest of T in [1, 1], [1, "
+    "16] and [1, 256] (measure changed after a number had been seen: it took all t, and divided by a diagonal "
+    "that had decayed to 5e-13)",
     accepted=at_most(MUCH_SMALLER, "much smaller: a tenth or less"),
 )
 def off_diagonal_over_diagonal() -> Estimate:
@@ -123,11 +130,11 @@ def off_diagonal_over_diagonal() -> Estimate:
 
 @claim(
     "fig14-off-diagonal-small-at-start",
-    "They stay small, at all times, next to the diagonal after one step",
+    "Off-diagonal entries stay small, at all times, next to the diagonal after one step",
     kind="ours",
     source="ours; on D.2, Figure 14",
-    how="their largest root mean square over the diagonal's at t = 1, median over networks, the larger of T in [1, 16] "
-    "and [1, 256] (added after seeing a small layer)",
+    how="largest root mean square off the diagonal over the diagonal's at t = 1, median over networks, the larger "
+    "of T in [1, 16] and [1, 256] (added after seeing a small layer)",
     accepted=at_most(0.1, "small: a tenth or less"),
 )
 def off_diagonal_over_initial_diagonal() -> Estimate:
@@ -138,11 +145,11 @@ def off_diagonal_over_initial_diagonal() -> Estimate:
 
 @claim(
     "fig14-off-diagonal-together-small",
-    "All of them together weigh less than the diagonal",
+    "All off-diagonal entries together weigh less than the diagonal",
     kind="ours",
     source="ours; on D.2, Figure 14",
-    how="Frobenius norm of what is off the diagonal over that of the diagonal, the largest over t while the diagonal's "
-    "root mean square is at least 1/e; median over networks, the largest of T in [1, 1], [1, 16] and [1, 256]",
+    how="Frobenius norm of what is off the diagonal over that of the diagonal, the largest over t before the "
+    "Jacobian has decayed; median over networks, the largest of T in [1, 1], [1, 16] and [1, 256]",
     accepted=at_most(1, "the diagonal holds half of the squared norm or more"),
 )
 def off_diagonal_norm_over_diagonal_norm() -> Estimate:
@@ -159,7 +166,6 @@ def off_diagonal_norm_over_diagonal_norm() -> Estimate:
     "shortest T over that in the quarter with the longest, log10; paired median over networks, the smaller of T in "
     "[1, 16] and [1, 256]",
     accepted=significantly("above all: larger for fast units, beyond chance"),
-    seen=False,
 )
 def coupling_of_fast_units_over_slow() -> Estimate:
     pairs = [[np.log10(_off_over_diagonal((time, 1, 1), u)) for u in ("fast_", "slow_")] for time in (16, 256)]
@@ -181,7 +187,7 @@ def change_of_decay() -> Estimate:
 
 @claim(
     "fig14-gates-leave-slow-decay",
-    "Most so that of units with λ near 1",
+    "Such gates leave most as it is the decay of units with λ near 1",
     kind="text",
     source="D.2, Figure 14",
     how="the change of that step, |log10|, of the quarter of units with the shortest T minus that of the quarter "
@@ -223,7 +229,7 @@ def off_diagonal_over_diagonal_of_strong_weights() -> Estimate:
 
 @claim(
     "fig14-strength-3-explodes",
-    "Then the Jacobian explodes, from strength 3 on",
+    "At recurrent strength 3 the Jacobian then explodes",
     kind="text",
     source="D.2, Figure 14",
     how="log10 of its Frobenius norm after 512 steps over that of the identity; strength 3, T in [1, 16], median over "
@@ -236,7 +242,7 @@ def growth_at_strength_3() -> Estimate:
 
 @claim(
     "fig14-larger-strengths-explode",
-    "It explodes at strengths beyond 3",
+    "At recurrent strengths beyond 3 the Jacobian explodes",
     kind="text",
     source="D.2, Figure 14",
     how="log10 of its Frobenius norm after 512 steps over that of the identity; T in [1, 16], median over "
@@ -264,13 +270,12 @@ def growth_at_weaker_strengths() -> Estimate:
 
 @claim(
     "fig14-diagonality-at-strength-2",
-    "Nor do they break the diagonality",
+    "Weaker recurrent weights do not break the diagonality",
     kind="text",
     source="D.2, Figure 14",
     how="off the diagonal over on it, as for small off-diagonal entries; strength 2, T in [1, 16], median over "
     "networks",
     accepted=at_most(MUCH_SMALLER, "much smaller: a tenth or less, as for the standard start"),
-    seen=False,
 )
 def off_diagonal_over_diagonal_at_strength_2() -> Estimate:
     return median(_off_over_diagonal((16, 1, 2)), UNITS)

@@ -141,7 +141,7 @@ class Jacobians(Measurement):
             for network in range(self.networks)
         ]
         jacobians = [J[:, 0].cpu().numpy() for J in rtrl.state_jacobian(layers, x, times)]
-        starts = [_start_of_gates(layer) for layer in layers]
+        starts = [start_of_gates(layer) for layer in layers]
         off = ~np.eye(self.width, dtype=bool)
         draw = np.random.default_rng(0)
         shown = {
@@ -175,7 +175,7 @@ class Jacobians(Measurement):
         return [_rounded(value) for value in (*sizes, *np.concatenate(tails))]
 
 
-def _start_of_gates(layer: torch.nn.Module) -> NDArray:
+def start_of_gates(layer: torch.nn.Module) -> NDArray:
     """The gates that biases alone would make: each unit's eigenvalue if gates were constant."""
     name, where = layer.gate_bias
     return dict(layer.named_parameters())[name].detach()[where].sigmoid().cpu().numpy()
