@@ -79,12 +79,12 @@ class Jacobians(Measurement):
 
     settings: tuple[Setting, ...]
     pictured: int = 8
-    networks: int = 16
+    networks: int = 32
     width: int = 256
     length: int = 512
     times: int = 20
     rows: int = 4
-    shown: int = 32
+    shown: int = 24
     source: str = "wikipedia"
 
     def parts(self) -> list[str]:
