@@ -62,7 +62,8 @@ if scale == "paper":  # recompute everything
 #
 # How much, at the start of training? Layers of 256 units, biases $b_z = \log T$ with $T$ uniform in a range, input weights of variance
 # $2 \sigma_x / \text{fan-in}$, orthogonal recurrent weights times $\sigma_h$; 512 tokens of Wikipedia articles through the embedding layer
-# of all-MiniLM-L6-v2 (the paper: BERT-base). Stored results, four networks for each setting, each on a text of its own, double precision:
+# of all-MiniLM-L6-v2 (the paper: BERT-base). Stored results, 32 networks for each setting, each on a text of its own, double precision;
+# the paper shows one network and calls it typical:
 
 # %%
 frame, entries = experiments.load("fig14"), experiments.load("fig14", "entries")
@@ -78,30 +79,22 @@ rows = [
     [("gru", 16, 1, scale_h) for scale_h in (0, 1, 3)],
 ]
 names = ["cell", "max_time", "input_scale", "recurrent_scale"]
-kinds = {"off-diagonal": "#de8f05", "diagonal": "#0173b2"}
+kinds = {"off-diagonal": ("off", "#de8f05"), "diagonal": ("diagonal", "#0173b2")}
 
 
 def of(table, setting):
     return table[(table[names] == pd.Series(dict(zip(names, setting, strict=True)))).all(axis=1)]
 
 
-# %% mystnb={"figure": {"caption": "Entries of the recurrent Jacobian of a GRU against the number of steps t. Dots: single entries of one network; bands: 90 % of all entries of four networks. Top: gates constant; middle: usual scales; bottom: T in [1, 16] and recurrent scales 0, 1, 3. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-14"}, "image": {"alt": "Three rows of three plots of Jacobian entries against t from 1 to 512. Diagonal entries start near 1 or 1/2 and decay, the later the larger the range of T. Off-diagonal entries lie on zero where the recurrent scale is 0 and in a narrow band around it at scale 1. At scale 3, bottom right, they fill a band of a tenth, the diagonal entries end in the same band, and neither has decayed at t = 512."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Entries of the recurrent Jacobian of a GRU against the number of steps t. Dots: single entries of one network; bands: 90 % of all entries of four networks. Top: gates constant; middle: usual scales; bottom: T in [1, 16] and recurrent scales 0, 1, 3. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-14"}, "image": {"alt": "Three rows of three plots of Jacobian entries against t from 1 to 512. Diagonal entries start near 1 or 1/2 and decay, the later the larger the range of T. Off-diagonal entries lie on zero where the recurrent scale is 0 and in a narrow band around it at scale 1. At scale 3, bottom right, they fill a band of a tenth, the diagonal entries end in the same band, and neither has decayed at t = 512."}}
 fig, axes = plt.subplots(3, 3, figsize=(9, 6.4), sharex=True, sharey=True, layout="constrained")
 for row, settings in zip(axes, rows, strict=True):
     for ax, setting in zip(row, settings, strict=True):
-        for kind, color in kinds.items():
+        for kind, (column, color) in kinds.items():
             dots = of(entries, setting).query("kind == @kind")
             ax.semilogx(dots["t"], dots["value"], ".", ms=2, color=color, alpha=0.4)
-            band = of(frame, setting).query("kind == @kind").groupby("t")
-            ax.fill_between(
-                band["q0.05"].min().index,
-                band["q0.05"].mean(),
-                band["q0.95"].mean(),
-                color=color,
-                alpha=0.3,
-                lw=0,
-                label=kind,
-            )
+            band = of(frame, setting).groupby("t")[[f"{column}_5", f"{column}_95"]].median()
+            ax.fill_between(band.index, *band.T.to_numpy(), color=color, alpha=0.3, lw=0, label=kind)
         _, T, sigma_x, sigma_h = setting
         ax.set_title(
             rf"$T \in [1, {T}]$, $\sigma_x = {sigma_x}$, $\sigma_h = {sigma_h}$", fontsize=9
@@ -116,11 +109,21 @@ axes[0, 0].legend(fontsize="small");
 # they are exactly zero again, although the gates move with the input. At three times the usual scale the entries off the diagonal
 # are as large as those on it after some seventy steps, and the Jacobian has stopped decaying: such a network is no longer close to a diagonal one.
 
-# %%
-root = frame.assign(square=frame["rms"] ** 2).groupby([*names, "kind", "t"])["square"].mean() ** 0.5
-table = root.unstack("kind")[["diagonal", "off-diagonal"]].unstack("t")
+# %% tags=["hide-input"]
+def draw(ax, values, color, line="-", label=None):
+    """The median over networks and a band that holds 90 % of them; ``values``: a row a network, a column a t."""
+    low, middle, high = values.quantile([0.05, 0.5, 0.95]).to_numpy()
+    ax.loglog(values.columns, middle, line, color=color, label=label)
+    ax.fill_between(values.columns, low, high, color=color, alpha=0.25, lw=0)
+
+
+def by_network(values, setting):
+    return of(values, setting).pivot_table("value", "network", "t")
+
+
+root = frame.groupby([*names, "t"])[["diagonal", "off"]].median()
 shown = [1, 10, 99, 512]
-table = table.loc[:, [(kind, t) for kind in kinds for t in shown]].sort_index(axis=1, level=0)
+table = root[root.index.get_level_values("t").isin(shown)].unstack("t")
 table.style.format("{:.1e}").format_index(
     "{:g}", level=["max_time", "input_scale", "recurrent_scale"]
 )
@@ -133,11 +136,11 @@ table.style.format("{:.1e}").format_index(
 # A single off-diagonal entry is small, but each row has 255 of them. Their share of the squared Frobenius norm says how much of the
 # Jacobian as a matrix the diagonal theory leaves out:
 
-# %%
-squares = frame.assign(square=frame["rms"] ** 2).pivot_table("square", [*names, "t"], "kind")
-squares["off-diagonal"] *= experiment.width - 1
-share = squares["off-diagonal"] / (squares["off-diagonal"] + squares["diagonal"])
-share = share.unstack("t")[shown].query("recurrent_scale > 0 and cell != 'mingru'")
+# %% tags=["hide-input"]
+others = (experiment.width - 1) * frame["off"] ** 2
+share = frame.assign(share=others / (others + frame["diagonal"] ** 2))
+share = share.groupby([*names, "t"])["share"].median().unstack("t")[shown]
+share = share.query("recurrent_scale > 0 and cell != 'mingru'")
 share.style.format("{:.0%}").format_index(
     "{:g}", level=["max_time", "input_scale", "recurrent_scale"]
 )
@@ -147,20 +150,45 @@ share.style.format("{:.0%}").format_index(
 # still holds 58 % in the GRU and 49 % in the LSTM. With short memories it does not: once the units have forgotten, what is left of the first state has come by way of the others. The
 # small dots of the figure do not show that.
 #
+# ## How strong must recurrent weights be?
+# TODO
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "TODO", "name": "fig-14-strength"}, "image": {"alt": "TODO"}}
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+strengths = [1, 2, 3, 5, 10]
+norms = (frame["diagonal"] ** 2 + (experiment.width - 1) * frame["off"] ** 2) ** 0.5
+numbers = {
+    "off the diagonal / on it": frame["off"] / frame["diagonal"],
+    "norm / identity's norm": norms,
+}
+for ax, (label, values) in zip(axes, numbers.items(), strict=True):
+    for strength, color in zip(strengths, style.sequence("time", len(strengths)), strict=True):
+        table = by_network(frame.assign(value=values), ("gru", 16, 1, strength))
+        draw(ax, table, color, label=f"{strength}")
+    ax.set(xlabel="$t$", ylabel=label)
+axes[0].axhline(0.1, color="0.6", ls=":")
+axes[1].axhline(10, color="0.6", ls=":")
+axes[1].axhline(1 / np.e, color="0.6", ls=":")
+axes[1].set_ylim(1e-3, 1e12)
+axes[0].legend(title=r"$\sigma_h$", fontsize="small", loc="lower right");
+# %% [markdown]
+# TODO
+#
 # ## Beyond the paper: an LSTM and a minGRU
 # An LSTM's cell has a forget gate that acts as $z$, and four ways in for the state: three gates and the candidate. A minGRU has gates that
 # see the input alone. In the same frame, usual scales:
 
-# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries against t, usual scales, three ranges of T. Of the LSTM: the cell's Jacobian. The minGRU has no off-diagonal entries.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide until they have decayed. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries against t, usual scales, three ranges of T. Of the LSTM: the cell's Jacobian. The minGRU has no off-diagonal entries.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide until they have decayed. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
 labels = {"gru": "GRU", "lstm": "LSTM", "mingru": "minGRU"}
 for ax, T in zip(axes, (1, 16, 256), strict=True):
     for cell, label in labels.items():
-        curves = root[cell, T, 1, 1]
         color = style.COLORS[cell]
-        ax.loglog(curves["diagonal"], color=color, label=label)
-        off = curves["off-diagonal"]
-        ax.loglog(off[off > 0], color=color, ls="--")
+        setting = (cell, T, 1, 1)
+        draw(ax, by_network(frame.assign(value=frame["diagonal"]), setting), color, label=label)
+        if cell != "mingru":
+            off = by_network(frame.assign(value=frame["off"]), setting)
+            draw(ax, off.loc[:, (off > 0).all()], color, "--")  # of an LSTM, from t = 2 on
     ax.set(xlabel="$t$", title=rf"$T \in [1, {T}]$", ylim=(1e-8, 2))
 axes[0].set_ylabel("root mean square")
 axes[2].plot([], [], color="0.4", label="diagonal")
@@ -175,12 +203,14 @@ axes[2].legend(fontsize="small", loc="lower left");
 # ## Erratum 22: the sample
 # The paper's code samples off-diagonal entries from the first rows of the Jacobian alone. Rows belong to units, and how far a unit depends
 # on others depends on its own time constant. The root mean square over the first four rows, divided by that over all off-diagonal
-# entries, for each network:
+# entries, over the networks:
 
-# %%
+# %% tags=["hide-input"]
 spread = frame.query("cell == 'gru' and recurrent_scale > 0 and t == 10")
-spread = spread.pivot_table("rms", ["max_time", "recurrent_scale", "network"], "kind")
-ratios = (spread["first rows"] / spread["off-diagonal"]).unstack("network")
+ratios = (spread["first_rows"] / spread["off"]).groupby(
+    [spread["max_time"], spread["recurrent_scale"]]
+)
+ratios = ratios.quantile([0, 0.5, 1]).unstack().set_axis(["smallest", "median", "largest"], axis=1)
 ratios.style.format("{:.2f}").format_index("{:g}", level=[0, 1])
 
 # %% [markdown]
@@ -213,14 +243,14 @@ small = dataclasses.replace(small, source=source)
 live = {setting: small.measure(setting.label, device)["runs"] for setting in small.settings}
 print(f"{small.networks} network(s) of {small.width} units, {text.load(source, 1, 8).source}")
 
-# %% mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries of small layers, measured in this notebook.", "name": "fig-14-live"}, "image": {"alt": "Log-log plot: three solid curves that nearly coincide, and two dashed ones, GRU and LSTM, which start near one hundredth and stay below them, by a smaller factor at the end."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Root mean square of diagonal (solid) and off-diagonal (dashed) entries of small layers, measured in this notebook.", "name": "fig-14-live"}, "image": {"alt": "Log-log plot: three solid curves that nearly coincide, and two dashed ones, GRU and LSTM, which start near one hundredth and stay below them, by a smaller factor at the end."}}
 fig, ax = plt.subplots(figsize=(4.6, 2.8), layout="constrained")
 colors = [style.COLORS["rnn"], style.COLORS["gru"], style.COLORS["lstm"]]
 for (setting, (columns, values)), color in zip(live.items(), colors, strict=True):
-    curves = pd.DataFrame(values, columns=columns).pivot_table("rms", "t", "kind")
+    curves = pd.DataFrame(values, columns=columns).groupby("t")[["diagonal", "off"]].median()
     label = f"{labels[setting.cell]}, scales {setting.input_scale:g}"
     ax.loglog(curves["diagonal"], color=color, label=label)
-    off = curves["off-diagonal"]
+    off = curves["off"]
     ax.loglog(off[off > 0], color=color, ls="--")
 ax.set(xlabel="$t$", ylabel="root mean square", ylim=(1e-8, 2))
 ax.legend(fontsize="small");

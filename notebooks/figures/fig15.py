@@ -37,6 +37,7 @@ import pandas as pd
 from rnnlib import theory
 from rnnlib.lab import as_printed, claims, experiments, style, text
 from rnnlib.lab.experiments.analysis import provenance
+from rnnlib.lab.experiments.fig15 import over_networks
 
 style.use()
 experiment = experiments.get("fig15")
@@ -92,7 +93,7 @@ predictions = {
 # %% [markdown]
 # ## The figure
 
-# %% mystnb={"figure": {"caption": "Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Dots: single units; circles: means in bins of log T over 100 networks, with standard errors; lines: theory for constant gates. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15"}, "image": {"alt": "Two rows of three log-log plots against T from 1 to 256. Single units scatter over three decades. Their means fall from .15 to .02 for the squared state and from .017 to .003 for the squared sensitivity. The lines of theory run through the means with constant gates and a little below them with gates that see the input, or input and state; the line of the fitted exponential lies lowest, by up to a factor of 1.7 for the sensitivity around T = 30."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Dots: single units; circles: means in bins of log T over 100 networks, with standard errors; lines: theory for constant gates. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15"}, "image": {"alt": "Two rows of three log-log plots against T from 1 to 256. Single units scatter over three decades. Their means fall from .15 to .02 for the squared state and from .017 to .003 for the squared sensitivity. The lines of theory run through the means with constant gates and a little below them with gates that see the input, or input and state; the line of the fitted exponential lies lowest, by up to a factor of 1.7 for the sensitivity around T = 30."}}
 gates = {"constant": "constant", "input": "see the input", "state": "see input and state"}
 quantities = {"h2": r"$h^2$", "s2": r"$(\mathrm{d}_b h)^2$"}
 looks = {
@@ -102,27 +103,31 @@ looks = {
 }
 
 
+def joined(table, cell, gate, quantity):
+    """Means over all units in bins of log T, 95 % intervals and the networks' own means, of which 90 % lie in a band."""
+    rows = table.query("cell == @cell and gates == @gate")
+    means = over_networks(rows, quantity)
+    low, high = np.nanpercentile(means.drawn, [2.5, 97.5], axis=0)
+    band = rows.groupby("low")[quantity].quantile([0.05, 0.95]).unstack().to_numpy().T
+    return means, low, high, band
+
+
 def panels(cell, predictions):
     fig, axes = plt.subplots(
         2, 3, figsize=(9, 5.3), sharex=True, sharey="row", layout="constrained"
     )
+    color = style.COLORS[cell]
     for column, (gate, title) in zip(axes.T, gates.items(), strict=True):
         dots = units.query("cell == @cell and gates == @gate")
-        bins = frame.query("cell == @cell and gates == @gate")
         for ax, quantity, which in zip(column, quantities, (0, 1), strict=True):
             ax.loglog(dots["T"], dots[quantity], ".", ms=2, color="0.75", rasterized=True)
-            for version, (line, color) in looks.items():
-                ax.loglog(T, predictions[version][which], line, color=color, label=version)
-            ax.errorbar(
-                bins["T"],
-                bins[quantity],
-                bins[f"{quantity}_error"],
-                fmt="o",
-                ms=5,
-                mfc="none",
-                color=style.COLORS[cell],
-                label="mean",
-            )
+            for version, (line, shade) in looks.items():
+                ax.loglog(T, predictions[version][which], line, color=shade, label=version)
+            means, low, high, band = joined(frame, cell, gate, quantity)
+            ax.fill_between(means.T, *band, color=color, alpha=0.3, lw=0, label="90 % of networks")
+            error = [means.value - low, high - means.value]
+            look = {"fmt": "o", "ms": 5, "mfc": "none", "color": color}
+            ax.errorbar(means.T, means.value, error, label="mean", **look)
             low, high = np.quantile(units[quantity], [0.02, 0.98])
             ax.set_ylim(low, 5 * high)
         column[0].set_title(
@@ -131,7 +136,7 @@ def panels(cell, predictions):
         column[1].set_xlabel("$T$")
     for ax, label in zip(axes[:, 0], quantities.values(), strict=True):
         ax.set_ylabel(label)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
 
 
 panels("gru", predictions);
@@ -140,33 +145,51 @@ panels("gru", predictions);
 # With constant gates there is nothing to approximate but the inputs' statistics. The ratio of mean and theory, with the measured
 # autocorrelation and with all second moments, and its standard error:
 
-# %%
-gru = frame.query("cell == 'gru'").copy()
-at_bins = theory.gated_response(gru["T"] / (1 + gru["T"]), 512)
+# %% tags=["hide-input"]
 names = {"h2": "h²", "s2": "(dh/db)²"}
-for (quantity, label), w in zip(names.items(), at_bins, strict=True):
-    gru[f"{label}, measured R"] = gru[quantity] / theory.window_moment(w, measured)
-    exact = moments["h2" if quantity == "h2" else "gru_s2"]
-    exact = np.exp(np.interp(np.log(gru["T"]), np.log(exact.index), np.log(exact)))
-    gru[f"{label}, all moments"] = gru[quantity] / exact
-    gru[f"{label}, error"] = gru[f"{quantity}_error"] / exact
-columns = [column for column in gru if column.startswith(tuple(names.values()))]
-gru["from T ="] = gru["low"].round().astype(int)
-gru.set_index(["gates", "from T ="])[["units", *columns]].style.format("{:.2f}", subset=columns)
 
-# %% mystnb={"figure": {"caption": "Sensitivity $(\\mathrm{d}_b h)^2$ over theory for constant gates with the measured autocorrelation: means in bins of log T over 100 networks, with standard errors.", "name": "fig-15-ratio"}, "image": {"alt": "Ratio of mean to theory against T from 1 to 256, three curves with error bars, a line at 1. With constant gates the means lie 4 to 15 per cent above 1 from T = 2 on; those with gates that see the input, and input and state, coincide and lie 32 to 46 per cent above it from T = 4 on."}}
-fig, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-label, steps = names["s2"], {"constant": 0.96, "input": 1.0, "state": 1.04}
-for (gate, title), marker in zip(gates.items(), "osD", strict=True):
-    mine = gru[gru["gates"] == gate]
-    ratio = mine[f"{label}, measured R"]
-    error = ratio * mine["s2_error"] / mine["s2"]
-    look = {"color": plt.colormaps["viridis"](0.3 * "osD".index(marker)), "capsize": 3}
-    ax.errorbar(mine["T"] * steps[gate], ratio, error, fmt=f"{marker}-", label=title, **look)
-ax.axhline(1, color="0.6", ls=":")
-ax.set(xscale="log", xlabel="$T$", ylabel="mean / theory", ylim=(0.6, 1.7))
-ax.legend(title="gates", loc="lower right");
 
+def infinite(moment, lam):
+    """For the fitted autocorrelation, in which the moment is linear."""
+    return fit.white * moment(lam, 0.0) + fit.amplitude * moment(lam, fit.decay)
+
+
+rows = []
+for gate in gates:
+    for which, (quantity, label) in enumerate(names.items()):
+        means, low, high, _ = joined(frame, "gru", gate, quantity)
+        lam = means.T / (1 + means.T)
+        whole = moments[["h2", "gru_s2"][which]]
+        theories = {
+            "measured R": theory.window_moment(theory.gated_response(lam, 512)[which], measured),
+            "all moments": np.exp(np.interp(np.log(means.T), np.log(whole.index), np.log(whole))),
+            "paper's": infinite([theory.gated_state_variance, theory.gated_sensitivity][which], lam),
+        }
+        for version, predicted in theories.items():
+            ratios = (numbers / predicted for numbers in (means.value, low, high))
+            for start, T_bin, *ratio in zip(means.low, means.T, *ratios, strict=True):
+                rows.append((gate, label, version, round(start), T_bin, *ratio))
+columns = ["gates", "moment", "theory", "from T =", "T", "ratio", "low", "high"]
+over_theory = pd.DataFrame(rows, columns=columns)
+table = over_theory.assign(
+    text=[f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})" for r in over_theory.itertuples()]
+)
+table.pivot(index=["gates", "from T ="], columns=["moment", "theory"], values="text")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "TODO", "name": "fig-15-ratio"}, "image": {"alt": "TODO"}}
+fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
+titles = {"measured R": "measured R, 512 steps", "paper's": "the paper's: fitted R, no end"}
+for ax, (version, title) in zip(axes, titles.items(), strict=True):
+    for gate, marker, shift in zip(gates, "osD", (0.96, 1.0, 1.04), strict=True):
+        mine = over_theory.query("gates == @gate and theory == @version and moment == '(dh/db)²'")
+        error = [mine["ratio"] - mine["low"], mine["high"] - mine["ratio"]]
+        color = plt.colormaps["viridis"](0.3 * "osD".index(marker))
+        look = {"color": color, "capsize": 3, "fmt": f"{marker}-", "label": gates[gate]}
+        ax.errorbar(mine["T"] * shift, mine["ratio"], error, **look)
+    ax.axhline(1, color="0.6", ls=":")
+    ax.set(xscale="log", xlabel="$T$", title=f"theory with {title}")
+axes[0].set_ylabel("mean / theory")
+axes[0].legend(title="gates", loc="upper left");
 # %% [markdown]
 # **Constant gates.** With all second moments the theory is right within two standard errors of the bins. An autocorrelation assumes that
 # every place in the sequence is alike, and the means at this place, the last, lie 4 to 15 % above it (from $T = 2$ on). The exponential of Figure 12 misses what $R$ has
@@ -183,19 +206,12 @@ ax.legend(title="gates", loc="lower right");
 
 # %%
 lam = T / (1 + T)
-
-
-def infinite(moment):
-    """For the fitted autocorrelation, in which the moment is linear."""
-    return fit.white * moment(lam, 0.0) + fit.amplitude * moment(lam, fit.decay)
-
-
-plotted, right = infinite(as_printed.gated_sensitivity), infinite(theory.gated_sensitivity)
+plotted, right = infinite(as_printed.gated_sensitivity, lam), infinite(theory.gated_sensitivity, lam)
 finite, best = predictions["fitted R"][1], predictions["measured R"][1]
 smooth = experiments.load("fig15", "smoothed").query("cell == 'gru' and gates == 'constant'")
-bins = frame.query("cell == 'gru' and gates == 'constant'")
+bins, low, high, _ = joined(frame, "gru", "constant", "s2")
 
-# %% mystnb={"figure": {"caption": "Sensitivity of units with constant gates: the paper's recipe (dashed), the right formula with the fitted autocorrelation (infinite window dotted, 512 steps grey), and with the measured one (black), beside means in bins of log T. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-erratum"}, "image": {"alt": "Log-log plot of the squared sensitivity against T. The plotted formula starts a third below the right one and meets it at long T. The smoothed mean is flat up to T = 5, where the bins fall. The corrected curve with the measured autocorrelation runs through the bins; those with the fitted exponential lie below them between 10 and 100, and the one for an infinite window turns up beyond 100."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Sensitivity of units with constant gates: the paper's recipe (dashed), the right formula with the fitted autocorrelation (infinite window dotted, 512 steps grey), and with the measured one (black), beside means in bins of log T. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-erratum"}, "image": {"alt": "Log-log plot of the squared sensitivity against T. The plotted formula starts a third below the right one and meets it at long T. The smoothed mean is flat up to T = 5, where the bins fall. The corrected curve with the measured autocorrelation runs through the bins; those with the fitted exponential lie below them between 10 and 100, and the one for an infinite window turns up beyond 100."}}
 fig, ax = plt.subplots(figsize=(5.6, 3.2), layout="constrained")
 ax.loglog(T, plotted, "--", color="0.5", label="theory as plotted")
 ax.loglog(smooth["T"], smooth["s2"], "--", color="#de8f05", label="smoothed in T, as plotted")
@@ -203,7 +219,8 @@ ax.loglog(T, right, ":", color="black", label="right formula, infinite window")
 ax.loglog(T, finite, color="0.5", label="right formula, 512 steps")
 ax.loglog(T, best, color="black", label="and the measured autocorrelation")
 color = style.COLORS["gru"]
-ax.errorbar(bins["T"], bins["s2"], bins["s2_error"], fmt="o", color=color, label="bins of log T")
+error = [bins.value - low, high - bins.value]
+ax.errorbar(bins.T, bins.value, error, fmt="o", color=color, label="bins of log T")
 ax.set(xlabel="$T$", ylabel=quantities["s2"])
 ax.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 # %%
@@ -247,12 +264,15 @@ of_lstm = {
     "all second moments": [moments["h2"], moments["lstm_s2"]],
 }
 
-# %% mystnb={"figure": {"caption": "The same for the cells of simplified LSTMs, 40 networks; sensitivity with respect to the forget gate's bias. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-lstm"}, "image": {"alt": "The same plots for the LSTM. The squared cell behaves as the squared state of the GRU. The squared sensitivity stays near .03 up to T = 50 and falls to .01, three to six times that of the GRU. Theory runs through the means with constant gates and somewhat below them with the others."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same for the cells of simplified LSTMs, 40 networks; sensitivity with respect to the forget gate's bias. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-15-lstm"}, "image": {"alt": "The same plots for the LSTM. The squared cell behaves as the squared state of the GRU. The squared sensitivity stays near .03 up to T = 50 and falls to .01, three to six times that of the GRU. Theory runs through the means with constant gates and somewhat below them with the others."}}
 panels("lstm", of_lstm);
 
 # %%
-sides = frame.pivot_table("s2", ["gates", "low"], "cell")
-ratios = (sides["lstm"] / sides["gru"]).unstack("low")
+sides = {
+    cell: pd.DataFrame({gate: joined(frame, cell, gate, "s2")[0].value for gate in gates})
+    for cell in ("gru", "lstm")
+}
+ratios = (sides["lstm"] / sides["gru"]).set_index(joined(frame, "gru", "constant", "s2")[0].low).T
 ratios.style.format("{:.1f}").format_index("T ≥ {:.0f}", axis=1)
 
 # %% [markdown]
@@ -270,14 +290,14 @@ columns, rows = small.measure("inputs", device)["moments"]
 live_theory = pd.DataFrame(rows, columns=columns)
 print(f"{small.networks} networks of {small.width} units; {text.load(small.source, 1, 8).source}")
 
-# %% mystnb={"figure": {"caption": "Means of networks that run in this notebook, in bins of log T, and theory with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, lie somewhat above and coincide."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Means of networks that run in this notebook, in bins of log T, and theory with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, lie somewhat above and coincide."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")
 for ax, (quantity, label), curve in zip(axes, quantities.items(), ["h2", "gru_s2"], strict=True):
     ax.loglog(live_theory["T"], live_theory[curve], color="black", label="theory")
     for gate, marker in zip(gates, "osd", strict=True):
-        bins = live.query("gates == @gate")
-        error = bins[f"{quantity}_error"]
-        ax.errorbar(bins["T"], bins[quantity], error, fmt=marker, mfc="none", label=gate)
+        bins, low, high, _ = joined(live, "gru", gate, quantity)
+        error = [bins.value - low, high - bins.value]
+        ax.errorbar(bins.T, bins.value, error, fmt=marker, mfc="none", label=gate)
     ax.set(xlabel="$T$", ylabel=label)
 axes[1].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1));
 # %% [markdown]
