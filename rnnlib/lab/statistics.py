@@ -166,6 +166,11 @@ def largest(*estimates: Estimate) -> Estimate:
     return _of_all(max, estimates)
 
 
+def furthest(*estimates: Estimate, target: float = 0.0) -> Estimate:
+    """For a statement that asks several numbers to be near a target: the one that is furthest from it."""
+    return max(estimates, key=lambda estimate: abs(estimate.value - target))
+
+
 def _of_all(choose: Callable, estimates: Sequence[Estimate]) -> Estimate:
     of = choose(estimates, key=lambda estimate: estimate.value)
     low, high = choose(e.low for e in estimates), choose(e.high for e in estimates)
