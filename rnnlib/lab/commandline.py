@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +39,7 @@ def execute(arguments: Sequence[str]) -> int:
     show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
     claims = commands.add_parser("claims", help="measure the paper's claims")
     claims.add_argument("names", nargs="*", metavar="NAME", help="figures, or single claims; none means all")
+    claims.add_argument("--json", action="store_true", help="all that is known of each, for programs")
     options = parser.parse_args(arguments)
     try:
         need("pandas", "scipy", "tqdm", extra="lab")
@@ -108,4 +111,23 @@ def _claims(options: argparse.Namespace) -> None:
     from . import claims  # takes seconds
 
     frame = claims.evaluate(*options.names)
-    print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))
+    if options.json:
+        rows = [
+            {
+                name: value if not isinstance(value, float) or math.isfinite(value) else None
+                for name, value in row.items()
+            }
+            for row in frame.to_dict("records")
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for _, row in frame.iterrows():
+        print(f"{row['name']:<88}{row['verdict']:>10}")
+        paper = f"; paper: {row['paper']}" if row["paper"] else ""
+        decides = f"; would decide: {row['decides']}" if row["decides"] else ""
+        for text in (row["claim"], f"{claims.ours(row)}; agrees: {row['accepted']}{paper}{decides}"):
+            print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "))
+    counts = claims.tally(frame)
+    print(f"\n{'':<40}" + "".join(f"{verdict:>12}" for verdict in counts.columns))
+    for kind, row in counts.iterrows():
+        print(f"{kind:<40}" + "".join(f"{count:>12}" for count in row))
