@@ -6,7 +6,7 @@
 # %% [markdown]
 # # Figure 15: the theory of diagonal units, tested on gated ones
 #
-# **You will see** states and sensitivities of 25,600 gated units on text against the time constants of their gates, with what the diagonal
+# **You will see** states and sensitivities of 102,400 gated units on text against the time constants of their gates, with what the diagonal
 # theory predicts for them; correctly, and as the paper plots it. **You need**
 # [gates as eigenvalues](../theory/07-gates-as-eigenvalues.ipynb) and [Figure 12](fig12.ipynb), whose fit feeds the theory. **Time** half a
 # minute on a CPU: the figure shows stored results, and eight networks are measured here.
@@ -52,8 +52,9 @@ if scale == "paper":  # recompute everything
 #
 # $$h_t = z_t \odot h_{t-1} + (1 - z_t) \odot W x_t, \qquad z_t = \sigma(b + W_z x_t + U_z h_{t-1}), \qquad b = \log T ,$$
 #
-# with $T$ uniform in $[1, 256]$. Constant gates have neither $W_z$ nor $U_z$, gates that see the input no $U_z$. 100 networks of 256 units
-# run over 512 tokens each, Wikipedia articles through the embedding layer of all-MiniLM-L6-v2 (the paper: BERT-base). After the last one
+# with $T$ uniform in $[1, 256]$ (appendix D.3 writes $x_t$ for the candidate, the paper's code a linear map of it). Constant gates have
+# neither $W_z$ nor $U_z$, gates that see the input no $U_z$. 400 networks of 256 units (the paper: 100) run over 512 tokens each,
+# Wikipedia articles through the embedding layer of all-MiniLM-L6-v2 (the paper: BERT-base). After the last one
 # we square each unit's state and its derivative with respect to its own bias. Where gates see the state, a bias acts on its unit through
 # all others as well: that is part of the derivative, which `rtrl.bias_sensitivity` carries along as a matrix of 256 x 256.
 
@@ -71,9 +72,9 @@ print(provenance(frame))
 # with the weights $w_i = (1 - \lambda) \lambda^i$ for the state and $(1 - \lambda) \lambda^i \big( (1 - \lambda) i - \lambda \big)$ for its
 # derivative.
 #
-# Three versions of $R$: measured on these sequences; the exponential fitted in [Figure 12](fig12.ipynb) to 1,024 others; and no $R$ at
-# all, but the second moments $\mathrm{E}[x_{t-i} x_{t-j}]$ of these sequences at every pair of places, which does not assume that text is
-# stationary. With position embeddings it is not.
+# Three versions of $R$: measured on these sequences; the exponential fitted in [Figure 12](fig12.ipynb) to 1,024 windows of text; and no
+# $R$ at all, but the second moments $\mathrm{E}[x_{t-i} x_{t-j}]$ of these sequences at every pair of places, which does not assume that
+# text is stationary. With position embeddings it is not. The paper predicts with the exponential and infinitely many steps (D.3).
 
 # %%
 T = np.geomspace(1, 256, 60)
