@@ -42,14 +42,13 @@ def stationary(A: Float[ndarray, "*S n n"], W: Float[ndarray, "*S n n"]) -> Floa
         ValueError: the sum has not converged after 2^40 terms, so an eigenvalue is not inside the unit circle.
     """
     total = W
-    for _ in range(40):
-        further = A @ total @ A.mT
-        total = total + further
-        A = A @ A
-        if not np.abs(further).max() > 1e-17 * np.abs(total).max():
-            if np.isfinite(total).all():
+    with np.errstate(over="ignore", invalid="ignore"):  # of what grows without bound, which the error names
+        for _ in range(40):
+            further = A @ total @ A.mT
+            total = total + further
+            A = A @ A
+            if np.isfinite(total).all() and np.abs(further).max() <= 1e-17 * np.abs(total).max():
                 return total
-            break
     raise ValueError("A must have all eigenvalues inside the unit circle, clear of it by more than rounding")
 
 
