@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from .experiments import Experiment, Measurement
 
 
+#: The training runs of the paper itself: one teacher, ten seeds.
+PAPER = ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11")
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Run a command; returns the exit status, 1 after an error."""
     parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
@@ -25,7 +31,9 @@ def execute(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, and which results are stored")
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
-    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
+    run.add_argument(
+        "names", nargs="+", metavar="NAME", help="experiments; paper: its own grid; all: all but the direct"
+    )
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
     run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
@@ -37,6 +45,7 @@ def execute(arguments: Sequence[str]) -> int:
     show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
     claims = commands.add_parser("claims", help="measure the paper's claims")
     claims.add_argument("names", nargs="*", metavar="NAME", help="figures, or single claims; none means all")
+    claims.add_argument("--json", action="store_true", help="all that is known of each, for programs")
     options = parser.parse_args(arguments)
     try:
         need("pandas", "scipy", "tqdm", extra="lab")
@@ -72,7 +81,11 @@ def _list(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     scale = options.scale or experiments.scale_from_environment()
-    chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
+    if options.names == ["all"]:
+        chosen = _all(scale)
+    else:
+        names = PAPER if options.names == ["paper"] else options.names
+        chosen = [experiments.get(name) for name in names]
     frames = experiments.run_all(
         chosen,
         scale,
@@ -108,4 +121,23 @@ def _claims(options: argparse.Namespace) -> None:
     from . import claims  # takes seconds
 
     frame = claims.evaluate(*options.names)
-    print(frame[["figure", "claim", "accepted", "measured", "verdict"]].to_string(index=False))
+    if options.json:
+        rows = [
+            {
+                name: value if not isinstance(value, float) or math.isfinite(value) else None
+                for name, value in row.items()
+            }
+            for row in frame.to_dict("records")
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for _, row in frame.iterrows():
+        print(f"{row['name']:<88}{row['verdict']:>10}")
+        paper = f"; paper: {row['paper']}" if row["paper"] else ""
+        decides = f"; would decide: {row['decides']}" if row["decides"] else ""
+        for text in (row["claim"], f"{claims.ours(row)}; agrees: {row['accepted']}{paper}{decides}"):
+            print(textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    "))
+    counts = claims.tally(frame)
+    print(f"\n{'':<40}" + "".join(f"{verdict:>12}" for verdict in counts.columns))
+    for kind, row in counts.iterrows():
+        print(f"{kind:<40}" + "".join(f"{count:>12}" for count in row))

@@ -166,53 +166,83 @@ def largest(*estimates: Estimate) -> Estimate:
     return _of_all(max, estimates)
 
 
+def furthest(*estimates: Estimate, target: float = 0.0) -> Estimate:
+    """For a statement that asks several numbers to be near a target: the one that is furthest from it."""
+    return max(estimates, key=lambda estimate: abs(estimate.value - target))
+
+
 def _of_all(choose: Callable, estimates: Sequence[Estimate]) -> Estimate:
     of = choose(estimates, key=lambda estimate: estimate.value)
     low, high = choose(e.low for e in estimates), choose(e.high for e in estimates)
     return Estimate(of.value, low, high, of.n, of.unit)
 
 
-def cross_fitted(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Runs at a rate that was chosen by other runs on the same teacher.
+def cross_fit(decades: NDArray) -> tuple[NDArray, NDArray]:
+    """For each run of a teacher the rate that its other runs choose, and what the run gives there.
 
-    For each run, the rate with the smallest mean log loss over the teacher's other runs, the smaller rate if two are
-    equal; then this run's loss at that rate, whatever it is. A run that diverged has an infinite loss in both, and is
-    thus never chosen while another rate converges. What is reported has no part in the choice, so that the choice does
-    not flatter it.
+    Args:
+        decades: log losses ``(teachers, seeds, rates)``, infinite where a run diverged; two seeds or more.
+
+    Returns:
+        Indices of the rates with the smallest mean over the teacher's other seeds, the first of equal ones, and the
+        run's own log losses at these; both ``(teachers, seeds)``. What is reported has no part in the choice, so the
+        choice does not flatter it.
+
+    Raises:
+        ValueError: there is a single seed.
+    """
+    seeds = decades.shape[1]
+    if seeds < 2:
+        raise ValueError("a rate that is not chosen by the run it is reported for needs two seeds of each teacher")
+    others = [np.delete(decades, seed, axis=1).mean(axis=1) for seed in range(seeds)]
+    chosen = np.stack(others, axis=1).argmin(axis=2)
+    return chosen, np.take_along_axis(decades, chosen[..., None], axis=2)[..., 0]
+
+
+def cross_fitted(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Runs at the rate that the other runs on the same teacher choose, see :func:`cross_fit`.
 
     Args:
         frame: a table of runs on several teachers, two seeds or more on each.
         by: columns that tell points apart.
 
     Returns:
-        A row a point, teacher and seed, in this order: ``by``, teacher, seed, repeat (0, 1, ... on each teacher), rate,
-        decades (log10 of loss / zero predictor's; infinite if diverged), diverged, edge (whether the rate is the
-        point's smallest or largest).
+        A row a point, teacher and repeat, in this order: ``by``, teacher, repeat (0, 1, ... in the order of seeds),
+        rate, decades (log10 of loss / zero predictor's; infinite if the run diverged), diverged, edge (whether the rate
+        is the point's smallest or largest).
 
     Raises:
         ValueError: a teacher with a single seed, or where a seed and rate has no run or more than one.
     """
     import pandas as pd
 
-    rows = []
+    parts = []
     for point, group in frame.groupby(list(by), dropna=False):
-        rates = np.sort(group["rate"].unique())
-        for teacher, runs in group.groupby("teacher"):
-            seeds = runs["seed"].nunique()
-            if seeds < 2 or len(runs) != seeds * len(rates) or runs.duplicated(["seed", "rate"]).any():
-                raise ValueError(
-                    f"by={list(by)} must leave one run for each of two or more seeds of a teacher at each rate; "
-                    f"{point}, teacher {teacher}, has {len(runs)} runs, {seeds} seeds and {len(rates)} rates"
-                )
-            runs = runs.assign(decades=np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf))
-            table = runs.pivot(index="seed", columns="rate", values="decades")
-            for repeat, seed in enumerate(table.index):
-                means = table.drop(seed).mean()
-                rate = means.index[int(means.to_numpy().argmin())]
-                decades = table.loc[seed, rate]
-                edge = len(rates) > 1 and rate in (rates[0], rates[-1])
-                rows.append((*point, teacher, seed, repeat, rate, decades, math.isinf(decades), edge))
-    return pd.DataFrame(rows, columns=[*by, "teacher", "seed", "repeat", "rate", "decades", "diverged", "edge"])
+        runs = group.sort_values(["teacher", "seed", "rate"])
+        teachers, rates = np.unique(runs["teacher"]), np.unique(runs["rate"])
+        seeds = len(runs) // (len(teachers) * len(rates))
+        whole = (
+            runs.groupby("teacher")["seed"].nunique().eq(seeds).all() and not runs.duplicated(["seed", "rate"]).any()
+        )
+        if len(runs) != len(teachers) * seeds * len(rates) or not whole:
+            raise ValueError(
+                f"by={list(by)} must leave one run for each seed of a teacher at each rate, as many seeds for each; "
+                f"{point} has {len(runs)} runs, {len(teachers)} teachers, {len(rates)} rates"
+            )
+        decades = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf).to_numpy()
+        chosen, reported = cross_fit(decades.reshape(len(teachers), seeds, len(rates)))
+        part = pd.DataFrame(
+            {
+                "teacher": teachers.repeat(seeds),
+                "repeat": np.tile(np.arange(seeds), len(teachers)),
+                "rate": rates[chosen.ravel()],
+                "decades": reported.ravel(),
+                "diverged": np.isinf(reported.ravel()),
+                "edge": np.isin(chosen.ravel(), (0, len(rates) - 1)) & (len(rates) > 1),
+            }
+        )
+        parts.append(part.assign(**dict(zip(by, point, strict=True))))
+    return pd.concat(parts, ignore_index=True)[[*by, "teacher", "repeat", "rate", "decades", "diverged", "edge"]]
 
 
 def by_teacher(runs: pd.DataFrame, value: str = "decades") -> NDArray:

@@ -1,8 +1,8 @@
-"""The paper's claims as data: each a statement, a measurement of ours, the range accepted, a verdict.
+"""The paper's claims as data: each a statement, a measurement of ours, the range that agrees, a verdict.
 
-A claim is a function that returns one number, in the file of its figure. A number outside the range shows as "fails",
-it does not raise. No bound is moved to make a row pass; which bounds stood before their numbers were known is on the
-page of claims.
+A claim is a function that returns one number, or an estimate with an interval, in the file of its figure. It holds if
+the interval lies inside the range, fails if it lies outside, and is undecided between; none raises. A statement is what
+the paper says, and no bound is moved to make a row pass: ``bounds.json`` names the commit in which each was written.
 """
 
 # each registers its claims
@@ -25,6 +25,7 @@ from . import (  # noqa: F401
     sec22,
     sec23,
 )
+from .display import Table, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
@@ -33,6 +34,7 @@ __all__ = [
     "KINDS",
     "Claim",
     "Range",
+    "Table",
     "above",
     "at_least",
     "at_most",
@@ -40,6 +42,10 @@ __all__ = [
     "claim",
     "evaluate",
     "near",
+    "ours",
+    "picture",
     "significantly",
     "similar",
+    "table",
+    "tally",
 ]

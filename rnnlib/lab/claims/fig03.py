@@ -1,273 +1,269 @@
-"""Claims of Figure 3: students of linear teachers, on the stored results at the paper's scale.
+"""Claims of Figure 3: students of 32 linear teachers, two runs each, on the stored results at the paper's scale.
 
-Two lots: the paper's protocol, and the same claims on ten teachers (erratum 5) with one grid of rates, the rate of each
-teacher chosen on the nine others, divergences counted as no better than zero (15) and the RNN from both rings (13). All
-else is the paper's, gamma's start (4) among it: what correcting that changes is a row of its own.
+The paper has one teacher and ten seeds (erratum 5), chooses the rate on the runs it reports and drops those that
+diverge (15). Here a run's rate is chosen by the other run on its teacher, and a divergence is the worst outcome.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+import itertools
 
 import numpy as np
 
-from ..experiments.analysis import best, interval
-from .measures import held_out_log_ratios, load
-from .ranges import at_least, near
+from .. import experiments
+from ..statistics import Estimate, difference, furthest, largest, median, paired_median, smallest
+from .measures import cross_fitted_runs, decades, load
+from .ranges import at_least, at_most, between, significantly, similar
 from .registry import claim
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_BARS = ["rnn", "block", "block_wide", "crnn", "crnn_gamma_real", "lru"]  # in the order of Figure 3B
-_RNN, _RNN_RING = ("rnn", 0.0), ("rnn", None)  # student and where it starts: at nu_0 = 0, or on the teacher's ring
-_LRU = ("lru", None)
+_ABLATION = "fig03b_teachers"
+_RUNS = "32 teachers, the rate of a run chosen by the other run on its teacher"
 
 
-def _rank_of_first_drop(bars: pd.Series) -> int:
-    """1 if the first drop from a bar to the next is the largest."""
-    drops = -np.diff(bars.to_numpy())
-    return 1 + int((drops > drops[0]).sum())
+def _rnn(nu0: float = 0.99) -> np.ndarray:
+    return decades("fig03a_teachers", "rnn", start=0.0, nu0=nu0)
 
 
-# Ten teachers ---------------------------------------------------------------------------------------------------------
+def _lru(nu0: float = 0.99) -> np.ndarray:
+    return decades("fig03a_teachers", "lru", start=nu0, nu0=nu0)
 
 
-def _ten_teachers_excess(
-    nu0: float, worse: tuple[str, float | None], better: tuple[str, float | None]
-) -> tuple[float, float, float]:
-    """Decades by which one student's loss exceeds another's on the same teacher: mean and 95 % interval."""
-    ratios = held_out_log_ratios("fig03a_corrected", "student", "start", "nu0")
-    first, second = (ratios[student, nu0 if start is None else start, nu0] for student, start in (worse, better))
-    return interval(first - second)
+def _bars() -> list[np.ndarray]:
+    """Figure 3B from left to right: real students from nu_0 = 0, gamma from where the authors' code starts it."""
+    return [
+        _rnn(),
+        decades(_ABLATION, "block", start=0.0, heads=32),
+        decades(_ABLATION, "block_wide", start=0.0, heads=64),
+        decades(_ABLATION, "crnn"),
+        decades(_ABLATION, "crnn_gamma_real"),
+        _lru(),
+    ]
 
 
-@functools.cache
-def _ten_teachers_bars() -> pd.Series:
-    """Figure 3B: decades, means over teachers; real students from nu_0 = 0, gamma from where the authors' code starts
-    it."""
-    means = held_out_log_ratios("fig03b_corrected", "student", "start").groupby(["student", "start"]).mean()
-    return means[[(name, 0.0 if name in ("rnn", "block", "block_wide") else 0.99) for name in _BARS]]
+# A: memory ------------------------------------------------------------------------------------------------------------
 
 
 @claim(
-    "fig03-ten-teachers-rnn-at-short-memory",
-    "A, ten teachers: at short memory the RNN is no worse than the LRU",
+    "fig03-rnn-at-long-memory",
+    "A: at long memory the LRU does significantly better than the RNN",
     kind="text",
-    source="section 4.1; errata 5, 15",
-    how="decades by which its loss is larger, mean over teachers, the larger of ν₀ = .36 and .68, 0 if smaller; "
-    "at most a factor of two (both 95 % intervals, on Figure 3's page, include a factor of one; both means are inside "
-    "without the two teachers at .36 and the one at .68 on which the RNN diverges or ends near the zero predictor)",
-    accepted=near(0, 0.3, "TODO"),
+    source="4.2",
+    how=f"decades from the LRU's loss to the RNN's, median of pairs, the smaller of ν₀ = .98 and .99; {_RUNS}",
+    accepted=significantly(),
+    paper="3.0 at .98, 4.2 at .99",
+    seen=False,
 )
-def ten_teachers_rnn_excess_at_short_memory() -> float:
-    return max(0.0, *(_ten_teachers_excess(nu0, _RNN, _LRU)[0] for nu0 in (0.36, 0.68)))
+def rnn_excess_at_long_memory() -> Estimate:
+    return smallest(*(paired_median(_rnn(nu0), _lru(nu0)) for nu0 in (0.98, 0.99)))
 
 
 @claim(
-    "fig03-ten-teachers-rnn-at-long-memory",
-    "A, ten teachers: at long memory it is orders of magnitude worse",
+    "fig03-parameters",
+    "A: it does so with 10 times fewer parameters",
     kind="text",
-    source="section 4.1; errata 5, 15",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
-    accepted=at_least(1, "TODO"),
+    source="4.2",
+    how="decades from ten times the LRU's number of parameters to the RNN's",
+    accepted=similar("“10 times”, a round number: within a factor of two"),
+    paper="4225 and 449",
 )
-def ten_teachers_rnn_excess_at_long_memory() -> float:
-    return min(_ten_teachers_excess(nu0, _RNN, _LRU)[0] for nu0 in (0.98, 0.99))
+def log_ratio_of_parameter_counts() -> float:
+    counts = {
+        run.student: sum(weight.numel() for weight in run.member(1).layer.parameters())
+        for run in experiments.get("fig03a_teachers").at("smoke").runs()
+    }
+    return float(np.log10(counts["rnn"] / counts["lru"] / 10))
 
 
 @claim(
-    "fig03-ten-teachers-rnn-beyond-chance",
-    "A, ten teachers: that is more than chance",
-    kind="text",
-    source="section 4.1; erratum 5",
-    how="lower end of the 95 % interval of these decades, the smaller of ν₀ = .98 and .99",
-    accepted=at_least(0, "TODO"),
+    "fig03-rnn-orders-of-magnitude",
+    "A: at long memory the two are orders of magnitude apart",
+    kind="picture",
+    source="Figure 3A",
+    how="as for fig03-rnn-at-long-memory",
+    accepted=at_least(2, "orders, in the plural: two decades or more"),
+    paper="3.0 at .98, 4.2 at .99",
+    seen=False,
 )
-def ten_teachers_lower_end_of_rnn_excess() -> float:
-    return min(_ten_teachers_excess(nu0, _RNN, _LRU)[1] for nu0 in (0.98, 0.99))
-
-
-@claim(
-    "fig03-ten-teachers-rnn-from-ring",
-    "A, ten teachers: so is an RNN that starts from the teacher's ring",
-    kind="text",
-    source="captions of Figure 3 and Table 1; erratum 13",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
-    accepted=at_least(1, "TODO"),
-)
-def ten_teachers_excess_of_rnn_from_ring() -> float:
-    return min(_ten_teachers_excess(nu0, _RNN_RING, _LRU)[0] for nu0 in (0.98, 0.99))
-
-
-@claim(
-    "fig03-ten-teachers-block-drop",
-    "B, ten teachers: a large drop comes with the block-diagonal matrix",
-    kind="text",
-    source="section 4.1; errata 5, 15",
-    how="decades from RNN to block diagonal",
-    accepted=at_least(1, "TODO"),
-)
-def ten_teachers_block_diagonal_drop() -> float:
-    return _ten_teachers_bars()["rnn"].item() - _ten_teachers_bars()["block"].item()
-
-
-@claim(
-    "fig03-ten-teachers-block-drop-largest",
-    "B, ten teachers: it is the largest drop from one bar to the next",
-    kind="text",
-    source="section 4.1; errata 5, 15",
-    how="its place among the five drops (1: first), γ started as in the authors' code (changed after the runs; the "
-    "place is the same with γ from sqrt(1-|λ|²))",
-    accepted=near(1, 0.5, "TODO"),
-)
-def ten_teachers_rank_of_block_diagonal_drop() -> float:
-    return _rank_of_first_drop(_ten_teachers_bars())
-
-
-@claim(
-    "fig03-ten-teachers-other-bars",
-    "B, ten teachers: the five other bars are within a small factor of each other",
-    kind="text",
-    source="section 4.1; errata 5, 15",
-    how="decades from the smallest to the largest, γ started as in the authors' code; at most a factor of five "
-    "(changed after the runs: with γ from sqrt(1-|λ|²), which is not the paper's bar, it had been 1.00)",
-    accepted=near(0, 0.7, "TODO"),
-)
-def ten_teachers_spread_of_other_bars() -> float:
-    others = _ten_teachers_bars().drop("rnn", level="student")
-    return others.max() - others.min()
-
-
-@claim(
-    "fig03-ten-teachers-gamma-start",
-    "B, ten teachers: where gamma starts makes little difference",
-    kind="text",
-    source="erratum 4",
-    how="decades from the start of the authors' code to sqrt(1-|λ|²), mean over teachers; at most a factor of two",
-    accepted=near(0, 0.3, "TODO"),
-)
-def ten_teachers_effect_of_gamma_start() -> float:
-    ratios = held_out_log_ratios("fig03b_corrected", "student", "start")
-    return (ratios["crnn_gamma_real", 0.99] - ratios["crnn_gamma", 0.99]).mean()
-
-
-# The paper's protocol -------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def _losses() -> pd.Series:
-    """Figure 3A: the mean loss at the best rate, by student and memory."""
-    return best(load("fig03a"), ["student", "nu0"]).set_index(["student", "nu0"])["loss"]
-
-
-@functools.cache
-def _bars() -> pd.Series:
-    """Figure 3B: the mean loss at the best rate, by student."""
-    losses = best(load("fig03b"), ["student"]).set_index("student")["loss"]
-    losses["rnn"] = _losses()["rnn", 0.99]
-    return losses[_BARS]
-
-
-def _rnn_excess(nu0: float) -> float:
-    """Decades by which the RNN's loss exceeds the LRU's."""
-    return np.log10(_losses()["rnn", nu0] / _losses()["lru", nu0])
+def rnn_orders_of_magnitude() -> Estimate:
+    return rnn_excess_at_long_memory()
 
 
 @claim(
     "fig03-rnn-at-short-memory",
     "A: at short memory the RNN is no worse than the LRU",
-    kind="text",
-    source="section 4.1",
-    how="decades by which its loss is larger, the larger of ν₀ = .36 and .68, 0 if smaller; at most a factor of two",
-    accepted=near(0, 0.3, "TODO"),
+    kind="picture",
+    source="Figure 3A",
+    how=f"decades from the LRU's loss to the RNN's, median of pairs, the larger of ν₀ = .36 and .68; {_RUNS}",
+    accepted=at_most(0.3, "no worse: by at most a factor of two"),
+    paper="−.8 at .36, −.1 at .68",
 )
-def rnn_excess_at_short_memory() -> float:
-    return max(0.0, _rnn_excess(0.36), _rnn_excess(0.68))
+def rnn_excess_at_short_memory() -> Estimate:
+    return largest(*(paired_median(_rnn(nu0), _lru(nu0)) for nu0 in (0.36, 0.68)))
 
 
 @claim(
-    "fig03-rnn-at-long-memory",
-    "A: at long memory it is orders of magnitude worse",
+    "fig03-rnn-start",
+    "The RNN does better from ν₀ = 0 than from the teacher's ring",
     kind="text",
-    source="section 4.1",
-    how="decades by which its loss is larger, the smaller of ν₀ = .98 and .99",
-    accepted=at_least(1, "TODO"),
+    source="C.3 and Tables 1 to 3; erratum 13",
+    how=f"ν₀ = .99: decades from its loss when it starts at 0 to that from the ring, median of pairs; {_RUNS}",
+    accepted=significantly(),
+    seen=False,
 )
-def rnn_excess_at_long_memory() -> float:
-    return min(_rnn_excess(0.98), _rnn_excess(0.99))
+def rnn_excess_from_ring() -> Estimate:
+    return paired_median(decades(_ABLATION, "rnn"), _rnn())
+
+
+# B: from RNN to LRU ---------------------------------------------------------------------------------------------------
 
 
 @claim(
     "fig03-block-drop",
-    "B: a large drop comes with the block-diagonal matrix",
+    "B: the gap between RNN and LRU comes mainly from the block-diagonal matrix",
     kind="text",
-    source="section 4.1",
-    how="decades from RNN to block diagonal",
-    accepted=at_least(1, "TODO"),
+    source="4.2 and caption of Figure 3",
+    how=f"decades from RNN to block diagonal minus decades from there to the LRU, median of pairs; {_RUNS}",
+    accepted=significantly("mainly: the first step closes more of the gap than all others together"),
+    paper="4.5 (4.36 minus −.14)",
+    seen=False,
 )
-def block_diagonal_drop() -> float:
-    return np.log10(_bars()["rnn"] / _bars()["block"])
+def block_diagonal_drop_over_the_rest() -> Estimate:
+    rnn, block, *_, lru = _bars()
+    return paired_median(difference(rnn, block), difference(block, lru))
 
 
 @claim(
     "fig03-block-drop-largest",
     "B: it is the largest drop from one bar to the next",
-    kind="text",
-    source="section 4.1",
-    how="its place among the five drops (1: first)",
-    accepted=near(1, 0.5, "TODO"),
+    kind="picture",
+    source="Figure 3B",
+    how=f"decades by which it exceeds another drop, median of pairs, the smallest of four; {_RUNS}",
+    accepted=significantly(),
+    paper="4.1",
+    seen=False,
 )
-def rank_of_block_diagonal_drop() -> float:
-    return _rank_of_first_drop(np.log10(_bars()))
+def block_diagonal_drop_over_the_next() -> Estimate:
+    first, *others = itertools.starmap(difference, itertools.pairwise(_bars()))
+    return smallest(*(paired_median(first, other) for other in others))
 
 
 @claim(
     "fig03-other-bars",
     "B: the five other bars are within a small factor of each other",
-    kind="text",
-    source="section 4.1",
-    how="decades from the smallest to the largest; at most a factor of five",
-    accepted=near(0, 0.7, "TODO"),
+    kind="picture",
+    source="Figure 3B",
+    how=f"decades between two of them, median of pairs, furthest from 0; {_RUNS}",
+    accepted=between(-0.7, 0.7, "a small factor: five"),
+    paper=".38",
 )
-def spread_of_other_bars() -> float:
-    others = np.log10(_bars().drop("rnn"))
-    return others.max() - others.min()
-
-
-def _trained_through_time() -> list[pd.DataFrame]:
-    """Runs of RNN and of LRU through time beside those of the exact method from the same starts and minibatches."""
-    pairs = []
-    for name in ("direct_dense", "direct_diagonal"):
-        on = ["student", "start", "nu0", "rate", "seed"]
-        pair = load(name).merge(load("fig03a"), on=on, suffixes=["", "_exact"])
-        pairs.append(pair.assign(ratio=pair["loss"] / pair["loss_exact"]))
-    return pairs
+def spread_of_other_bars() -> Estimate:
+    return furthest(*itertools.starmap(paired_median, itertools.combinations(_bars()[1:], 2)))
 
 
 @claim(
-    "fig03-bptt-each-run",
-    "Check: trained by back-propagation through time, students end where those of the exact method end",
-    kind="text",
-    source="ours",
-    how="of RNN and LRU at ν₀ = .99, the largest difference of log losses from the same start and minibatches, "
-    "in standard deviations over the ten seeds; at most two",
-    accepted=near(0, 2, "TODO"),
+    "fig03-gamma-start",
+    "B: where γ starts makes little difference",
+    kind="erratum",
+    source="erratum 4",
+    how=f"decades from √(1−|λ|²) to the start of the authors' code, median of pairs; {_RUNS}",
+    accepted=similar("little: within a factor of two"),
 )
-def largest_difference_from_exact_training() -> float:
-    return max(np.log(pair["ratio"]).abs().max() / np.log(pair["loss_exact"]).std() for pair in _trained_through_time())
+def effect_of_gamma_start() -> Estimate:
+    return paired_median(decades(_ABLATION, "crnn_gamma_real"), decades(_ABLATION, "crnn_gamma"))
+
+
+@claim(
+    "fig03-truncated-normals",
+    "Whether maps start from truncated normals, as the paper's, or from plain ones, as ours, makes little difference",
+    kind="erratum",
+    source="A.1; erratum 25",
+    how=f"ν₀ = .99: decades from plain to truncated, median of pairs, RNN or LRU, furthest from 0; {_RUNS}",
+    accepted=similar("little: within a factor of two"),
+    seen=False,
+)
+def effect_of_truncated_normals() -> Estimate:
+    return furthest(
+        paired_median(decades(_ABLATION, "rnn_truncated", start=0.0), _rnn()),
+        paired_median(decades(_ABLATION, "lru_truncated"), _lru()),
+    )
+
+
+# What the paper changes at once between "more neurons" and "complex numbers", as the 2 x 2 x 2 single changes
+_CHANGES = {
+    "ring": "where eigenvalues start",
+    "maps": "the scales of input and output weights",
+    "arithmetic": "complex arithmetic",
+}
+
+
+def _factorial() -> np.ndarray:
+    """Decades by start (0, ring), scales of maps (real's, complex's) and arithmetic (real, complex), then teachers."""
+    names = [["block_wide", "crnn_block_maps"], ["block_wide_crnn_maps", "crnn"]]
+    return np.array(
+        [
+            [
+                [
+                    decades(_ABLATION, name, start=start, heads=heads).mean(axis=1)
+                    for name, heads in zip(row, (64, 1), strict=True)
+                ]
+                for row in names
+            ]
+            for start in (0.0, 0.99)
+        ]
+    )
+
+
+def effect_of_one_change(axis: int) -> Estimate:
+    """Decades that one of the three changes gains, the mean over the four settings of the two others."""
+    before, after = np.moveaxis(_factorial(), axis, 0)
+    changes = [difference(*pair) for pair in zip(before.reshape(4, -1), after.reshape(4, -1), strict=True)]
+    return median(np.stack(changes, axis=1))
+
+
+for _axis, (_name, _what) in enumerate(_CHANGES.items()):
+    claim(
+        f"fig03-step-of-{_name}",
+        f"B: of the step to complex numbers, {_what} alone makes little difference",
+        kind="ours",
+        source="Figure 3B changes three things in this step",
+        how=f"decades that it gains, mean over the four settings of the two other changes, median of teachers; {_RUNS}",
+        accepted=similar("little: within a factor of two"),
+        seen=False,
+    )(functools.partial(effect_of_one_change, _axis))
+
+
+# The protocol ---------------------------------------------------------------------------------------------------------
+
+
+@claim(
+    "fig03-extreme-rates",
+    "Extreme base rates are never best",
+    kind="text",
+    source="C.3",
+    how="share of all choices of a rate in Figures 3, 10 and 11 that lie at an end of the cell's rates",
+    accepted=at_most(0.05, "never: at most one choice in twenty, the rule by which our grids were to be widened"),
+    seen=False,
+)
+def share_of_extreme_rates() -> float:
+    names = ("fig03a_teachers", "fig03b_teachers", "fig10d_teachers", "fig11_teachers")
+    edges = np.concatenate([cross_fitted_runs(name)["edge"] for name in names])
+    return float(edges.mean())
 
 
 @claim(
     "fig03-bptt-on-average",
-    "Check: over ten seeds they end neither higher nor lower",
-    kind="text",
+    "Check: trained by back-propagation through time, students end where those of the exact method end",
+    kind="ours",
     source="ours",
-    how="mean log ratio of the two final losses, in half-widths of its 95 % confidence interval, the larger of RNN and "
-    "LRU at ν₀ = .99; at most one (added when five of the twenty runs were known; one of them failed the row above)",
-    accepted=near(0, 1, "TODO"),
+    how="decades from the final loss of the exact method to that through time from the same start and minibatches, "
+    "median of ten seeds on one teacher at ν₀ = .99, RNN or LRU, furthest from 0",
+    accepted=similar("the same: within a factor of two"),
 )
-def mean_difference_from_exact_training() -> float:
-    intervals = [interval(np.log(pair["ratio"])) for pair in _trained_through_time()]
-    return max(abs(mean) / (high - mean) for mean, _, high in intervals)
+def difference_from_exact_training() -> Estimate:
+    estimates = []
+    for name in ("direct_dense", "direct_diagonal"):
+        on = ["student", "start", "nu0", "rate", "seed"]
+        pair = load(name).merge(load("fig03a"), on=on, suffixes=["", "_exact"])
+        estimates.append(median(np.log10(pair["loss"] / pair["loss_exact"]), "seeds"))
+    return furthest(*estimates)

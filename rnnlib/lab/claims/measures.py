@@ -12,16 +12,21 @@ import torch
 from ...scan import linear_scan
 from .. import experiments, systems
 from ..curvature import Hessian, hessian, rank, response_loss, white_gram
-from ..experiments.analysis import held_out_runs
-from ..statistics import Estimate, median
+from ..statistics import Estimate, by_teacher, cross_fitted, median
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
 RHOS = (0.0, 0.9, 0.99, 0.999)  # the input correlations of Figures 1 and 2 below 1
-SYSTEMS = 10  # random ones, in Figures 4 and 9
-_LAYERS = {"dense": systems.as_dense, "diagonal": systems.as_diagonal, "lru": systems.as_lru, "s4": systems.as_s4}
+SYSTEMS = 32  # random ones, in Figures 4 and 9
+_LAYERS = {
+    "dense": systems.as_dense,
+    "diagonal": systems.as_diagonal,
+    "lru": systems.as_lru,
+    "s4": systems.as_s4,
+    "s4_unit": functools.partial(systems.as_s4, step_size=1.0),
+}
 
 load = functools.cache(experiments.load)
 
@@ -84,17 +89,35 @@ def rank_at_optimum(name: str, seed: int) -> int:
     return rank(_LAYERS[name](_system(seed)), white_gram(300))
 
 
-def median_effective_rates(experiment: str, column: str) -> pd.Series:
-    """Medians over the positive effective rates of each group, by student, its first moduli and parameter."""
-    frame = load(experiment, "parameters")
-    return frame[frame[column] > 0].groupby(["student", "start", "parameter"])[column].median()
+_POINT = ["student", "start", "nu0", "theta0", "heads"]
 
 
 @functools.cache
-def held_out_log_ratios(experiment: str, *by: str) -> pd.Series:
-    """Decades of loss / zero predictor's at the rate chosen on other teachers, by point and teacher."""
-    frame = held_out_runs(load(experiment), by)
-    return np.log10(frame.set_index([*by, "seed"])["ratio"])
+def cross_fitted_runs(experiment: str) -> pd.DataFrame:
+    """Runs of an experiment on many teachers, each at the rate that the teacher's other run chose; by point."""
+    return cross_fitted(load(experiment), _POINT).set_index(_POINT).sort_index()
+
+
+def decades(
+    experiment: str, student: str, start: float = 0.99, nu0: float = 0.99, theta0: float = 1.0, heads: int = 1
+) -> np.ndarray:
+    """Decades of loss over the zero predictor's of one point of such an experiment, a row a teacher."""
+    return by_teacher(cross_fitted_runs(experiment).loc[student, start, nu0, theta0, heads])
+
+
+@functools.cache
+def log_effective_rates(experiment: str, column: str = "effective") -> pd.DataFrame:
+    """Decades of the median effective rate of each parameter tensor (columns: student, start, parameter) on each
+    teacher (rows), the mean over the teacher's runs; NaN where all of them diverged."""
+    frame = load(experiment, "groups")
+    frame = frame.assign(teacher=frame["seed"] % 100, decades=np.log10(frame[column]))
+    return frame.pivot_table("decades", "teacher", ["student", "start", "parameter"])
+
+
+def paired_rates(first: pd.Series, second: pd.Series) -> Estimate:
+    """Decades from the second's effective rates to the first's, on the teachers on which both trained to the end."""
+    pairs = (first - second).dropna()
+    return median(pairs)
 
 
 @functools.cache

@@ -56,24 +56,28 @@ class Range:
         return self.text
 
 
+def _shown(number: float) -> str:
+    return f"{number:.4g}".replace("-", "−")
+
+
 def at_least(bound: float, reason: str) -> Range:
     """The numbers from ``bound`` on."""
-    return Range(bound, math.inf, f"≥ {bound:.4g}", reason)
+    return Range(bound, math.inf, f"≥ {_shown(bound)}", reason)
 
 
 def at_most(bound: float, reason: str) -> Range:
     """The numbers up to ``bound``."""
-    return Range(-math.inf, bound, f"≤ {bound:.4g}", reason)
+    return Range(-math.inf, bound, f"≤ {_shown(bound)}", reason)
 
 
 def between(low: float, high: float, reason: str) -> Range:
     """The numbers from ``low`` to ``high``."""
-    return Range(low, high, f"{low:.4g} to {high:.4g}", reason)
+    return Range(low, high, f"{_shown(low)} to {_shown(high)}", reason)
 
 
 def above(bound: float, reason: str) -> Range:
     """The numbers above ``bound``: an interval that ends there does not agree."""
-    return Range(bound, math.inf, f"> {bound:.4g}", reason, open=True)
+    return Range(bound, math.inf, f"> {_shown(bound)}", reason, open=True)
 
 
 def significantly(reason: str = "more, beyond chance: the interval of paired differences leaves out 0") -> Range:
@@ -88,4 +92,4 @@ def similar(reason: str = "what the paper calls similar, almost or the same: wit
 
 def near(target: float, tolerance: float, reason: str) -> Range:
     """The numbers no further than ``tolerance`` from ``target``, the number that the claim implies."""
-    return Range(target - tolerance, target + tolerance, f"{target:.4g} ± {tolerance:g}", reason)
+    return Range(target - tolerance, target + tolerance, f"{_shown(target)} ± {tolerance:g}", reason)

@@ -146,7 +146,11 @@ def _row(entry: Claim, measured: Estimate) -> dict[str, object]:
     enough = entry.accepted.units_to_decide(measured) if verdict == "undecided" else 0.0
     decides = ""
     if verdict == "undecided":
-        decides = f"about {enough:.2g} {measured.unit}" if enough < 1e4 else f"no number of {measured.unit} in reach"
+        decides = (
+            f"about {round(enough, -1):.0f} {measured.unit}"
+            if enough < 1e4
+            else f"no number of {measured.unit} in reach"
+        )
     return {
         "figure": entry.figure,
         "name": entry.name,

@@ -13,7 +13,7 @@ from .schema import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .definition import Experiment
+    from .definition import Experiment, Run
 
 _KINDS = {
     "student": "text",
@@ -76,13 +76,21 @@ def tables(
         result["groups"] = (
             [*_GROUP_KEYS, "size", "effective", "effective_plain", "negative"],
             [
-                (run.student, run.start, run.seed, name.split("/")[2], *_summary(*values))
+                (run.student, run.start, run.seed, group, *_summary(*values))
                 for run, (arrays, index) in zip(runs, trained, strict=True)
-                for name, values in arrays.items()
+                for name, rates in arrays.items()
                 if name.startswith(f"rates/{index}/")
+                for group, values in _groups(run, name.split("/")[2], rates)
             ],
         )
     return result
+
+
+def _groups(run: Run, parameter: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """A parameter's numbers ``(..., size)`` by group: those of complex parameters are (real, imaginary) in turn."""
+    if parameter in getattr(run.member(1).layer, "complex_pairs", ()):
+        return [(f"{parameter}.real", values[..., ::2]), (f"{parameter}.imag", values[..., 1::2])]
+    return [(parameter, values)]
 
 
 def _summary(paper: np.ndarray, plain: np.ndarray) -> tuple[int, str, str, str]:
@@ -191,10 +199,11 @@ def _schema_of_parameters(experiment: Experiment, main: pd.DataFrame) -> Schema:
 
 def _schema_of_groups(experiment: Experiment, main: pd.DataFrame) -> Schema:
     rows = [
-        (run.student, run.start, run.seed, parameter, values.numel())
+        (run.student, run.start, run.seed, group, len(indices))
         for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
         if not diverged
         for parameter, values in run.member(1).layer.named_parameters()
+        for group, indices in _groups(run, parameter, np.arange(values.numel()))
     ]
     columns = {"student": "text", "start": "number", "seed": "whole", "parameter": "text", "size": "whole"}
     numbers = {"effective": "size or blank", "effective_plain": "size", "negative": "size"}

@@ -1,0 +1,175 @@
+"""Claims as a table, as a picture and as a tally."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..experiments.requirements import need
+from .registry import KINDS, evaluate, select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from .ranges import Range
+
+VERDICTS = ("holds", "fails", "undecided")
+_COLORS = {"holds": "#029e73", "fails": "#d55e00", "undecided": "0.5"}
+
+
+def number(value: float) -> str:
+    """A number as tables show it: three digits, with a power of ten where there are many zeros."""
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "−∞" if value < 0 else "not a number"
+    text = f"{value:.3g}".replace("-", "−")
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return text
+    return (
+        f"{mantissa} × 10{str(int(exponent.replace('−', '-'))).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    )
+
+
+def ours(row: pd.Series) -> str:
+    """Our number with its interval and what it is over."""
+    if not row["n"]:
+        return number(row["measured"])
+    interval = f"{number(row['low'])} to {number(row['high'])}"
+    return f"{number(row['measured'])} ({interval}), {row['n']} {row['unit']}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured claims that show themselves as an HTML table.
+
+    Attributes:
+        frame: from :func:`rnnlib.lab.claims.evaluate`.
+    """
+
+    frame: pd.DataFrame
+
+    def to_html(self) -> str:
+        """The table: claim, the paper's number, ours, the numbers that agree, verdict; details fold out."""
+        heads = ("claim", "paper", "ours", "agrees if", "verdict")
+        rows = "".join(f"<tr>{_cells(row)}</tr>" for _, row in self.frame.iterrows())
+        head = "".join(f"<th>{name}</th>" for name in heads)
+        # the classes tell MathJax and Jupyter that dollar signs begin no formula
+        return (
+            '<table class="claims tex2jax_ignore mathjax_ignore">'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def _cells(row: pd.Series) -> str:
+    text = {name: html.escape(str(value)) for name, value in row.items()}
+    known = " (data that bear on it had been seen)" if row["seen"] else ""
+    details = (
+        f"<details><summary>{text['name']}</summary>{KINDS[row['kind']]}; {text['source']}.<br>"
+        f"Measured: {text['how']}.<br>Range: {text['reason']}; written down in {text['bound']}{known}.</details>"
+    )
+    decides = f"<br><small>would decide: {text['decides']}</small>" if row["decides"] else ""
+    cells = (
+        f"{text['claim']}{details}",
+        text["paper"],
+        html.escape(ours(row)),
+        text["accepted"],
+        f"{row['verdict']}{decides}",
+    )
+    return "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+def table(*names: str) -> Table:
+    """Some claims, or all, as a table to show at the end of a notebook.
+
+    Args:
+        names: as for :func:`rnnlib.lab.claims.evaluate`.
+
+    Raises:
+        RequirementError: pandas or scipy is missing.
+        ValueError: a name is neither a figure with claims nor a claim.
+    """
+    return Table(evaluate(*names))
+
+
+def tally(frame: pd.DataFrame) -> pd.DataFrame:
+    """How many claims of each kind hold, fail and are undecided.
+
+    Args:
+        frame: from :func:`rnnlib.lab.claims.evaluate`.
+
+    Returns:
+        A row a kind, a column a verdict.
+    """
+    counts = frame.groupby(["kind", "verdict"]).size().unstack(fill_value=0)
+    counts = counts.reindex(index=list(KINDS), columns=list(VERDICTS), fill_value=0)
+    return counts.rename(index=KINDS).rename_axis(index=None, columns=None)
+
+
+def picture(figure: str) -> Figure:
+    """All claims of a figure on one axis: range, dot and interval of each.
+
+    Every row has a scale of its own, such that its bounds stand at the same places: numbers that agree are in the
+    shaded part. Rows whose number is exact have a dot without an interval.
+
+    Args:
+        figure: such as ``"fig03"``.
+
+    Returns:
+        The figure; closed in pyplot, so that a notebook shows it once.
+
+    Raises:
+        ValueError: there are no claims for it.
+    """
+    need("matplotlib", extra="book")
+    from matplotlib.figure import Figure
+
+    frame = evaluate(figure)
+    accepted = {entry.name: entry.accepted for entry in select(figure)}
+    drawn = Figure(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
+    ax = drawn.subplots()
+    ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
+    for place, (_, row) in enumerate(frame[::-1].iterrows()):
+        at = _scale(accepted[row["name"]], row)
+        color = _COLORS[row["verdict"]]
+        ax.plot([at(row["low"]), at(row["high"])], [place, place], color=color, lw=2)
+        ax.plot(at(row["measured"]), place, "o", color=color, ms=6)
+        ax.annotate(
+            f"{number(row['measured'])}  ({row['accepted']})",
+            (1.0, place),
+            (6, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            fontsize="small",
+        )
+    ax.set_yticks(range(len(frame)), frame["name"][::-1].str.removeprefix(f"{figure}-"))
+    ax.set_xlim(-0.55, 1.55)
+    ax.set_xticks([0.5], ["agrees"])
+    ax.tick_params(length=0)
+    return drawn
+
+
+def _scale(accepted: Range, row: pd.Series) -> Callable[[float], float]:
+    """Maps numbers of a row to the axis: what agrees to [0, 1], the rest beyond, everything within the frame.
+
+    A one-sided range has its bound at 0 (at least) or 1 (at most), and a unit such that the interval fits.
+    """
+    low, high = accepted.low, accepted.high
+    ends = [v for v in (row["low"], row["high"], row["measured"]) if math.isfinite(v)]
+    if math.isfinite(low) and math.isfinite(high):
+        origin, unit = low, high - low or 1.0
+    else:
+        bound = low if math.isfinite(low) else high
+        unit = max((abs(v - bound) for v in ends), default=0.0) * 1.2 or 1.0
+        origin = bound if math.isfinite(low) else bound - unit
+    return lambda value: float(np.clip((value - origin) / unit, -0.5, 1.5))
