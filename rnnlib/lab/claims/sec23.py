@@ -96,7 +96,7 @@ def dominance_of_slow_eigenvalue() -> Estimate:
 
 @claim(
     "sec23-dominance-grows",
-    "It does so the more the longer the memory, as its square",
+    "The part through the eigenvalues then dominates the more the longer the memory: as its square",
     kind="ours",
     source="2.3, B.2.3",
     how="power of 1 / (1 − |λ|) with which the ratio of the row above grows from 1 − |λ| = .01 to .001",
