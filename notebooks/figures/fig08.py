@@ -39,7 +39,7 @@ style.use()
 # %% [markdown]
 # Two units on the same input have the cross-sensitivity
 # $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \, \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is
-# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
+# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$; its trace is the sum of $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
 # $|\lambda| \le .99$.
 
 # %%
