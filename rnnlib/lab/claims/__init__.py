@@ -25,13 +25,14 @@ from . import (  # noqa: F401
     sec22,
     sec23,
 )
-from .display import Table, ours, picture, table, tally
+from .display import Chapters, Table, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
 __all__ = [
     "CLAIMS",
     "KINDS",
+    "Chapters",
     "Claim",
     "Range",
     "Table",

@@ -88,6 +88,31 @@ def _cells(row: pd.Series) -> str:
     return "".join(f"<td>{cell}</td>" for cell in cells)
 
 
+@dataclass(frozen=True)
+class Chapters:
+    """Measured claims as one table a figure, each folded under how many of its rows hold."""
+
+    frame: pd.DataFrame
+
+    def to_html(self) -> str:
+        """A fold for each figure or section, in the order of the frame."""
+        parts = []
+        for figure, rows in self.frame.groupby("figure", sort=False):
+            counts = ", ".join(f"{n} {v}" for v in VERDICTS if (n := (rows["verdict"] == v).sum()))
+            head = f"<summary>{place(figure)}: {counts.replace('holds', 'hold').replace('fails', 'fail')}</summary>"
+            parts.append(f"<details>{head}{Table(rows).to_html()}</details>")
+        return "".join(parts)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def place(figure: str) -> str:
+    """What a figure or section is called: ``fig03`` is Figure 3, ``sec23`` section 2.3."""
+    kind, digits = figure[:3], figure[3:]
+    return f"Figure {int(digits)}" if kind == "fig" else f"Section {'.'.join(digits)}"
+
+
 def table(*names: str) -> Table:
     """Some claims, or all, as a table to show at the end of a notebook.
 
