@@ -19,12 +19,6 @@ def test_a_simulation_agrees_with_the_right_moment_only():
     assert right.n == 32 and right.low < 1.01 and right.high > 0.99 and wrong.high < 0.97
 
 
-def test_the_estimate_that_reaches_furthest_is_the_widest_or_the_most_off():
-    estimates = [Estimate(1.0, 0.9, 1.1), Estimate(1.0, 0.7, 1.2), Estimate(1.2, 1.15, 1.25)]
-    assert measures.furthest_estimate(estimates, 1) is estimates[1]
-    assert measures.furthest_estimate(estimates[::2], 1) is estimates[2]
-
-
 def test_half_the_width_of_a_basin_is_where_the_loss_is_half_of_its_largest():
     """Along the optimal modulus the loss is 1 - 1 / cosh of the distance, and its largest value 1."""
     for modulus in (0.36, 0.99):

@@ -10,8 +10,9 @@ import torch
 
 from ... import theory
 from ...scan import linear_scan
+from .. import statistics
 from ..statistics import Estimate
-from .measures import RHOS, furthest, furthest_estimate, local_exponent, simulated_sensitivity
+from .measures import RHOS, furthest, local_exponent, simulated_sensitivity
 from .ranges import above, at_least, at_most, near
 from .registry import claim
 
@@ -156,7 +157,9 @@ def sensitivity_exponent_at_crossover() -> float:
 )
 def simulated_over_exact_sensitivity() -> Estimate:
     exact = {rho: theory.sensitivity(0.99, rho) for rho in RHOS[:3]}
-    return furthest_estimate([simulated_sensitivity(linear_scan, 0.99, rho, 1, exact[rho]) for rho in exact], 1)
+    return statistics.furthest(
+        *(simulated_sensitivity(linear_scan, 0.99, rho, 1, exact[rho]) for rho in exact), target=1
+    )
 
 
 def _curvature_at_optimum(direction: str, lam_star: float, rho: float = 0.0) -> float:

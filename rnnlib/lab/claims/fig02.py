@@ -10,8 +10,9 @@ import torch
 from ... import theory
 from ...parametrization import input_scale
 from ...scan import linear_scan
+from .. import statistics
 from ..statistics import Estimate
-from .measures import RHOS, furthest, furthest_estimate, local_exponent, simulated_sensitivity
+from .measures import RHOS, furthest, local_exponent, simulated_sensitivity
 from .ranges import at_least, at_most, between, near
 from .registry import claim
 
@@ -198,4 +199,4 @@ def simulated_over_exact_sensitivity() -> Estimate:
         return linear_scan(lam, input_scale(lam.detach()) * x)
 
     nu, exact = np.log(-np.log(0.99)), {rho: _normalized_sensitivity(0.99, rho) for rho in RHOS[:3]}
-    return furthest_estimate([simulated_sensitivity(states, nu, rho, 2, exact[rho]) for rho in exact], 1)
+    return statistics.furthest(*(simulated_sensitivity(states, nu, rho, 2, exact[rho]) for rho in exact), target=1)

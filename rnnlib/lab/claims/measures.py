@@ -42,12 +42,6 @@ def local_exponent(moment: Callable[[float], float], eps: float) -> float:
     return np.log(moment(1 - high) / moment(1 - low)) / np.log(high / low)
 
 
-def furthest_estimate(estimates: list[Estimate], target: float) -> Estimate:
-    """The estimate whose interval reaches furthest from ``target``: if it lies within a range around the target, all
-    do."""
-    return max(estimates, key=lambda estimate: max(target - estimate.low, estimate.high - target))
-
-
 def simulated_sensitivity(
     states: Callable[[Tensor, Tensor], Tensor], parameter: float, rho: float, seed: int, exact: float
 ) -> Estimate:
