@@ -8,7 +8,6 @@ import torch
 
 from rnnlib import linear_scan, theory
 from rnnlib.lab.claims import fig02, fig06, measures, sec23
-from rnnlib.lab.statistics import Estimate
 from rnnlib.parametrization import EXPONENTIAL, OPTIMAL
 
 

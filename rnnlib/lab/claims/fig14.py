@@ -24,9 +24,9 @@ def _jacobians(cell: str, time: float, input_scale: float, recurrent_scale: floa
     "fig14-diagonal-with-constant-gates",
     "With gates that ignore input and state the Jacobian is exactly diagonal",
     kind="text",
-    source="section 5 and Figure 14",
+    source="D.2",
     how="the largest off-diagonal entry, scales 0, all times and time constants",
-    accepted=near(0, 1e-12, "TODO"),
+    accepted=near(0, 1e-12, "as when the row was first written"),
 )
 def largest_off_diagonal_of_constant_gates() -> float:
     return load("fig14").query("cell == 'gru' and input_scale == 0 and kind == 'off-diagonal'")["largest"].max()
@@ -36,9 +36,9 @@ def largest_off_diagonal_of_constant_gates() -> float:
     "fig14-diagonal-with-input-gates",
     "So it is with gates that see the input alone",
     kind="text",
-    source="section 5 and Figure 14",
+    source="D.2",
     how="the same with input scale 1 and recurrent scale 0",
-    accepted=near(0, 1e-12, "TODO"),
+    accepted=near(0, 1e-12, "as when the row was first written"),
 )
 def largest_off_diagonal_of_input_gates() -> float:
     rows = load("fig14").query("cell == 'gru' and input_scale == 1 and recurrent_scale == 0")
@@ -49,9 +49,9 @@ def largest_off_diagonal_of_input_gates() -> float:
     "fig14-off-diagonal-small",
     "At the usual scales off-diagonal entries are small next to the diagonal",
     kind="text",
-    source="section 5 and Figure 14",
+    source="D.2",
     how="root mean square, off-diagonal over diagonal, the largest over t, T in [1, 16] and [1, 256]; at most a tenth",
-    accepted=near(0, 0.1, "TODO"),
+    accepted=near(0, 0.1, "as when the row was first written"),
 )
 def off_diagonal_over_diagonal() -> float:
     ratios = [_jacobians("gru", time, 1, 1) for time in (16, 256)]
@@ -62,9 +62,9 @@ def off_diagonal_over_diagonal() -> float:
     "fig14-off-diagonal-small-at-start",
     "They stay small next to the diagonal at the start",
     kind="text",
-    source="section 5 and Figure 14",
+    source="D.2",
     how="their largest root mean square over the diagonal's at t = 1, same ranges (added after seeing a small layer)",
-    accepted=near(0, 0.1, "TODO"),
+    accepted=near(0, 0.1, "as when the row was first written"),
 )
 def off_diagonal_over_initial_diagonal() -> float:
     tables = [_jacobians("gru", time, 1, 1) for time in (16, 256)]
@@ -75,9 +75,9 @@ def off_diagonal_over_initial_diagonal() -> float:
     "fig14-off-diagonal-grows-with-scale",
     "They grow with the recurrent scale",
     kind="text",
-    source="section 5 and Figure 14",
+    source="D.2",
     how="the smallest of their root mean square at scale 3 over that at scale 1, over t",
-    accepted=at_least(1.5, "TODO"),
+    accepted=at_least(1.5, "as when the row was first written"),
 )
 def growth_with_recurrent_scale() -> float:
     large, usual = (_jacobians("gru", 16, 1, scale)["off-diagonal"] for scale in (3, 1))
