@@ -49,7 +49,7 @@ def test_every_field_of_a_cell_is_checked(change, message):
     [
         (
             {"details": "nope"},
-            "details must be one of none, curves, coarse curves, halfway, param.* got 'nope'",
+            "details must be one of none, curves, halfway, parameters, groups, got 'nope'",
         ),
         ({"method": "nope"}, "method must be one of exact, direct, got 'nope'"),
         ({"cells": ()}, "cells must be a tuple of different values, one at least"),
