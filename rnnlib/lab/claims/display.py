@@ -140,26 +140,27 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
     return counts.rename(index=KINDS).rename_axis(index=None, columns=None)
 
 
-def picture(figure: str) -> Figure:
-    """All claims of a figure on one axis: range, dot and interval of each.
+def picture(*names: str) -> Figure:
+    """Claims on one axis: range, dot and interval of each.
 
     Every row has a scale of its own, such that its bounds stand at the same places: numbers that agree are in the
     shaded part. Rows whose number is exact have a dot without an interval.
 
     Args:
-        figure: such as ``"fig03"``.
+        names: as for :func:`rnnlib.lab.claims.evaluate`.
 
     Returns:
-        The figure; closed in pyplot, so that a notebook shows it once.
+        The figure, which pyplot does not know: a notebook shows it once.
 
     Raises:
-        ValueError: there are no claims for it.
+        RequirementError: matplotlib, pandas or scipy is missing.
+        ValueError: a name is neither a figure with claims nor a claim.
     """
     need("matplotlib", extra="book")
     from matplotlib.figure import Figure
 
-    frame = evaluate(figure)
-    accepted = {entry.name: entry.accepted for entry in select(figure)}
+    frame = evaluate(*names)
+    accepted = {entry.name: entry.accepted for entry in select(*names)}
     drawn = Figure(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
     ax = drawn.subplots()
     ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
@@ -177,7 +178,7 @@ def picture(figure: str) -> Figure:
             va="center",
             fontsize="small",
         )
-    ax.set_yticks(range(len(frame)), frame["name"][::-1].str.removeprefix(f"{figure}-"))
+    ax.set_yticks(range(len(frame)), frame["name"][::-1].str.partition("-")[2])
     ax.set_xlim(-0.55, 1.55)
     ax.set_xticks([0.5], ["agrees"])
     ax.tick_params(length=0)
@@ -195,6 +196,6 @@ def _scale(accepted: Range, row: pd.Series) -> Callable[[float], float]:
         origin, unit = low, high - low or 1.0
     else:
         bound = low if math.isfinite(low) else high
-        unit = max((abs(v - bound) for v in ends), default=0.0) * 1.2 or 1.0
+        unit = max([1.2 * abs(v - bound) for v in ends] + [0.25 * abs(bound)]) or 1.0
         origin = bound if math.isfinite(low) else bound - unit
     return lambda value: float(np.clip((value - origin) / unit, -0.5, 1.5))
