@@ -88,8 +88,14 @@ _POINT = ["student", "start", "nu0", "theta0", "heads"]
 
 @functools.cache
 def cross_fitted_runs(experiment: str) -> pd.DataFrame:
-    """Runs of an experiment on many teachers, each at the rate that the teacher's other run chose; by point."""
-    return cross_fitted(load(experiment), _POINT).set_index(_POINT).sort_index()
+    """Runs of an experiment on many teachers, and of the second look at its rates if it has one, each at the rate that
+    the teacher's other run chose; by point."""
+    import pandas as pd
+
+    frame, wider = load(experiment), experiment.replace("_teachers", "_wider")
+    if wider in experiments.names():
+        frame = pd.concat([frame, load(wider)])
+    return cross_fitted(frame, _POINT).set_index(_POINT).sort_index()
 
 
 def decades(

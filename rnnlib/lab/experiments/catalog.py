@@ -30,6 +30,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG11,
         grids.FIG03B_CORRECTED,
         grids.FIG03A_TEACHERS,
+        grids.FIG03A_WIDER,
         grids.FIG03B_TEACHERS,
         grids.FIG04CD_TEACHERS,
         grids.FIG09CD_TEACHERS,
