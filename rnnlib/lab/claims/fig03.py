@@ -256,8 +256,8 @@ def share_of_extreme_rates() -> float:
     "Check: other students and data on the same teachers give the same gap",
     kind="ours",
     source="ours",
-    how="ν₀ = .98: decades from the gap between RNN and LRU of all runs above to that of as many with other seeds, median "
-    "of pairs; 32 teachers",
+    how="ν₀ = .98: decades from the gap between RNN and LRU above to that of as many runs with other seeds, median of "
+    "pairs; 32 teachers",
     accepted=similar("the same: within a factor of two"),
     seen=False,
 )

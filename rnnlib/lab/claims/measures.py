@@ -93,7 +93,7 @@ def cross_fitted_runs(experiment: str) -> pd.DataFrame:
     import pandas as pd
 
     frame, wider = load(experiment), experiment.replace("_teachers", "_wider")
-    if wider in experiments.names():
+    if wider != experiment and wider in experiments.names():
         frame = pd.concat([frame, load(wider)])
     return cross_fitted(frame, _POINT).set_index(_POINT).sort_index()
 
