@@ -74,12 +74,12 @@ def _cells(row: pd.Series) -> str:
     text = {name: html.escape(str(value)) for name, value in row.items()}
     known = " (data that bear on it had been seen)" if row["seen"] else ""
     details = (
-        f"<details><summary>{text['name']}</summary>{KINDS[row['kind']]}; {text['source']}.<br>"
+        f"<details><summary>how</summary>{KINDS[row['kind']]}; {text['source']}.<br>"
         f"Measured: {text['how']}.<br>Range: {text['reason']}; written down in {text['bound']}{known}.</details>"
     )
     decides = f"<br><small>would decide: {text['decides']}</small>" if row["decides"] else ""
     cells = (
-        f"{text['claim']}{details}",
+        f'{text["claim"]}<br><code class="claim">{text["name"]}</code>{details}',
         text["paper"],
         html.escape(ours(row)),
         text["accepted"],
@@ -101,7 +101,7 @@ class Chapters:
             counts = ", ".join(f"{n} {v}" for v in VERDICTS if (n := (rows["verdict"] == v).sum()))
             head = f"<summary>{place(figure)}: {counts.replace('holds', 'hold').replace('fails', 'fail')}</summary>"
             parts.append(f"<details>{head}{Table(rows).to_html()}</details>")
-        return "".join(parts)
+        return f'<div class="chapters">{"".join(parts)}</div>'
 
     def _repr_html_(self) -> str:
         return self.to_html()
