@@ -15,7 +15,7 @@ WITH_ARGS := $(BIN)/python tools/with_args.py
 override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 export HOST
 
-.PHONY: help book pdf slides test lint format serve reproduce bench kernels course pairs pins set-repository colab clean
+.PHONY: help book pdf slides test lint format serve reproduce reproduce-all bench kernels course pairs pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -48,7 +48,10 @@ format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html "$${PORT:-8000}"
 
-reproduce: $(INSTALLED) ## compute the stored results again at the paper's size, but those through time (ARGS="--device cuda")
+reproduce: $(INSTALLED) ## train the paper's own grid of runs again, in minutes (ARGS="--device cuda")
+	@$(WITH_ARGS) -m rnnlib run paper --scale paper --to rnnlib/lab/results
+
+reproduce-all: $(INSTALLED) ## compute every stored result again but the runs through time: many teachers, texts, gates (hours)
 	@$(WITH_ARGS) -m rnnlib run all --scale paper --to rnnlib/lab/results
 
 bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs 20")

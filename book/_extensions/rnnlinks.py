@@ -21,7 +21,11 @@ from sphinx import addnodes
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
-CLAIM_CELL = re.compile(r"(<td[^>]*>)((fig\d\d)-[a-z0-9-]+)(</td>)")
+CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d)-[a-z0-9-]+)(</code>)')
+SECTIONS = {
+    "sec22": "notebooks/figures/fig01",
+    "sec23": "notebooks/theory/04-from-diagonal-to-dense",
+}  # that measure them
 
 
 def calls(code: str) -> set[str]:
@@ -125,33 +129,33 @@ def connect(app, doctree, docname: str) -> None:
             if names and content is not None and users.get(names[0]):
                 content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
     for table in doctree.findall(nodes.raw):
-        if table.get("format") == "html" and CLAIM_CELL.search(table.astext()):
+        if table.get("format") == "html" and CLAIM_NAME.search(table.astext()):
             table.replace_self(nodes.raw("", link_claims(app, docname, table.astext()), format="html"))
 
 
 def link_claims(app, docname: str, html: str) -> str:
-    """Names of claims become links: on the page of claims to their figures, where they are anchors, elsewhere to it.
+    """Names of claims become links: on the page of claims to their figures, elsewhere to it.
 
-    The first claim of each figure on the page of claims is the figure's anchor, too.
+    On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
-    figures = set()
+    figures, anchors = set(), docname == CLAIMS_PAGE and 'class="chapters"' in html
 
     def linked(match: re.Match) -> str:
-        cell, name, figure, end = match.groups()
-        page = f"notebooks/figures/{figure}" if docname == CLAIMS_PAGE else CLAIMS_PAGE
+        begin, name, figure, end = match.groups()
+        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if docname == CLAIMS_PAGE else CLAIMS_PAGE
         if page in app.env.found_docs:
             fragment = "" if docname == CLAIMS_PAGE else f"#{name}"
             text = f'<a href="{app.builder.get_relative_uri(docname, page)}{fragment}">{name}</a>'
         else:
             text = name
-        if docname == CLAIMS_PAGE:
+        if anchors:
             text = f'<span id="{name}">{text}</span>'
             if figure not in figures:
                 text = f'<span id="{figure}">{text}</span>'
             figures.add(figure)
-        return f"{cell}{text}{end}"
+        return f"{begin}{text}{end}"
 
-    return CLAIM_CELL.sub(linked, html)
+    return CLAIM_NAME.sub(linked, html)
 
 
 def setup(app) -> dict:

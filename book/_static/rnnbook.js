@@ -12,3 +12,12 @@ addEventListener("load", async () => {
   reach();
   addEventListener("resize", reach);
 });
+
+// A link to a claim opens the fold that it lies in; not all browsers do so themselves.
+const unfold = () => {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  target?.scrollIntoView();
+};
+addEventListener("load", unfold);
+addEventListener("hashchange", unfold);

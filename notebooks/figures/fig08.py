@@ -39,7 +39,7 @@ style.use()
 # %% [markdown]
 # Two units on the same input have the cross-sensitivity
 # $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \, \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is
-# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
+# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$; its trace is the sum of $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
 # $|\lambda| \le .99$.
 
 # %%
@@ -133,6 +133,9 @@ for rho in [0.5, 0.9, 0.99, 0.999]:
 # not move, so what the paper concludes from the picture stays.
 #
 # ## What the paper claims, and what we measure
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+claims.picture("fig08")
 
 # %%
 claims.table("fig08")

@@ -154,18 +154,60 @@ for step in [1, 0.01]:
 
 # %% [markdown]
 # ## C, D: effective learning rates after training
-# As in Figure 4: width 64, $\nu_0 = .99$, 10,000 steps at the constant rate .001, first of ten seeds, each dot a parameter; S4 starts with
-# $\Delta = .01$. Left of each pair the paper's definition without its negative values (erratum 9), right without the first moment.
+# As in Figure 4: width 64, $\nu_0 = .99$, 10,000 steps at the constant rate .001, two runs on each of 32 teachers; a dot is the median over a group of
+# parameters on one teacher. S4 starts as in the authors' code, with $\Delta = 1$ as the text has it, and with $\Delta = .01$ as in panel B.
 
-# %%
+# %% tags=["hide-input"]
 from rnnlib.lab import experiments
+from rnnlib.lab.claims.measures import log_effective_rates
 from rnnlib.lab.experiments.analysis import provenance
+from rnnlib.lab.paper_values import paper_values
 from rnnlib.lab.training import train
 
+MAPS = {"B.real": "Re B", "B.imag": "Im B", "C.real": "Re C", "C.imag": "Im C", "D": "D"}
+S4 = {"A.real": "Re A", "A.imag": "Im A", "omega_delta": r"$\omega_\Delta$"} | MAPS
+LRU = {"omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$", "omega_gamma": r"$\omega_\gamma$"} | MAPS
+PANELS = {
+    "C: LRU": ("lru", LRU, "C_LRU_efflr"),
+    "D: S4, authors' start": ("s4d_authors", S4, "D_S4_efflr"),
+    r"S4, $\Delta = 1$": ("s4d_unit_step", S4, None),
+    r"S4, $\Delta = .01$": ("s4d", S4, None),
+}
+KEYS = {"omega_nu": "lambda[0]", "omega_theta": "lambda[1]", "omega_gamma": "gamma"}
+KEYS |= {"A.real": "A[0]", "A.imag": "A[1]", "omega_delta": "Delta"}  # the authors' names
+measured = log_effective_rates("fig09cd_teachers")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "CAPTION_09", "name": "fig-09-teachers"}, "image": {"alt": "ALT_09"}}
+fig, axes = plt.subplots(1, 4, figsize=(11, 3), sharey=True, layout="constrained")
+for ax, (title, (student, groups, key)) in zip(axes, PANELS.items(), strict=True):
+    for place, group in enumerate(groups):
+        rows = measured[student, 0.99, group].dropna()
+        style.replicates(ax, place, rows, color=style.COLORS["lru" if student == "lru" else "s4d"], width=0.5)
+        if key:
+            name = KEYS.get(group, group.replace(".real", "_re").replace(".imag", "_im"))
+            value = paper_values("fig09")[key][name]["median of positive ones"]
+            ax.plot(place, value, **style.PAPER)
+    ax.axhline(1e-3, color="0.4", ls=":")
+    ax.set_xticks(range(len(groups)), groups.values(), fontsize=7)
+    ax.set(yscale="log", title=title)
+axes[0].set_ylabel("effective rate")
+handle = axes[3].plot([], [], **style.PAPER)
+axes[0].legend(handles=handle, fontsize="small", loc="lower right")
+print(provenance(experiments.load("fig09cd_teachers")));
+
+# %% [markdown]
+# TEXT_09
+#
+# ### One run, every parameter
+# The first of ten seeds on one teacher, each dot a parameter; S4 starts with $\Delta = .01$. Left of each pair the paper's definition without its
+# negative values (erratum 9), right without the first moment.
+
+# %%
 scale = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig09cd", device=device, progress=False)
+    every = [experiments.get(name) for name in ("fig09cd", "fig09cd_teachers")]
+    experiments.run_all(every, "paper", device=device, progress=False)
 rates = experiments.load("fig09cd", "parameters")
 names = {
     "lru": {"omega_nu": r"$\omega_\nu$", "omega_theta": r"$\omega_\theta$"}
@@ -220,6 +262,9 @@ print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {dev
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-09-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+claims.picture("fig09")
 
 # %%
 claims.table("fig09")

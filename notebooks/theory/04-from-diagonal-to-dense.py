@@ -7,7 +7,8 @@
 # # From diagonal to dense
 #
 # **You will see** why the sensitivity that a diagonal network keeps at one eigenvalue spreads over all entries of a dense recurrent matrix,
-# with the formula and a count of the entries. **You need** [the curse of memory](02-curse-of-memory.ipynb) and eigendecompositions.
+# with the formula, a count of the entries, and the power with which every one of them explodes. **You need**
+# [the curse of memory](02-curse-of-memory.ipynb) and eigendecompositions.
 # **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
@@ -31,7 +32,8 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib.lab import curvature, systems, style
+from rnnlib.lab import claims, curvature, dense_sensitivity, style, systems
+from rnnlib.layers.dense import dense_recurrence
 
 style.use()
 T = 300
@@ -167,6 +169,74 @@ ax.legend();
 # A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$ complex eigenvalues. Its sharpest direction
 # involves half of them at $n = 2$ and, from $n = 8$ on, about a fifth. Making the steps along that direction small means making many steps small, and
 # [why that matters to Adam](06-adam-likes-diagonal.ipynb) is the subject of another page.
+#
+# ## Every entry explodes
+# Now let the memory grow. We draw A as the paper draws its teachers and dense students: independent normal entries, then all moduli moved to the ring
+# from $\nu_0$ to 1. With white inputs to every unit the second moment of $\partial h / \partial A_{pq}$ is the solution of three discrete
+# Lyapunov equations, exact and quick (`rnnlib.lab.dense_sensitivity`). An entry moves A in a direction $\mathrm{d}A$ whose part
+# $V\, \mathrm{diag}(\mathrm{d}M)\, V^{-1}$ moves eigenvalues alone; the rest moves eigenvectors alone. So each moment can be computed for either part.
+
+# %%
+generator = torch.Generator().manual_seed(0)
+normal = torch.randn(32, 10, 10, generator=generator, dtype=torch.float64)
+memory = np.logspace(1, 4, 7)
+all_entries = dense_sensitivity.entries(10)
+moments = {"whole": [], "eigenvalues": [], "eigenvectors": []}  # by memory, matrix and entry
+for nu_0 in 1 - 1 / memory:
+    A = dense_recurrence(normal, nu_0).numpy()[:, None]
+    through_eigenvalues = dense_sensitivity.through_eigenvalues(A, all_entries)
+    for name, directions in [
+        ("whole", all_entries),
+        ("eigenvalues", through_eigenvalues),
+        ("eigenvectors", all_entries - through_eigenvalues),
+    ]:
+        moments[name].append(dense_sensitivity.stationary_sensitivity(A, directions))
+moments = {name: np.array(values) for name, values in moments.items()}
+powers = np.log10(moments["whole"][-1] / moments["whole"][-3])  # over a decade of the memory
+print(f"powers of all entries of all matrices: {powers.min():.2f} to {powers.max():.2f}")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every entry of A explodes with the power 3, but not always through the eigenvalues. Left: second moments of the state's sensitivity to each of the 100 entries of one random matrix. Right: the part through the eigenvalues over the part through the eigenvectors, sum over entries, one line for each of 32 matrices; orange where two or more real eigenvalues have one sign.", "name": "fig-every-entry"}, "image": {"alt": "Two log-log plots against the shortest memory from 10 to 10,000. Left: a bundle of 100 parallel lines, two decades wide, that rise with a slope of 3. Right: the ratios of a quarter of the matrices, in blue, rise with slope 2 to between a hundred thousand and thirty million; those of the others, in orange, level off between 1 and a few hundred."}}
+lam = np.linalg.eigvals(normal.numpy())
+real = np.abs(lam.imag) < 1e-9
+crowded = np.maximum((real & (lam.real > 0)).sum(1), (real & (lam.real < 0)).sum(1)) >= 2
+ratio = moments["eigenvalues"].sum(-1) / moments["eigenvectors"].sum(-1)
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.9), layout="constrained")
+axes[0].loglog(memory, moments["whole"][:, 0], color=style.COLORS["rnn"], lw=0.6, alpha=0.6)
+axes[0].loglog(memory, 2 * memory**3, "k:", lw=1.2)
+axes[0].text(300, 3e9, "slope 3", ha="right")
+axes[0].set(
+    ylabel=r"$\mathrm{E}\,|\partial h / \partial A_{pq}|^2$", title="every entry of one matrix"
+)
+for values, is_crowded in zip(ratio.T, crowded, strict=True):
+    axes[1].loglog(memory, values, color="#de8f05" if is_crowded else "#0173b2", lw=0.8)
+axes[1].axhline(1, color="0.6", lw=1)
+axes[1].text(12, 2e5, "real eigenvalues\nof a sign: at most one", color="#0173b2")
+axes[1].text(9e3, 800, "two or more", color="#a86400", ha="right")
+axes[1].set(ylabel="eigenvalues / eigenvectors", title="which part, 32 matrices")
+for ax in axes:
+    ax.set(xlabel=r"shortest memory $1/(1 - \nu_0)$")
+
+# %% [markdown]
+# The explosion spreads over all entries, as the paper says. That it passes through the eigenvalues is true where these keep their distance while
+# they near the circle: then eigenvectors, whose $\Phi_{ij}$ is a difference of two decays, lag behind by the square of the memory. But in the paper's own
+# recipe two real eigenvalues of one sign near the circle *and each other*, and a chord of $z^\tau$ between them is as steep as its slope (exercise 1).
+# Two matrices in three have such a pair, and in them the eigenvectors explode just as fast.
+#
+# Nor does an orthogonal A escape. All eigenvalues lie on the circle, and gradients neither vanish nor explode, since $|A^t h| = |h|$. Yet
+
+# %%
+Q = np.linalg.qr(normal.numpy())[0]
+growing = dense_sensitivity.sensitivity_over_steps(Q[:8, None], all_entries, 400)
+powers = np.log(growing[399] / growing[99]) / np.log(4)
+print(
+    f"sensitivity to an entry grows with the time as t^{powers.min():.2f} to t^{powers.max():.2f}"
+)
+
+# %% [markdown]
+# ## What the paper claims, and what we measure
+
+# %%
+claims.table("sec23")
 
 # %% [markdown]
 # ## Exercises

@@ -8,7 +8,8 @@ training            many students in lockstep (``protocol``, ``minibatches``; ``
 experiments         grids and measurements by name: defining, running, storing, analysing them
 results             the stored results that the book shows, as CSV and JSON
 claims              what the paper says, how it is measured, and the verdict, a file for each figure
-curvature           Hessians of losses; ``descent``: Figure 7's unit learned step by step
+curvature           Hessians of losses; ``dense_sensitivity``: second moments for the entries of a dense matrix;
+                    ``descent``: Figure 7's unit learned step by step
 rtrl                derivatives of gated layers carried forward in time (real-time recurrent learning)
 networks            deep residual stacks; ``text``: the sequences they read
 as_printed          expressions of the paper that are wrong, to show by how much

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .experiments import Experiment, Measurement
 
 
+#: The training runs of the paper itself: one teacher, ten seeds.
+PAPER = ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11")
+
+
 def execute(arguments: Sequence[str]) -> int:
     """Run a command; returns the exit status, 1 after an error."""
     parser = argparse.ArgumentParser(prog="python -m rnnlib", description="The experiments and the claims.")
@@ -27,7 +31,9 @@ def execute(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the experiments, and which results are stored")
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
-    run.add_argument("names", nargs="+", metavar="NAME", help="experiments, or all but the direct ones")
+    run.add_argument(
+        "names", nargs="+", metavar="NAME", help="experiments; paper: its own grid; all: all but the direct"
+    )
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
     run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
@@ -75,7 +81,11 @@ def _list(options: argparse.Namespace) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     scale = options.scale or experiments.scale_from_environment()
-    chosen = [experiments.get(name) for name in options.names] if options.names != ["all"] else _all(scale)
+    if options.names == ["all"]:
+        chosen = _all(scale)
+    else:
+        names = PAPER if options.names == ["paper"] else options.names
+        chosen = [experiments.get(name) for name in names]
     frames = experiments.run_all(
         chosen,
         scale,

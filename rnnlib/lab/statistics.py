@@ -167,8 +167,14 @@ def largest(*estimates: Estimate) -> Estimate:
 
 
 def furthest(*estimates: Estimate, target: float = 0.0) -> Estimate:
-    """For a statement that asks several numbers to be near a target: the one that is furthest from it."""
-    return max(estimates, key=lambda estimate: abs(estimate.value - target))
+    """For a statement that asks several numbers to be near a target: how far from it the furthest of them surely and
+    possibly is, on the side where it lies."""
+    of = max(estimates, key=lambda estimate: abs(estimate.value - target))
+    surely = max(0.0, *(max(e.low - target, target - e.high) for e in estimates))
+    possibly = max(max(e.high - target, target - e.low) for e in estimates)
+    if of.value >= target:
+        return Estimate(of.value, target + surely, target + possibly, of.n, of.unit)
+    return Estimate(of.value, target - possibly, target - surely, of.n, of.unit)
 
 
 def _of_all(choose: Callable, estimates: Sequence[Estimate]) -> Estimate:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import TYPE_CHECKING, Any
 
-from . import checks
+import numpy as np
+
+from . import checks, statistics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+#: The paper's own values, in every figure that shows them.
+PAPER = {"color": "0.6", "marker": "D", "ms": 5, "ls": "none", "zorder": 1, "label": "paper"}
 
 #: One colour per architecture and per parametrisation, mostly of seaborn's colour-blind palette.
 COLORS = {
     "rnn": "#0173b2",
     "block": "#029e73",
-    "block_wide": "#949494",
+    "block_wide": "#8172b3",
     "crnn": "#de8f05",
     "crnn_gamma": "#ca9161",
     "lru": "#d55e00",
@@ -53,3 +63,26 @@ def sequence(quantity: str, count: int) -> list[tuple[float, float, float]]:
     if quantity not in _MAPS:
         raise ValueError(f"unknown quantity {quantity!r}; choose from {', '.join(_MAPS)}")
     return list(seaborn.color_palette(_MAPS[quantity], checks.whole("count", count)))
+
+
+def replicates(
+    ax: Axes, x: float, decades: ArrayLike, *, color: str, width: float = 0.25, cap: float = np.inf, **look: Any
+) -> None:
+    """Every unit as a dot, their median and its 95 % interval as a bar, on a logarithmic axis.
+
+    Args:
+        ax: where.
+        x: place of the median; dots lie beside it, within ``width``.
+        decades: log10 of what is drawn, a row a unit, whose mean over columns counts.
+        color: of dots and bar.
+        width: of the dots' strip, in units of x.
+        cap: values above it, in decades, are drawn there: a run that diverged has none.
+        look: further settings of the bar's marker, such as ``label`` and ``mfc``.
+    """
+    rows = np.asarray(decades, dtype=float)
+    means = np.minimum(rows.reshape(len(rows), -1).mean(axis=1), cap)
+    beside = x + width * (np.random.default_rng(0).permutation(len(means)) / len(means) - 0.5)
+    ax.plot(beside, 10**means, ".", ms=3, color=color, alpha=0.4)
+    estimate = statistics.median(rows)
+    value, low, high = (10 ** min(end, cap) for end in (estimate.value, estimate.low, estimate.high))
+    ax.errorbar(x, value, [[value - low], [high - value]], fmt="o", ms=5, capsize=3, color=color, **look)

@@ -28,7 +28,7 @@ def one_dimensional_loss(lam, lam_star, rho=0.0, *, normalized=False):
         The loss; for white inputs and ``normalized`` it is
         :math:`1 - \mathrm{Re}[\gamma \gamma^* / (1 - \bar\lambda \lambda^*)]`.
 
-    Source: Zucchet and Orvieto (2024), sections 2.3 and 3.1, appendix C.1.
+    Source: Zucchet and Orvieto (2024), sections 3.1 and 4.1, appendix C.1.1.
     """
     lam, lam_star, rho = alike(lam=disc("lam", lam), lam_star=disc("lam_star", lam_star), rho=correlation(rho))
     gamma = (1 - squared_modulus(lam)) ** 0.5 if normalized else 1.0
@@ -122,7 +122,7 @@ def diagonal_hessian(lam, b, c, rho=0.0):
     Returns:
         Symmetric real array ``(2n, 2n)``; rows are the n real parts, then the n imaginary parts.
 
-    Source: Zucchet and Orvieto (2024), section 3.2 and appendix C.2.
+    Source: Zucchet and Orvieto (2024), appendix C.2.
     """
     lam, b, c = (
         value if isinstance(value, torch.Tensor) else np.asarray(value)

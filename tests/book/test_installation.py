@@ -214,16 +214,9 @@ def test_make_passes_words_and_defaults(clone):
         "--beside",
         "two things",
     ]
-    assert reaches(clone, "reproduce", "ARGS=--device cuda")[0] == [
-        "run",
-        "all",
-        "--scale",
-        "paper",
-        "--to",
-        "rnnlib/lab/results",
-        "--device",
-        "cuda",
-    ]
+    to = ["--scale", "paper", "--to", "rnnlib/lab/results", "--device", "cuda"]
+    for target, what in [("reproduce", "paper"), ("reproduce-all", "all")]:
+        assert reaches(clone, target, "ARGS=--device cuda")[0] == ["run", what, *to]
     assert reaches(clone, "colab")[0] == ["origin"]
     assert reaches(clone, "serve")[0][-1] == "8000"
     assert reaches(clone, "pairs") == [["--keep="], dict.fromkeys(TARGETS)]

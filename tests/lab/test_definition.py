@@ -47,7 +47,10 @@ def test_every_field_of_a_cell_is_checked(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"details": "nope"}, "details must be one of none, curves, coarse curves, parameters, got 'nope'"),
+        (
+            {"details": "nope"},
+            "details must be one of none, curves, halfway, parameters, groups, got 'nope'",
+        ),
         ({"method": "nope"}, "method must be one of exact, direct, got 'nope'"),
         ({"cells": ()}, "cells must be a tuple of different values, one at least"),
         ({"cells": ("lru",)}, "each of cells must be a Cell, got 'lru'"),
@@ -56,9 +59,12 @@ def test_every_field_of_a_cell_is_checked(change, message):
         ({"seeds": (0, 0)}, "seeds must be a tuple of different values"),
         ({"seeds": (-1,)}, "each of seeds must be a whole number from 0 to 2047, got -1"),
         ({"seeds": (2048,)}, "each of seeds must be a whole number from 0 to 2047, got 2048"),
-        ({"seeds": (9, 10), "teacher": "seed"}, "each of seeds must be a whole number from 0 to 9, got 10"),
-        ({"teacher": 10}, "teacher must be a whole number from 0 to 9, got 10"),
-        ({"teacher": "Seed"}, "teacher must be the number of a teacher or 'seed', got 'Seed'"),
+        ({"seeds": (31, 32), "teacher": "seed"}, "each of seeds must be a whole number from 0 to 31, got 32"),
+        ({"teacher": 32}, "teacher must be a whole number from 0 to 31, got 32"),
+        ({"teacher": "Seed"}, "teacher must be a teacher's number, a tuple of them or 'seed', got 'Seed'"),
+        ({"teacher": (0, 32)}, "each of teacher must be a whole number from 0 to 31, got 32"),
+        ({"teacher": (0, 0)}, r"teacher must be a tuple of different values, one at least, got \(0, 0\)"),
+        ({"teacher": (0, 1), "seeds": (1, 20)}, "each of seeds must be a whole number from 0 to 19, got 20"),
         ({"protocol": None}, "protocol must be a Protocol, got None"),
         ({"live": (("lru", -1.0),)}, r"the live rate of lru must be a number in \(0, inf\), got -1.0"),
         *[({"title": title}, "title must be one line of text, got") for title in (None, 3, b"x", "a\nb", "\ud800")],
@@ -136,7 +142,7 @@ def test_parts_of_a_measurement_have_names_of_their_own(tmp_path):
 
 def test_a_run_is_checked_as_a_cell_is():
     (run, *_) = EXPERIMENT.runs()
-    for change in ({"rate": 0.0}, {"heads": 3}, {"teacher": 10}, {"seed": -1}, {"theta0": 2.0}, {"start": 1.0}):
+    for change in ({"rate": 0.0}, {"heads": 3}, {"teacher": 32}, {"seed": -1}, {"theta0": 2.0}, {"start": 1.0}):
         with pytest.raises(ValueError, match=r"must be|must divide"):
             dataclasses.replace(run, **change)
     # a run that an earlier command left may be of a student that this one does not know

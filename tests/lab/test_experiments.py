@@ -25,10 +25,10 @@ import pytest
 import torch
 
 from rnnlib.__main__ import main
-from rnnlib.lab import experiments, training
+from rnnlib.lab import experiments, provenance, training
 from rnnlib.lab.commandline import _all
 from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, store
-from rnnlib.lab.training import Protocol
+from rnnlib.lab.training import Protocol, train
 
 SHORT = Experiment(
     name="short",
@@ -84,14 +84,69 @@ def test_runs_of_an_experiment_differ_and_their_students_can_be_made(name):
         assert run.member(20).target.shape == (20,)
 
 
-def test_corrected_experiments_have_a_teacher_a_seed_and_one_grid_of_rates():
-    for name in ("fig03a_corrected", "fig03b_corrected", "fig11_corrected"):
-        runs = experiments.get(name).runs()
-        assert {(run.seed, run.teacher) for run in runs} == {(seed, seed) for seed in range(10)}
-        rates = {}
-        for run in runs:
-            rates.setdefault((run.student, run.start, run.heads, run.nu0), set()).add(run.rate)
-        assert len({frozenset(grid) for grid in rates.values()}) == 1
+MANY = (
+    "fig03a_teachers",
+    "fig03b_teachers",
+    "fig04cd_teachers",
+    "fig09cd_teachers",
+    "fig10d_teachers",
+    "fig11_teachers",
+)
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_experiments_on_many_teachers_have_two_runs_of_their_own_on_each(name):
+    runs = experiments.get(name).runs()
+    seeds = {}
+    for run in runs:
+        seeds.setdefault(run.teacher, set()).add(run.seed)
+    assert sorted(seeds) == list(range(32)) and {len(own) for own in seeds.values()} == {2}
+    assert len(set.union(*seeds.values())) == 64  # no two teachers share a student's start or data
+    per_point = pd.DataFrame([dataclasses.asdict(run) for run in runs])
+    points = per_point.groupby(["student", "start", "nu0", "theta0", "heads", "rate"]).size()
+    assert set(points) == {64}
+
+
+def test_results_on_the_first_teachers_do_not_depend_on_the_others():
+    """Their definitions hash the first file alone, so that results from before the second are not stale."""
+    first, second = (provenance.PACKAGE / "lab" / name for name in provenance.TEACHER_FILES)
+    only = hashlib.sha256(first.read_bytes()).hexdigest()[:16]
+    both = hashlib.sha256(first.read_bytes() + second.read_bytes()).hexdigest()[:16]
+    for name, expected in [("fig03a", only), ("fig03b_corrected", only), ("fig03a_teachers", both)]:
+        assert experiments.get(name).definition()["teachers"] == expected
+    ten = dataclasses.replace(experiments.get("fig03a_teachers"), teacher=tuple(range(10)))
+    assert ten.definition()["teachers"] == only
+
+
+def test_details_of_many_runs_are_summaries(tmp_path):
+    cells = (Cell("rnn", rates=(0.001, 10.0), start=0.0, width=4), Cell("s4d_authors", rates=(0.01,), width=4))
+    protocol = Protocol(steps=40, report=10, batch=4, length=20)
+    options = {"seeds": (1, 2), "teacher": (3, 11), "cells": cells, "protocol": protocol}
+    halfway, groups = (Experiment(details, "t", details=details, **options) for details in ("halfway", "groups"))
+    frames = experiments.run_all([halfway, groups], "paper", folder=tmp_path, workers=1, progress=False)
+    curves = experiments.load(halfway, "curves", folder=tmp_path)
+    alive = frames["halfway"][~frames["halfway"]["diverged"]]
+    assert set(curves["step"]) == {20, 40} and len(curves) == 2 * len(alive)
+    table = experiments.load(groups, "groups", folder=tmp_path)
+    table = table.set_index(["student", "seed", "parameter"]).sort_index()
+    assert set(table.loc["s4d_authors", 103].index) == {
+        "A.real",
+        "A.imag",
+        "omega_delta",
+        "B.real",
+        "B.imag",
+        "C.real",
+        "C.imag",
+        "D",
+    }
+    whole = train([run.member(20) for run in groups.runs()], protocol).effective_rates()
+    index = next(i for i, run in enumerate(groups.runs()) if run.student == "s4d_authors" and run.seed == 211)
+    paper, plain = whole[index]["A"][:, 1::2]  # imaginary parts
+    row = table.loc[("s4d_authors", 211, "A.imag")]
+    assert row["size"] == 4 and row["effective_plain"] == pytest.approx(np.median(plain), rel=1e-5)
+    assert row["negative"] == (paper < 0).mean()
+    if (paper > 0).any():
+        assert row["effective"] == pytest.approx(np.median(paper[paper > 0]), rel=1e-5)
 
 
 def test_direct_training_repeats_runs_of_figure_3():
@@ -167,12 +222,13 @@ def test_processes_give_the_same_tables(expected, tmp_path):
     assert tables(tmp_path) == expected
 
 
-def test_coarse_curves_are_those_of_every_fifth_epoch_without_diverged_runs(expected, tmp_path):
-    coarse = dataclasses.replace(SHORT, details="coarse curves")
-    frame = experiments.run(coarse, "paper", folder=tmp_path / "coarse", workers=1, progress=False)
+def test_curves_halfway_are_two_epochs_of_the_curves_without_diverged_runs(expected, tmp_path):
+    halfway = dataclasses.replace(SHORT, details="halfway")
+    frame = experiments.run(halfway, "paper", folder=tmp_path / "halfway", workers=1, progress=False)
     experiments.run(SHORT, "paper", folder=tmp_path, workers=1, progress=False)
-    few = experiments.load(coarse, "curves", folder=tmp_path / "coarse")
-    every = experiments.load(SHORT, "curves", folder=tmp_path).query("step % 50 == 0")
+    few = experiments.load(halfway, "curves", folder=tmp_path / "halfway")
+    every = experiments.load(SHORT, "curves", folder=tmp_path)
+    every = every[every["step"] % (SHORT.protocol.steps // 2) == 0]
     shared = every.columns.tolist()
     assert len(few) == (~frame["diverged"]).sum() * len(every["step"].unique()) > 0
     assert len(few.merge(every, on=shared)) == len(few.drop_duplicates(shared)) > 0
@@ -685,7 +741,7 @@ def test_command_line(tmp_path, capsys):
     assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
     assert not {experiment.name for experiment in _all("paper")} & {"direct_dense", "direct_diagonal"}
     assert {"fig03a", "fig11"} <= {experiment.name for experiment in _all("book")}
-    assert "fig11_corrected" not in {experiment.name for experiment in _all("book")}
+    assert "fig11_teachers" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
     if not torch.cuda.is_available():
@@ -869,8 +925,8 @@ def test_the_live_part_is_small():
     for name in ("fig03a", "fig03b", "fig04cd", "fig09cd", "fig10d", "fig11"):
         live = experiments.get(name).at("book")
         assert 2 <= len(live.runs()) <= 20 and live.protocol.steps <= 2000
-    with pytest.raises(ValueError, match="fig11_corrected has no live part: choose the scale smoke or paper"):
-        experiments.get("fig11_corrected").at("book")
+    with pytest.raises(ValueError, match="fig11_teachers has no live part: choose the scale smoke or paper"):
+        experiments.get("fig11_teachers").at("book")
 
 
 def test_the_example_sweep_of_the_documentation(root, tmp_path):

@@ -134,7 +134,10 @@ def test_statements_about_several_numbers():
     one, two = Estimate(1.0, 0.0, 3.0, 32, "teachers"), Estimate(2.0, -1.0, 2.5, 32, "teachers")
     assert statistics.smallest(two, one) == Estimate(1.0, -1.0, 2.5, 32, "teachers")
     assert statistics.largest(one, two) == Estimate(2.0, 0.0, 3.0, 32, "teachers")
-    assert statistics.furthest(one, two) == two and statistics.furthest(one, two, target=2.2) == one
+    near, far = Estimate(0.1, -0.4, 0.2, 32, "teachers"), Estimate(-0.3, -0.35, -0.25, 32, "teachers")
+    assert statistics.furthest(near, far) == Estimate(-0.3, -0.4, -0.25, 32, "teachers")
+    assert statistics.furthest(near) == Estimate(0.1, 0.0, 0.4, 32, "teachers")
+    assert statistics.furthest(one, target=2.0) == Estimate(1.0, 0.0, 2.0, 32, "teachers")
 
 
 def runs(losses: dict[tuple[str, int, int, float], float]) -> pd.DataFrame:

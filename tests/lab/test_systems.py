@@ -66,8 +66,8 @@ def test_inputs_are_white_also_from_step_to_step_and_seed_to_seed():
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="10 stored teachers"):
-        systems.teacher(10)
+    with pytest.raises(ValueError, match="32 stored teachers"):
+        systems.teacher(32)
     with pytest.raises(ValueError, match=r"min_modulus must be a number in \[0, 1\)"):
         systems.teacher(0, 1.0)
     with pytest.raises(ValueError, match="max_angle must be a number in"):

@@ -190,9 +190,14 @@ def gated(T, dtype):
     return inputs, exact.detach(), [torch.autograd.grad(f(exact), double, retain_graph=True) for f in SUMS]
 
 
+LENGTHS = [32, 257, 512, 4096, 16_323, 127_323]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, *UNIT_ROUNDOFF], ids=str)
-@pytest.mark.parametrize("T", [32, 257, 512, 4096, 16_323, 127_323])
-@pytest.mark.parametrize("backend", ["sequential", "chunked", "numba"])
+@pytest.mark.parametrize(
+    ("backend", "T"),  # the loop's longest is ten seconds of loop against the same loop
+    [("sequential", T) for T in LENGTHS[:-1]] + [(name, T) for name in ("chunked", "numba") for T in LENGTHS],
+)
 def test_gates_per_step_within_the_tolerances_of_other_kernels(backend, T, dtype):
     """Gates in (0, 1), positive inputs, gradients of the mean over time and of a sum: those that the tests of
     accelerated-scan allow."""

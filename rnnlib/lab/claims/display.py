@@ -74,18 +74,43 @@ def _cells(row: pd.Series) -> str:
     text = {name: html.escape(str(value)) for name, value in row.items()}
     known = " (data that bear on it had been seen)" if row["seen"] else ""
     details = (
-        f"<details><summary>{text['name']}</summary>{KINDS[row['kind']]}; {text['source']}.<br>"
+        f"<details><summary>how</summary>{KINDS[row['kind']]}; {text['source']}.<br>"
         f"Measured: {text['how']}.<br>Range: {text['reason']}; written down in {text['bound']}{known}.</details>"
     )
     decides = f"<br><small>would decide: {text['decides']}</small>" if row["decides"] else ""
     cells = (
-        f"{text['claim']}{details}",
+        f'{text["claim"]}<br><code class="claim">{text["name"]}</code>{details}',
         text["paper"],
         html.escape(ours(row)),
         text["accepted"],
         f"{row['verdict']}{decides}",
     )
     return "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+@dataclass(frozen=True)
+class Chapters:
+    """Measured claims as one table a figure, each folded under how many of its rows hold."""
+
+    frame: pd.DataFrame
+
+    def to_html(self) -> str:
+        """A fold for each figure or section, in the order of the frame."""
+        parts = []
+        for figure, rows in self.frame.groupby("figure", sort=False):
+            counts = ", ".join(f"{n} {v}" for v in VERDICTS if (n := (rows["verdict"] == v).sum()))
+            head = f"<summary>{place(figure)}: {counts.replace('holds', 'hold').replace('fails', 'fail')}</summary>"
+            parts.append(f"<details>{head}{Table(rows).to_html()}</details>")
+        return f'<div class="chapters">{"".join(parts)}</div>'
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+
+def place(figure: str) -> str:
+    """What a figure or section is called: ``fig03`` is Figure 3, ``sec23`` section 2.3."""
+    kind, digits = figure[:3], figure[3:]
+    return f"Figure {int(digits)}" if kind == "fig" else f"Section {'.'.join(digits)}"
 
 
 def table(*names: str) -> Table:
@@ -115,26 +140,27 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
     return counts.rename(index=KINDS).rename_axis(index=None, columns=None)
 
 
-def picture(figure: str) -> Figure:
-    """All claims of a figure on one axis: range, dot and interval of each.
+def picture(*names: str) -> Figure:
+    """Claims on one axis: range, dot and interval of each.
 
     Every row has a scale of its own, such that its bounds stand at the same places: numbers that agree are in the
     shaded part. Rows whose number is exact have a dot without an interval.
 
     Args:
-        figure: such as ``"fig03"``.
+        names: as for :func:`rnnlib.lab.claims.evaluate`.
 
     Returns:
-        The figure; closed in pyplot, so that a notebook shows it once.
+        The figure, which pyplot does not know: a notebook shows it once.
 
     Raises:
-        ValueError: there are no claims for it.
+        RequirementError: matplotlib, pandas or scipy is missing.
+        ValueError: a name is neither a figure with claims nor a claim.
     """
     need("matplotlib", extra="book")
     from matplotlib.figure import Figure
 
-    frame = evaluate(figure)
-    accepted = {entry.name: entry.accepted for entry in select(figure)}
+    frame = evaluate(*names)
+    accepted = {entry.name: entry.accepted for entry in select(*names)}
     drawn = Figure(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
     ax = drawn.subplots()
     ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
@@ -152,7 +178,7 @@ def picture(figure: str) -> Figure:
             va="center",
             fontsize="small",
         )
-    ax.set_yticks(range(len(frame)), frame["name"][::-1].str.removeprefix(f"{figure}-"))
+    ax.set_yticks(range(len(frame)), frame["name"][::-1].str.partition("-")[2])
     ax.set_xlim(-0.55, 1.55)
     ax.set_xticks([0.5], ["agrees"])
     ax.tick_params(length=0)
@@ -170,6 +196,6 @@ def _scale(accepted: Range, row: pd.Series) -> Callable[[float], float]:
         origin, unit = low, high - low or 1.0
     else:
         bound = low if math.isfinite(low) else high
-        unit = max((abs(v - bound) for v in ends), default=0.0) * 1.2 or 1.0
+        unit = max([1.2 * abs(v - bound) for v in ends] + [0.25 * abs(bound)]) or 1.0
         origin = bound if math.isfinite(low) else bound - unit
     return lambda value: float(np.clip((value - origin) / unit, -0.5, 1.5))

@@ -139,7 +139,7 @@ def rise_of_diagonal_fraction_without_pairs() -> Estimate:
 # D: training ----------------------------------------------------------------------------------------------------------
 
 
-def _losses(student: str, theta0: float) -> np.ndarray:
+def losses(student: str, theta0: float) -> np.ndarray:
     start = 0.0 if student == "rnn" else 0.99
     if theta0 < 1:
         return decades("fig10d_teachers", student, start=start, theta0=theta0)
@@ -157,7 +157,7 @@ def _losses(student: str, theta0: float) -> np.ndarray:
     seen=False,
 )
 def widening_of_gap() -> Estimate:
-    return paired_median(*(difference(_losses("crnn", theta0), _losses("lru", theta0)) for theta0 in (0.01, 1.0)))
+    return paired_median(*(difference(losses("crnn", theta0), losses("lru", theta0)) for theta0 in (0.01, 1.0)))
 
 
 @claim(
@@ -171,7 +171,7 @@ def widening_of_gap() -> Estimate:
     seen=False,
 )
 def dense_excess() -> Estimate:
-    return smallest(*(paired_median(_losses("rnn", theta0), _losses("crnn", theta0)) for theta0 in _ANGLES))
+    return smallest(*(paired_median(losses("rnn", theta0), losses("crnn", theta0)) for theta0 in _ANGLES))
 
 
 @claim(
@@ -185,4 +185,4 @@ def dense_excess() -> Estimate:
     seen=False,
 )
 def crnn_excess() -> Estimate:
-    return smallest(*(paired_median(_losses("crnn", theta0), _losses("lru", theta0)) for theta0 in _ANGLES))
+    return smallest(*(paired_median(losses("crnn", theta0), losses("lru", theta0)) for theta0 in _ANGLES))

@@ -22,7 +22,7 @@ for _kind, _name in (("crnn", "complex RNN"), ("lru", "LRU"), ("gru", "GRU")):
         f"fig13-{_kind}-gradients-by-layer",
         f"Gradients of the {_name} hardly depend on the layer",
         kind="text",
-        source="appendix E",
+        source="D.1",
         how="decades from the block with the smallest to that with the largest, the widest over groups and memories",
-        accepted=near(0, 1, "TODO"),
+        accepted=near(0, 1, "as when the row was first written"),
     )(functools.partial(largest_spread_over_blocks, _kind))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .students import LABELS
 
 if TYPE_CHECKING:
@@ -61,75 +59,6 @@ def mark_survivors(ax: Axes, x: pd.Series, y: pd.Series, points: pd.DataFrame) -
         if diverged:
             text = f"{seeds} of {seeds + diverged}"
             ax.annotate(text, (across, up), (-4, 5), textcoords="offset points", ha="right", fontsize="small")
-
-
-def held_out_runs(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Runs at a rate that is chosen on other seeds than their own.
-
-    For each seed, the rate with the smallest mean of log(loss / zero loss) over the other seeds (the smaller rate if
-    two are equal); then this seed's loss / zero loss at that rate, whatever it is. In both, a run that diverged or
-    ended above the zero predictor counts as 1: no better than predicting zero.
-
-    Args:
-        frame: a table of runs, one for each seed and rate of a point.
-        by: columns that tell points apart.
-
-    Returns:
-        A row a point and seed: ``by``, seed, rate, ratio (at most 1), diverged.
-
-    Raises:
-        ValueError: a point with a single seed, or where a seed and rate has no run or more than one.
-    """
-    import pandas as pd
-
-    rows = []
-    for point, group in frame.groupby(list(by)):
-        runs = group.assign(ratio=np.fmin(group["loss"] / group["zero_loss"], 1.0).mask(group["diverged"], 1.0))
-        seeds, rates = runs["seed"].nunique(), runs["rate"].nunique()
-        if seeds < 2 or len(runs) != seeds * rates or runs.duplicated(["seed", "rate"]).any():
-            raise ValueError(
-                f"by={list(by)} must leave one run for each of two or more seeds at each rate; "
-                f"{point} has {len(runs)} runs, {seeds} seeds and {rates} rates"
-            )
-        ratio, diverged = (runs.pivot(index="seed", columns="rate", values=name) for name in ("ratio", "diverged"))
-        for seed in ratio.index:
-            rate = np.log(ratio.drop(seed)).mean().idxmin()
-            rows.append((*point, seed, rate, ratio.loc[seed, rate], diverged.loc[seed, rate]))
-    return pd.DataFrame(rows, columns=[*by, "seed", "rate", "ratio", "diverged"])
-
-
-def held_out(frame: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Points from :func:`held_out_runs`.
-
-    Args:
-        frame: a table of runs.
-        by: columns that tell points apart.
-
-    Returns:
-        A row a point: ``by``, ratio (geometric mean of loss / zero loss), low and high (its 95 % confidence interval,
-        Student's t on logarithms), diverged (seeds).
-    """
-    import pandas as pd
-
-    rows = []
-    for point, group in held_out_runs(frame, by).groupby(list(by)):
-        rows.append((*point, *np.exp(interval(np.log(group["ratio"]))), group["diverged"].sum()))
-    return pd.DataFrame(rows, columns=[*by, "ratio", "low", "high", "diverged"])
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and 95 % confidence interval of independent values, by Student's t.
-
-    Args:
-        values: at least three.
-
-    Returns:
-        Mean, lower and upper end.
-    """
-    from scipy import stats
-
-    mean, reach = np.mean(values), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return mean, mean - reach, mean + reach
 
 
 def settings(*experiments: Experiment) -> pd.DataFrame:

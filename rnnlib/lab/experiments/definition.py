@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCALES = ("smoke", "book", "paper")
 METHODS = ("exact", "direct")
 _RATE, _MODULUS, _ANGLE = "(0, inf)", "[0, 1)", "(0, 1]"
-DETAILS = ("none", "curves", "coarse curves", "halfway", "parameters", "groups")
+DETAILS = ("none", "curves", "halfway", "parameters", "groups")
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,10 @@ class Experiment:
             numbers are then those of teachers; or a tuple of teachers, each with as many students as there are seeds:
             a run's own seed is then 100 ``seed`` + ``teacher``, so that no two teachers share a start or data.
         protocol: how they train.
-        details: ``"none"``; ``"curves"``: also record effective rates epoch by epoch; ``"coarse curves"``: every fifth
-            epoch, of the runs that did not diverge; ``"halfway"``: these after half of the steps and at the end;
-            ``"parameters"``: also record the effective rate of every parameter of the first seed's runs after the last
-            step; ``"groups"``: the medians over each parameter tensor instead, of every run.
+        details: ``"none"``; ``"curves"``: also record losses and effective rates epoch by epoch; ``"halfway"``: after
+            half of the steps and at the end, of the runs that did not diverge; ``"parameters"``: the effective rate of
+            every parameter of the first seed's runs after the last step; ``"groups"``: then, of every run, the medians
+            over each group of parameters.
         live: rates of the small live part (scale "book"), by student; students without one sit it out.
         method: ``"exact"``: through impulse responses and one Gram matrix (:mod:`rnnlib.lab.training`); ``"direct"``:
             back-propagation through time (:mod:`rnnlib.lab.direct`), without details.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from .. import text
 from .measurement import Measurement, Tables
 from .schema import Schema
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _WAYS = {  # by part: source, and options of text.load
     "text": ("wikipedia", {}),
@@ -17,14 +22,19 @@ _WAYS = {  # by part: source, and options of text.load
 }
 
 
+_LAGS = (1, 300, 400, 500, 510)  # of which each group's R is stored
+
+
 @dataclass(frozen=True, kw_only=True)
 class Autocorrelations(Measurement):
-    """R(D) at all lags but the longest, and its fit, for inputs made in several ways.
+    """R(D) at all lags but the longest, and its fit, for inputs made in several ways; and of groups of articles, which
+    say how sure both are.
 
     Attributes:
         ways: which, keys of ``_WAYS``.
         sequences: of each, where there are so many: with padding, one an article.
         length: tokens of each.
+        groups: into how many groups the articles are dealt, one after the other; Gaussian sequences likewise.
     """
 
     needs: ClassVar = {"text": text.READERS}
@@ -32,6 +42,7 @@ class Autocorrelations(Measurement):
     ways: tuple[str, ...] = tuple(_WAYS)
     sequences: int = 1024
     length: int = 512
+    groups: int = 35
 
     def parts(self) -> list[str]:
         return list(self.ways)
@@ -44,6 +55,7 @@ class Autocorrelations(Measurement):
         ways = [_way(*_WAYS[part]) for part in self.parts()]
         lags = range(max(1, self.length - 1))
         fits = dict.fromkeys(("white", "amplitude", "decay"), "number")
+        deviations = dict.fromkeys(("deviation", "magnitude", *map(_column, self._lags())), "number")
         return {
             "runs": Schema(
                 of | {"lag": "whole", "autocorrelation": "number"},
@@ -55,7 +67,15 @@ class Autocorrelations(Measurement):
                 [*of, "length"],
                 [(*way, self.length) for way in ways],
             ),
+            "groups": Schema(
+                of | {"group": "whole"} | fits | deviations,
+                [*of, "group"],
+                [(*way, group) for way in ways for group in range(self.groups)],
+            ),
         }
+
+    def _lags(self) -> list[int]:
+        return [lag for lag in _LAGS if lag < max(1, self.length - 1)]
 
     def measure(self, part: str, device: str) -> Tables:
         source, options = _WAYS[part]
@@ -66,13 +86,33 @@ class Autocorrelations(Measurement):
         way = _way(source, options)
         names = ["source", "positions", "padding"]
         sizes = (len(sequences.x), self.length, sequences.x.shape[-1])
+        articles = list(dict.fromkeys(sequences.titles or range(len(sequences.x))))
+        group = np.array([articles.index(name) % self.groups for name in sequences.titles or articles])
+        rows = [self._of_group(sequences.x[group == number].to(device)) for number in range(self.groups)]
         return {
             "runs": ([*names, "lag", "autocorrelation"], [(*way, lag, float(v)) for lag, v in enumerate(values)]),
             "fits": (
                 [*names, "white", "amplitude", "decay", "sequences", "length", "size"],
                 [(*way, fit.white, fit.amplitude, fit.decay, *sizes)],
             ),
+            "groups": (
+                [*names, "group", "white", "amplitude", "decay", "deviation", "magnitude", *map(_column, self._lags())],
+                [(*way, number, *row) for number, row in enumerate(rows)],
+            ),
         }
+
+    def _of_group(self, x: Tensor) -> tuple[float, ...]:
+        """The fit to some sequences, the root mean squares of R's deviation from it and of R itself at lags of 1 and
+        more, and R at some lags."""
+        R = text.autocorrelation(x)
+        fit = text.fit_autocorrelation(R)
+        deviation = R - fit(np.arange(len(R)))
+        sizes = (float(np.sqrt(np.mean(values[1:] ** 2))) for values in (deviation, R))
+        return fit.white, fit.amplitude, fit.decay, *sizes, *(float(R[lag]) for lag in self._lags())
+
+
+def _column(lag: int) -> str:
+    return f"lag {lag}"
 
 
 def _way(source: str, options: dict[str, bool]) -> tuple[str, bool, bool]:
@@ -82,5 +122,5 @@ def _way(source: str, options: dict[str, bool]) -> tuple[str, bool, bool]:
 EXPERIMENT = Autocorrelations(
     name="fig12",
     title="autocorrelation of token embeddings, and its fit",
-    smaller={"book": {"sequences": 64}, "smoke": {"sequences": 4, "length": 64}},
+    smaller={"book": {"sequences": 64}, "smoke": {"sequences": 4, "length": 64, "groups": 2}},
 )

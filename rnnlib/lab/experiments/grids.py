@@ -1,7 +1,7 @@
 """The grids of the trained experiments: what runs, at which rates, on which teachers.
 
-Two forms of an experiment: the paper's protocol, with one teacher, and a corrected one, with a teacher for each seed
-(erratum 5), both starts of real students (13), and one grid of rates for all (15).
+Two forms of an experiment: the paper's protocol, with one teacher and ten seeds, and a corrected one, with two runs on
+each of 32 teachers (erratum 5), where a run's rate is chosen by the other (15).
 """
 
 from ..training import Protocol
@@ -24,18 +24,6 @@ FIG03A = Experiment(
     live=(("lru", 0.01), ("rnn", 0.0001)),
 )
 
-# A teacher for each seed (erratum 5), both starts for the RNN (13), one grid of rates for all (15).
-FIG03A_CORRECTED = Experiment(
-    name="fig03a_corrected",
-    title="the same on ten teachers, one grid of rates, the RNN from both rings",
-    cells=(
-        Cell("lru", rates=COMMON_RATES, nu0=_MEMORIES),
-        Cell("rnn", rates=COMMON_RATES, nu0=_MEMORIES, start=0.0),
-        Cell("rnn", rates=COMMON_RATES, nu0=_MEMORIES),
-    ),
-    teacher="seed",
-)
-
 
 # Figure 3B and Table 2: from an RNN to an LRU, one change at a time
 
@@ -56,10 +44,11 @@ FIG03B = Experiment(
     live=(("block", 0.0032), ("crnn", 0.001), ("crnn_gamma_real", 0.001), ("lru", 0.01)),
 )
 
-# A teacher for each seed (erratum 5), both starts of gamma (4) and of real students (13), one grid of rates (15).
+# What a wrong rate costs: one run on each of ten teachers at each of nine rates. These runs, and others of their kind
+# for Figures 3A and 11, also set the rates of the experiments on 32 teachers below.
 FIG03B_CORRECTED = Experiment(
     name="fig03b_corrected",
-    title="the same on ten teachers, one grid of rates, both starts of gamma and of real students",
+    title="the same on ten teachers at nine rates: what a wrong rate costs",
     cells=(
         *(Cell("rnn", rates=COMMON_RATES, start=start) for start in (0.0, None)),
         *(Cell("block", rates=COMMON_RATES, start=start, heads=(32,)) for start in (0.0, None)),
@@ -126,19 +115,6 @@ FIG11 = Experiment(
     live=(("rnn", 0.001),),
 )
 
-# A teacher for each seed (erratum 5), both starts (13). The grid of the paper lacks .00032, so its point with one head
-# is not the RNN of Figure 3 (15); here one grid serves all.
-FIG11_CORRECTED = Experiment(
-    name="fig11_corrected",
-    title="the same on ten teachers, one grid of rates, from both rings",
-    cells=(
-        Cell("rnn", rates=COMMON_RATES, start=0.0, heads=_HEADS),
-        Cell("rnn", rates=COMMON_RATES, heads=_HEADS),
-    ),
-    teacher="seed",
-    details="coarse curves",
-)
-
 
 # Students of Figure 3 trained by back-propagation through time, to hold the exact method against
 
@@ -194,6 +170,31 @@ FIG03A_TEACHERS = Experiment(
         Cell("rnn", rates=_RNN_AT_99, start=0.0),
     ),
     seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# The second look: in these cells more than one choice in twenty lay at an end of the rates.
+FIG03A_WIDER = Experiment(
+    name="fig03a_wider",
+    title="further rates for the cells of fig03a_teachers whose best ones lay at an end",
+    cells=(
+        Cell("lru", rates=(1.0, 0.001), nu0=(0.92,)),
+        Cell("rnn", rates=(0.032, 0.000032), nu0=(0.84,), start=0.0),
+        Cell("rnn", rates=(0.01, 0.0032), start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# Do intervals over teachers say what other students and data on the same teachers would have given?
+FIG03A_AGAIN = Experiment(
+    name="fig03a_again",
+    title="two cells of fig03a_teachers with other seeds",
+    cells=(
+        Cell("lru", rates=_rates(0.001, 0.32), nu0=(0.98,)),
+        Cell("rnn", rates=_rates(0.000032, 0.0032), nu0=(0.98,), start=0.0),
+    ),
+    seeds=(3, 4),
     teacher=_TEACHERS,
 )
 

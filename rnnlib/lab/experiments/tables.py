@@ -27,7 +27,7 @@ _KINDS = {
     "width": "whole",
 }
 COLUMNS = list(_KINDS)
-_CURVES = ("curves", "coarse curves", "halfway")
+_CURVES = ("curves", "halfway")
 _GROUP_KEYS = ["student", "start", "seed", "parameter"]
 
 
@@ -156,8 +156,8 @@ def _names_of_curves(experiment: Experiment) -> list[str]:
 def _steps(experiment: Experiment) -> range:
     """After which steps a curve has a row: at ends of epochs."""
     report, steps = experiment.protocol.report, experiment.protocol.steps
-    apart = {"curves": report, "coarse curves": 5 * report, "halfway": max(1, steps // report // 2) * report}
-    return range(apart[experiment.details], steps + 1, apart[experiment.details])
+    apart = report if experiment.details == "curves" else max(1, steps // report // 2) * report
+    return range(apart, steps + 1, apart)
 
 
 def _problem_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.DataFrame) -> str | None:

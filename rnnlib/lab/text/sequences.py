@@ -81,7 +81,7 @@ def load(
         SourceError: files are missing or do not have the expected checksum, or there is too little text.
         ValueError: an argument is out of range.
 
-    Source: Zucchet and Orvieto (2024), section 5 and appendix E; erratum 21.
+    Source: Zucchet and Orvieto (2024), section 5 and appendix D.1; erratum 21.
     """
     count, length = _check(source, count, length, padding, articles, model, data)
     seed = None if seed is None else checks.whole("seed", seed, 0)
