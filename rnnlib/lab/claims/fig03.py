@@ -241,12 +241,12 @@ for _axis, (_name, _what) in enumerate(_CHANGES.items()):
     "Extreme base rates are never best",
     kind="text",
     source="C.3",
-    how="share of all choices of a rate in Figures 3, 10 and 11 that lie at an end of the cell's rates",
+    how="share of all choices of a rate in Figures 3 and 11 that lie at an end of the cell's rates",
     accepted=at_most(0.05, "never: at most one choice in twenty, the rule by which our grids were to be widened"),
     seen=False,
 )
 def share_of_extreme_rates() -> float:
-    names = ("fig03a_teachers", "fig03b_teachers", "fig10d_teachers", "fig11_teachers")
+    names = ("fig03a_teachers", "fig03b_teachers", "fig11_teachers")
     edges = np.concatenate([cross_fitted_runs(name)["edge"] for name in names])
     return float(edges.mean())
 
