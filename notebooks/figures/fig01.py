@@ -92,7 +92,7 @@ axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5))
 # of errors sent back, of other weights and of inputs that are not stationary has rows of its own.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-01-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig01", "sec22")
+claims.picture("fig01", "sec22");
 
 # %%
 claims.table("fig01", "sec22")

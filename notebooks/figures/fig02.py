@@ -90,7 +90,7 @@ axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5));
 # $\gamma$ that is ideal for each input they change by 1.4.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-02-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig02")
+claims.picture("fig02");
 
 # %%
 claims.table("fig02")

@@ -358,7 +358,7 @@ print(f"angle {3.14 / np.pi:.4f} pi; modulus after the real part {turned:.7f} in
 # ## What the paper claims, and what we measure
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-03-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig03")
+claims.picture("fig03");
 
 # %%
 claims.table("fig03")

@@ -301,7 +301,7 @@ print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {dev
 # ## What the paper claims, and what we measure
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-04-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig04")
+claims.picture("fig04");
 
 # %%
 claims.table("fig04")

@@ -160,7 +160,7 @@ print(f"ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
 # Exponents are slopes of the curvature at the optimum against $1 - \nu$, in logarithms.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-06-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig06")
+claims.picture("fig06");
 
 # %%
 claims.table("fig06")

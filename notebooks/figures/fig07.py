@@ -186,7 +186,7 @@ for i, angle in enumerate(descent.ANGLES):
 # ## What the paper claims, and what we measure
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-07-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig07")
+claims.picture("fig07");
 
 # %%
 claims.table("fig07")

@@ -135,7 +135,7 @@ for rho in [0.5, 0.9, 0.99, 0.999]:
 # ## What the paper claims, and what we measure
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig08")
+claims.picture("fig08");
 
 # %%
 claims.table("fig08")

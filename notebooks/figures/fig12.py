@@ -167,7 +167,7 @@ print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.
 # hears it leaves out most: exercise 1.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-12-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
-claims.picture("fig12")
+claims.picture("fig12");
 
 # %%
 claims.table("fig12")

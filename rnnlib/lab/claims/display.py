@@ -150,19 +150,18 @@ def picture(*names: str) -> Figure:
         names: as for :func:`rnnlib.lab.claims.evaluate`.
 
     Returns:
-        The figure, which pyplot does not know: a notebook shows it once.
+        The figure, drawn with pyplot.
 
     Raises:
         RequirementError: matplotlib, pandas or scipy is missing.
         ValueError: a name is neither a figure with claims nor a claim.
     """
     need("matplotlib", extra="book")
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
     frame = evaluate(*names)
     accepted = {entry.name: entry.accepted for entry in select(*names)}
-    drawn = Figure(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
-    ax = drawn.subplots()
+    drawn, ax = plt.subplots(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
     ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
     for place, (_, row) in enumerate(frame[::-1].iterrows()):
         at = _scale(accepted[row["name"]], row)
