@@ -33,6 +33,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG03A_WIDER,
         grids.FIG03A_AGAIN,
         grids.FIG03B_TEACHERS,
+        grids.FIG03B_WIDER,
         grids.FIG04CD_TEACHERS,
         grids.FIG09CD_TEACHERS,
         grids.FIG11_TEACHERS,

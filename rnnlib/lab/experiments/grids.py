@@ -226,6 +226,17 @@ FIG03B_TEACHERS = Experiment(
     teacher=_TEACHERS,
 )
 
+FIG03B_WIDER = Experiment(
+    name="fig03b_wider",
+    title="further rates for the cells of fig03b_teachers whose best ones lay at an end",
+    cells=(
+        Cell("block", rates=(0.032,), heads=(32,)),
+        Cell("rnn_truncated", rates=(0.01, 0.0032), start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
 # One head is the RNN of Figure 3A at nu0 = .99; 32 heads are its block diagonal. Here they run at the two rates at
 # which panel B compares all numbers of heads: an effective rate holds the base rate as a factor (erratum 9).
 FIG11_TEACHERS = Experiment(
