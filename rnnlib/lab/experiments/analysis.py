@@ -66,7 +66,7 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
 
     Returns:
         A row a kind of student: its name, smallest modulus at the start, units, heads, parameters, the teachers' nu_0
-        and theta_0 / pi, base rates, seeds and runs.
+        and theta_0 / pi, base rates, teachers, seeds (of each, if there are several) and runs.
     """
     import pandas as pd
 
@@ -77,7 +77,7 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
     for experiment in experiments:
         for cell in experiment.cells:
             runs = dataclasses.replace(experiment, cells=(cell,)).runs()
-            first = {run.heads: run.member(1).layer for run in runs if run.seed == experiment.seeds[0]}
+            first = {run.heads: run.member(1).layer for run in reversed(runs)}
             counts = [sum(weight.numel() for weight in first[heads].parameters()) for heads in cell.heads]
             rows.append(
                 {
@@ -89,6 +89,7 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
                     "ν₀": listed(cell.nu0),
                     "θ₀ / π": listed(cell.theta0),
                     "base rates": listed(cell.rates),
+                    "teachers": len({run.teacher for run in runs}),
                     "seeds": len(experiment.seeds),
                     "runs": len(runs),
                 }
