@@ -137,8 +137,8 @@ print(f"mean of R from lag 300 on: {ours[300:].mean():.4f}, the paper's fit {tai
 print(f"lags at which our R is negative: {(ours < 0).sum()}")
 
 # %% [markdown]
-# From lag 200 on the paper's curve lies above its own fit, ours on its fit on average and, at single lags, far below: .0005 against .020 at lag
-# 400. An exponential is an approximation of either. (In 35 groups of three articles the fit misses by a quarter of its amplitude: the mean over all
+# From lag 200 on the paper's curve lies above its own fit, ours on its fit on average and, at single lags, far below: at lag 400 .0005
+# against .020. An exponential is an approximation of either. (In 35 groups of three articles the fit misses by a quarter of its amplitude: the mean over all
 # is smoother, and a few short articles full of padding raise its amplitude.)
 #
 # Is that how long Wikipedia remembers? No: without position embeddings
