@@ -156,7 +156,8 @@ for label, pair in pairs.items():
     decades = np.log10(pair["loss through time"] / pair["loss through G"])
     estimate = statistics.median(decades, "seeds")
     middle, low, high = (10**end for end in (estimate.value, estimate.low, estimate.high))
-    print(f"{label}: through time over through G: median {middle:.2f} ({low:.2f} to {high:.2f}, 95 %)")
+    print(f"{label}: through time over through G: median {middle:.2f}", end=" ")
+    print(f"({low:.2f} to {high:.2f}, 95 %)")
     print(f"  single runs {10 ** decades.min():.2f} to {10 ** decades.max():.2f},", end=" ")
     print(f"{(decades.abs() < 5e-5).sum()} of {len(decades)} the same to 1e-4")
 

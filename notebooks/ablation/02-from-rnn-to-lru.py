@@ -35,7 +35,7 @@ import numpy as np
 import pandas as pd
 from rnnlib.lab import claims, experiments, statistics, style, systems
 from rnnlib.lab.claims.measures import cross_fitted_runs, decades
-from rnnlib.lab.experiments.analysis import best, provenance, settings
+from rnnlib.lab.experiments.analysis import provenance, settings
 from rnnlib.lab.paper_values import paper_values
 from rnnlib.lab.training import Protocol, train
 
@@ -94,7 +94,8 @@ for place, (before, after) in enumerate(itertools.pairwise(BARS)):
     fall = statistics.difference(losses(*BARS[before]), losses(*BARS[after]))
     color = style.COLORS[BARS[after][0].removesuffix("_real")]
     style.replicates(ax, place, fall, color=color, width=0.5, cap=7)
-    print(f"{after:16} {shown(statistics.median(fall))}  paper {theirs[place] / theirs[place + 1]:.2g}")
+    paper = theirs[place] / theirs[place + 1]
+    print(f"{after:16} {shown(statistics.median(fall))}  paper {paper:.2g}")
 ax.plot(range(5), np.array(theirs[:-1]) / theirs[1:], **style.PAPER)
 ax.axhline(1, color="0.6", lw=0.8)
 ax.set_yscale("log")
@@ -114,8 +115,8 @@ NAMES = [["block_wide", "crnn_block_maps"], ["block_wide_crnn_maps", "crnn"]]  #
 cube = np.array(
     [
         [
-            [decades("fig03b_teachers", name, start=start, heads=64 if arithmetic == 0 else 1).mean(axis=1)
-             for arithmetic, name in enumerate(row)]
+            [losses(name, start, heads, "fig03b_teachers").mean(axis=1)
+             for name, heads in zip(row, (64, 1), strict=True)]
             for row in NAMES
         ]
         for start in (0.0, 0.99)
@@ -163,7 +164,10 @@ for names in ORDERS:
 
 # %% tags=["hide-input"]
 PAIRS = {
-    "gamma norm., right start over authors'": (("crnn_gamma", 0.99, 1), ("crnn_gamma_real", 0.99, 1)),
+    "gamma norm., right over authors' start": (
+        ("crnn_gamma", 0.99, 1),
+        ("crnn_gamma_real", 0.99, 1),
+    ),
     "RNN, ring over 0": (("rnn", 0.99, 1), ("rnn", 0.0, 1)),
     "block diagonal, ring over 0": (("block", 0.99, 32), ("block", 0.0, 32)),
     "more neurons, ring over 0": (("block_wide", 0.99, 64), ("block_wide", 0.0, 64)),
@@ -171,10 +175,8 @@ PAIRS = {
     "LRU, truncated over plain": (("lru_truncated", 0.99, 1), ("lru", 0.99, 1)),
 }
 for label, pair in PAIRS.items():
-    both = [
-        losses(*of, "fig03a_teachers" if of in (("rnn", 0.0, 1), ("lru", 0.99, 1)) else "fig03b_teachers")
-        for of in pair
-    ]
+    in_a = [("rnn", 0.0, 1), ("lru", 0.99, 1)]
+    both = [losses(*of, "fig03a_teachers" if of in in_a else "fig03b_teachers") for of in pair]
     print(f"{label:42} {shown(statistics.paired_median(*both))}")
 
 # %% [markdown]
@@ -203,7 +205,8 @@ runs = pd.concat([cross_fitted_runs(name) for name in ("fig03a_teachers", "fig03
 print(f"{runs['edge'].mean():.1%} of choices at an end of the rates; cells with more than 5 %:")
 at_ends = runs.groupby(level=["student", "start", "nu0"])["edge"].mean()
 print(at_ends[at_ends > 0.05].to_string())
-print("\n".join(provenance(experiments.load(name)) for name in ("fig03a_teachers", "fig03b_teachers")))
+for name in ("fig03a_teachers", "fig03b_teachers"):
+    print(provenance(experiments.load(name)))
 
 # %% [markdown]
 # ## What a teacher asks for
@@ -218,13 +221,15 @@ for index in range(systems.TEACHERS):
     on_axis = lam[np.abs(lam.imag) < 1e-9].real
     rows.append({"teacher": index, "real": len(on_axis), "of them positive": (on_axis > 0).sum()})
 teachers = pd.DataFrame(rows).set_index("teacher")
-teachers["RNN / block"] = statistics.difference(means["RNN"], means["block diagonal"])
-teachers["block / complex"] = statistics.difference(means["block diagonal"], means["complex numbers"])
+block = means["block diagonal"]
+teachers["RNN / block"] = statistics.difference(means["RNN"], block)
+teachers["block / complex"] = statistics.difference(block, means["complex numbers"])
 ranks = teachers.rank()
 for count in ["real", "of them positive"]:
     for fall in ["RNN / block", "block / complex"]:
         print(f"rank correlation of '{count}' and '{fall}': {ranks[count].corr(ranks[fall]):.2f}")
-teachers.groupby("of them positive")[["RNN / block", "block / complex"]].agg(["median", "count"]).style.format(precision=2)
+by_positive = teachers.groupby("of them positive")[["RNN / block", "block / complex"]]
+by_positive.agg(["median", "count"]).style.format(precision=2)
 
 # %% [markdown]
 # Hardly. The number of real eigenvalues, or of positive ones, orders neither step beyond a weak tendency: the more eigenvalues are
@@ -332,6 +337,7 @@ against = np.mean(np.sign(falls) != np.sign(np.median(falls)))
 without = np.delete(falls, falls.argmax())
 print(f"{against:.0%} of single teachers say the opposite of the median")
 for name, mean in {"arithmetic mean": np.mean, "median": np.median}.items():
-    print(f"{name:16} of factors {mean(10**falls):8.3g}, without the largest {mean(10**without):8.3g}")
+    both = mean(10**falls), mean(10**without)
+    print(f"{name:16} of factors {both[0]:8.3g}, without the largest {both[1]:8.3g}")
 assert 0 < against < 0.5
 assert np.mean(10**falls) / np.mean(10**without) > np.median(10**falls) / np.median(10**without)

@@ -28,7 +28,6 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
 # %%
-import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -111,7 +110,7 @@ middle.legend(fontsize="small");
 
 # %% tags=["hide-input"]
 rows = {}
-for nu0 in MEMORIES:
+for nu0, paper in zip(MEMORIES, ratio, strict=True):
     estimate = statistics.paired_median(rnn[nu0], lru[nu0])
     value, low, high = (10**end for end in (estimate.value, estimate.low, estimate.high))
     rows[f"{nu0:.2f}".lstrip("0")] = {
@@ -119,7 +118,7 @@ for nu0 in MEMORIES:
         "worse on": f"{(statistics.difference(rnn[nu0], lru[nu0]) > 0).sum()} of {len(rnn[nu0])}",
         "RNN diverged": f"{np.isinf(rnn[nu0]).sum()} of {rnn[nu0].size}",
         "LRU diverged": f"{np.isinf(lru[nu0]).sum()} of {lru[nu0].size}",
-        "paper": f"{theirs['A']['RNN'][MEMORIES.index(nu0)] / theirs['A']['LRU'][MEMORIES.index(nu0)]:.2g}",
+        "paper": f"{paper:.2g}",
     }
 pd.DataFrame(rows).T.rename_axis("ν₀")
 
