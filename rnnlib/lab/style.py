@@ -20,7 +20,7 @@ PAPER = {"color": "0.6", "marker": "D", "ms": 5, "ls": "none", "zorder": 1, "lab
 COLORS = {
     "rnn": "#0173b2",
     "block": "#029e73",
-    "block_wide": "#8172b3",
+    "block_wide": "#fbafe4",
     "crnn": "#de8f05",
     "crnn_gamma": "#ca9161",
     "lru": "#d55e00",

@@ -281,7 +281,7 @@ def test_the_whole_grid_of_figure_3_trains_in_its_cell(tmp_path, monkeypatch, ca
     ]
     (cell,) = (source for source in cells if "whole_grid = False" in source)
     names = {"best": best, "experiments": experiments, "pd": pd, "provenance": provenance, "scale": "smoke"}
-    names |= {"NAMES": ["fig03a", "fig03b"], "device": experiments.choose_device("cpu")}
+    names |= {"PAPERS": ["fig03a", "fig03b"], "device": experiments.choose_device("cpu")}
     names["results"] = {"fig03a": experiments.load("fig03a")}
     exec(cell, names)
     assert not list(tmp_path.rglob("*.csv"))
