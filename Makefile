@@ -15,7 +15,7 @@ WITH_ARGS := $(BIN)/python tools/with_args.py
 override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 export HOST
 
-.PHONY: help book pdf slides test lint format serve reproduce reproduce-all bench kernels course pairs pins set-repository colab clean
+.PHONY: help book pdf slides test lint format serve reproduce reproduce-all bench kernels course pairs bounds pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -67,6 +67,9 @@ course: ## write the notebooks without solutions, for students, into _build/cour
 
 pairs: $(INSTALLED) ## carry edits from one half of a notebook pair to the other (KEEP=py or KEEP=ipynb where both were edited)
 	@$(BIN)/python tools/pairs.py --keep="$$KEEP"
+
+bounds: $(INSTALLED) ## write down which commit first had the range of each new or changed claim
+	@$(BIN)/python tools/bounds.py
 
 pins: $(INSTALLED) ## write constraints.txt from the versions in .venv
 	@$(BIN)/python tools/pin.py

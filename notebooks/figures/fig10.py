@@ -207,7 +207,7 @@ for run, ratio in zip(runs, summary.loss / summary.zero_loss, strict=True):
 print(f"{small.protocol.steps:,} steps in {ensemble.seconds:.0f} seconds on {device}")
 
 # %% [markdown]
-# The gap widens as eigenvalues concentrate: over the whole circle the complex RNN is the better of the two, within $\pi/100$ it is ten times
+# The gap widens as eigenvalues concentrate: over the whole circle the complex RNN is the better of the two, the reverse of the paper, within $\pi/100$ it is ten times
 # worse. The RNN is worse than both by a factor of seventy or more throughout.
 #
 # ## What the paper claims, and what we measure

@@ -144,18 +144,6 @@ def quantile(values: Sequence[float], share: float, unit: str = "teachers") -> E
     return Estimate(value, float(ordered[low - 1]), float(ordered[high - 1]), n, unit)
 
 
-def share(count: int, n: int, unit: str = "teachers") -> Estimate:
-    """The share of units of which something is true, with the exact (Clopper-Pearson) interval.
-
-    Raises:
-        ValueError: count is not between 0 and n.
-    """
-    from scipy import stats
-
-    low, high = stats.binomtest(int(count), int(n)).proportion_ci(CONFIDENCE)
-    return Estimate(count / n, float(low), float(high), int(n), unit)
-
-
 def smallest(*estimates: Estimate) -> Estimate:
     """For a statement that asks several numbers to be large: it holds if the smallest surely is."""
     return _of_all(min, estimates)
