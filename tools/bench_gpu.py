@@ -8,7 +8,8 @@
 
 Each step runs in a process of its own and bench-gpu.json is whole after each, so nothing that fails or hangs costs what
 was measured before. A strategy of the kernels that fails a step takes no part in later ones. A step for which too
-little time is left is skipped. The table comes last; steps, and how each ended, are in the file.
+little time is left is skipped; ``--resume`` takes it later. The table comes last; steps, and how each ended, are in the
+file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import json
 import os
 import secrets
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 import timing
 import torch
 from gpu import checks, compiling, devices, inputs, layers, peers, rounding, table, timings, tune
-from gpu.clock import Clock, Emit, Record, Step, age, run, terminations_raise
+from gpu.clock import Clock, Emit, Record, Step, age, resumed, run, terminations_raise
 
 from rnnlib.scan.cuda import tuning
 
@@ -94,18 +96,18 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
         return Step(name, functools.partial(work, device, *arguments), seconds, limit, **options)
 
     listed = [
-        step("device", 4, 60, device_step, args.beside, required=True),
-        step("compile", 30, 120, compile_step, scans_to_time(device)),
+        step("device", 4, 60, device_step, args.beside, required=True, again=True),
+        step("compile", 30, 120, compile_step, scans_to_time(device), again=True),
         *(step(f"check {s}", 8, 60, checks.strategy_step, s, seed, strategy=s) for s in EVERY),
     ]
     if not args.only_check:
         listed += [step(f"time {s}", 12, 60, timings.scan_step, s, seed, strategy=s) for s in EVERY]
     if args.write_tuning:
-        listed.append(step("tune", 40, 150, tune.tune_step, seed))
+        listed.append(step("tune", 100, 150, tune.tune_step, tune.fastest, seed))
     listed += [
-        step("compile half precision", 12, 60, compile_step, half_scans(device)),
+        step("compile half precision", 20, 60, compile_step, half_scans(device), again=True),
         *(step(f"{name_of(dtype)} scan", 6, 40, timings.half_step, dtype, seed) for dtype in HALVES),
-        step("compile doubles and reverse", 25, 90, compile_step, other_scans(device)),
+        step("compile doubles and reverse", 42, 90, compile_step, other_scans(device), again=True),
         *(step(f"doubles and reverse, {s}", 6, 40, checks.others_step, s, seed, strategy=s) for s in EVERY),
         step("beyond 2^31 elements", 4, 30, checks.offsets_step),
         step("CUDA graph of the scan", 4, 30, checks.graph_step, seed),
@@ -119,12 +121,13 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
         *(step(f"LRU, autocast {name_of(dtype)}", 5, 40, layers.lru_step, dtype, seed) for dtype in HALVES),
         step("LRU, torch.compile", 15, 60, layers.compiled_step, seed),
         step("growth", 5, 30, timings.growth_step, seed),
-        *(step(f"grid {name}", 10, 30, layers.grid_step, name) for name in layers.GRID),
         *(step(f"accelerated-scan {m}", 10, 30, peers.accelerated_step, m, seed) for m in ("scalar", "complex")),
         step("torch associative_scan", 20, 45, peers.associative_step, seed),
         step("jax associative_scan", 20, 45, peers.jax_step, seed),
         step("accelerated-scan warp", 40, 80, peers.accelerated_step, "warp", seed),
         *(step(f"rounding, {s}", 8, 30, rounding.rounding_step, s, strategy=s) for s in devices.STRATEGIES),
+        *([step("tune what came second", 40, 90, tune.tune_step, tune.second, seed)] if args.write_tuning else []),
+        *(step(f"grid {name}", 10, 30, layers.grid_step, name) for name in layers.GRID),
     ]
 
 
@@ -134,18 +137,23 @@ def main(arguments: list[str] | None = None) -> int:
     rehearse = os.environ.get("TRITON_INTERPRET") == "1"
     device, seed = devices.Rehearsal() if rehearse else devices.Gpu(), secrets.randbits(32)
     device.runs = args.runs or device.runs
+    listed, folder = steps(device, args, seed), args.to or FOLDER
     content = {"name": "bench", "device": "cuda", "machine": "unknown", "seed": seed, "missing": {}}
     content |= {"finished": False, **{section: [] for section in SECTIONS}}
-    record, clock = Record(args.to or FOLDER, content), Clock(60 * args.minutes - age())
+    if args.resume:
+        content = resumed(json.loads((folder / "bench-gpu.json").read_text(encoding="utf-8")), listed)
+        content["resumed"] = [*content.get("resumed", []), {"seed": seed, "date": content["date"]}]
+    record, clock = Record(folder, content), Clock(60 * args.minutes - age())
     record.say(f"{args.minutes:g} minutes, seed {seed}, torch {torch.__version__}; {record.path}")
     try:
         with terminations_raise():
-            run(steps(device, args, seed), record, clock)
+            run(listed, record, clock)
     except KeyboardInterrupt:
         record.say("bench_gpu: interrupted")
         record.say(table.text(content))
         return 130
     content["finished"] = True
+    timings.compare_with_the_fastest_copy(content)
     record.store()
     record.say(table.text(content))
     if args.write_tuning and content["scan"]:
@@ -169,6 +177,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="for bench-gpu.json and bench-gpu.log (default: _build/bench-gpu, and the JSON also among the package's "
         "results once nothing has failed)",
     )
+    parser.add_argument("--resume", action="store_true", help="go on with the bench-gpu.json that is there")
     parser.add_argument("--only-check", action="store_true", help="no timings")
     parser.add_argument("--write-tuning", action="store_true", help="tune, and write the package's table for this GPU")
     args = parser.parse_args(arguments)

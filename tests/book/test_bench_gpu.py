@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import bench_gpu  # noqa: E402 - tools are no package
-from gpu import checks, clock, devices, inputs, table, tune  # noqa: E402
+from gpu import checks, clock, devices, inputs, table, timings, tune  # noqa: E402
 
 from rnnlib.scan.cuda import tuning  # noqa: E402
 
@@ -119,7 +119,7 @@ def test_a_strategy_that_fails_or_dies_is_dropped_and_named(tmp_path):
     assert status == expected | {"time a": "skipped", "time b": "skipped", "time c": "done"}
     assert content["dropped"]["a"] == "check a: RuntimeError: CUDA error: an illegal memory access"
     assert "its process ended with SIGSEGV" in content["dropped"]["b"] and "c" not in content["dropped"]
-    assert content["rows"][0] == {"value": None, "more": [None, 1]}, "JSON has no NaN"
+    assert content["rows"][0] == {"value": None, "more": [None, 1], "step": "check a"}, "JSON has no NaN"
     assert "more lines" in (tmp_path / "bench-gpu.log").read_text(), "the log has all of an error"
 
 
@@ -232,7 +232,13 @@ WALK = {"strategy": "walk", "columns": 32, "strips": 8, "steps": 8, "warps": 8}
 
 def a_record(**changed) -> dict:
     record = {"scan": [timed("rnnlib cuda", 2e-4, WALK), timed("rnnlib cuda, walk", 2e-4, WALK)], "tuning": []}
-    record |= {"checks": [], "dropped": {}, "steps": [], "missing": {}, "facts": {"capability": "9.0"}}
+    record |= {
+        "checks": [],
+        "dropped": {},
+        "steps": [],
+        "missing": {},
+        "facts": {"capability": "9.0", "multiprocessors": 132},
+    }
     return record | changed
 
 
@@ -257,6 +263,52 @@ def test_the_tuning_table_takes_what_was_faster(tmp_path):
     for record in (a_record(), a_record(tuning=[timed("candidate", 1e-5, faster)], dropped={"walk": "wrong"})):
         assert tune.write(record, path) == 0
         assert set(tuning.read(path)) == {"8.0, x"}
+
+
+def test_an_entry_stays_where_auto_took_it_from_the_table(tmp_path):
+    """Timed again with the table in place, nothing gains over "auto"; the rules alone would still be slower."""
+    tuned = WALK | {"strips": 4, "warps": 4}
+    record = a_record(scan=[timed("rnnlib cuda", 1.5e-4, tuned), timed("rnnlib cuda, walk", 2e-4, WALK)])
+    assert list(tune.entries(record).values()) == [tuned]
+    assert not tune.entries(
+        a_record(scan=[timed("rnnlib cuda", 1.5e-4, WALK), timed("rnnlib cuda, walk", 2e-4, tuned)])
+    )
+
+
+def test_what_came_second_is_tuned_where_it_is_near():
+    near = WALK | {"strategy": "look-back", "columns": 16, "strips": 16}
+    rows = {factor: timed("rnnlib cuda, look-back", factor * 2e-4, near) for factor in (1.3, 1.5)}
+    assert [row["plan"] for row in tune.second(a_record(tuning=[rows[1.3]])).values()] == [near]
+    assert not tune.second(a_record(tuning=[rows[1.5]]))
+    same = timed("rnnlib cuda, chunks", 2.1e-4, WALK | {"strategy": "chunks"})
+    assert not tune.second(a_record(tuning=[same])), "cut alike, the two are one computation"
+
+
+def test_shares_are_of_the_fastest_copy():
+    rows = [timed("copy", 1, bandwidth=3e12), timed("rnnlib cuda", 1, WALK, bandwidth=2.4e12)]
+    record = a_record(scan=rows, copy={"bytes_per_second": 2e12, "how": "copy_ of 1024 MiB"})
+    timings.compare_with_the_fastest_copy(record)
+    assert [row["of_copy"] for row in record["scan"]] == pytest.approx([1, 0.8]) and "1024" not in record["copy"]["how"]
+
+
+def test_a_run_goes_on_where_it_stopped(tmp_path):
+    def emits(name):
+        return lambda record, emit: emit.row("scan", {"by": name, "turn": len(record["turns"])})
+
+    def fails(record, emit):
+        emits("b")(record, emit)
+        if len(record["turns"]) < 2:
+            raise ValueError("not yet")
+
+    steps = [clock.Step("a", emits("a"), 0, 60), clock.Step("b", fails, 0, 60)]
+    steps.append(clock.Step("c", emits("c"), 0, 60, again=True))
+    content = {"scan": [], "turns": [1], "missing": {}, "finished": True}
+    clock.run(steps, clock.Record(tmp_path, content), clock.Clock(60))
+    assert [row["status"] for row in content["steps"]] == ["done", "failed", "done"]
+    content = clock.resumed(read(tmp_path), steps) | {"turns": [1, 2]}
+    clock.run(steps, clock.Record(tmp_path, content), clock.Clock(60))
+    assert [row["status"] for row in read(tmp_path)["steps"]] == ["done"] * 3
+    assert [(row["by"], row["turn"]) for row in read(tmp_path)["scan"]] == [("a", 1), ("b", 2), ("c", 2)]
 
 
 def test_neighbours_of_a_plan_are_plans():

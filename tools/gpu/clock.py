@@ -41,6 +41,7 @@ class Step:
         limit: seconds after which it is killed.
         strategy: of the kernels that it runs; a strategy one of whose steps fails takes no part in later ones.
         required: no later step makes sense without it.
+        again: also in a run that resumes an earlier one: it leaves something behind on the machine.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Step:
     limit: float
     strategy: str | None = None
     required: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Record:
 
     def __init__(self, folder: Path, content: dict[str, Any]):
         folder.mkdir(parents=True, exist_ok=True)
-        self.path, self.content = folder / "bench-gpu.json", content
+        self.path, self.content, self.step = folder / "bench-gpu.json", content, ""
         self.log = (folder / "bench-gpu.log").open("w", encoding="utf-8", buffering=1)
 
     def say(self, text: str) -> None:
@@ -119,23 +121,40 @@ class Record:
     def take(self, message: tuple[str, str, Any]) -> None:
         kind, section, value = message
         if kind == "row":
-            self.content.setdefault(section, []).append(value)
+            self.content.setdefault(section, []).append(value | {"step": self.step})
             return
         for name, fact in value.items():
             before = self.content.get(name)
             self.content[name] = before | fact if isinstance(before, dict) and isinstance(fact, dict) else fact
 
 
+def resumed(content: dict[str, Any], steps: list[Step]) -> dict[str, Any]:
+    """A stored record without what steps have left that were not done, or that have to be taken again."""
+    again = {step.name for step in steps if step.again}
+    done = [row for row in content["steps"] if row["status"] == "done" and row["name"] not in again]
+    names = {row["name"] for row in done}
+    kept = {
+        name: [row for row in value if row.get("step", "") in names or "step" not in row]
+        for name, value in content.items()
+        if isinstance(value, list) and name != "steps" and all(isinstance(row, dict) for row in value)
+    }
+    return content | kept | {"steps": done, "finished": False, "missing": {}}
+
+
 def run(steps: list[Step], record: Record, clock: Clock) -> None:
-    """All steps that the clock allows, in order. How each ended stands in ``record.content["steps"]``."""
+    """All steps that the clock allows, in order, but those that ``record.content["steps"]`` says are done; there stands
+    how each ended."""
     content = record.content
+    before = {row["name"]: row for row in content.get("steps", [])}
     content["dropped"] = {}
     content["steps"] = rows = [
-        {"name": step.name, "status": "not reached", "seconds": 0.0, "why": ""} for step in steps
+        before.get(step.name, {"name": step.name, "status": "not reached", "seconds": 0.0, "why": ""}) for step in steps
     ]
     record.store()
     without = ""
     for step, row in zip(steps, rows, strict=True):
+        if row["status"] == "done":
+            continue
         dropped = content["dropped"].get(step.strategy)
         left = clock.remaining - RESERVE
         if without:
@@ -147,6 +166,7 @@ def run(steps: list[Step], record: Record, clock: Clock) -> None:
             row |= {"status": "skipped", "why": why}
         else:
             record.say(f"-- {step.name}")
+            record.step = step.name
             began = clock.now()
             row["status"] = "running"
             record.store()

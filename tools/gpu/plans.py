@@ -20,9 +20,13 @@ def facts(
 ) -> dict[str, Any]:
     """The strategy that is taken and its sizes."""
     x = torch.empty(1, dtype=dtype, device=device.device).expand(shape)
-    plan = cutting.plan(strategy, x if per_step else x[0, 0], x, adjoint)
-    flags = {name.lower(): plan.flags.get(name) for name in ("COLUMNS", "STRIPS", "STEPS")}
-    return {"plan": {"strategy": plan.strategy, **flags, "warps": plan.flags.get("num_warps")}}
+    return {"plan": sizes(cutting.plan(strategy, x if per_step else x[0, 0], x, adjoint))}
+
+
+def sizes(plan: cutting.Plan) -> dict[str, Any]:
+    """As an entry of the tuning table has them."""
+    flags = {name.lower(): plan.flags[name] for name in ("COLUMNS", "STRIPS", "STEPS")}
+    return {"strategy": plan.strategy, **flags, "warps": plan.flags["num_warps"]}
 
 
 def resources(kernel) -> dict[str, int]:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import math
 import statistics
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rnnlib.scan import cuda
-from rnnlib.scan.cuda import tuning
+from rnnlib.scan.cuda import cutting, tuning
 
-from . import compiling
+from . import compiling, plans
 from .checks import BOUNDS, errors
 from .timings import cycle, input_sets
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from .clock import Emit
     from .devices import Gpu
 
+NEAR = 1.4  # times the fastest: a strategy that is slower before it is tuned does not catch up
 GAIN = 1.02  # an entry is written where it is this much faster than what "auto" takes without one
 
 
@@ -41,6 +42,22 @@ def best_rows(record: dict[str, Any]) -> dict[tuple, dict[str, Any]]:
     return best
 
 
+def fastest(record: dict[str, Any]) -> dict[tuple, dict[str, Any]]:
+    """What is tuned first."""
+    return best_rows(record)
+
+
+def second(record: dict[str, Any]) -> dict[tuple, dict[str, Any]]:
+    """The fastest of the other strategies of each case, where it is near and cut in its own way."""
+    cases = {}
+    for case, best in best_rows(record).items():
+        strategy = best["plan"]["strategy"]
+        row = best_rows(record | {"dropped": record["dropped"] | {strategy: "tuned"}}).get(case)
+        if row and row["median_s"] < NEAR * best["median_s"] and row["plan"] | {"strategy": strategy} != best["plan"]:
+            cases[case] = row
+    return cases
+
+
 def neighbours(plan: dict[str, Any]) -> list[tuning.Choice]:
     """Plans with half and twice the columns, strips and steps, each alone; a thread keeps its columns."""
     choices = []
@@ -51,9 +68,9 @@ def neighbours(plan: dict[str, Any]) -> list[tuning.Choice]:
     return [choice for choice in choices if choice]
 
 
-def tune_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> None:
-    """Time the neighbours of the fastest plan of each case; what differs from the plain result is not taken."""
-    cases = list(best_rows(record).items())[: 1 if device.rehearsal else None]
+def tune_step(device: Gpu, rows: Callable, seed: int, record: dict[str, Any], emit: Emit) -> None:
+    """Time the neighbours of a plan of each case; what differs from the plain result is not taken."""
+    cases = list(rows(record).items())[: 1 if device.rehearsal else None]
     candidates = [(case, choice) for case, row in cases for choice in neighbours(row["plan"])]
     scans = [
         {"shape": shape, "dtype": dtype, "per_step": lam == "step", "pass": direction, "strategy": choice.strategy}
@@ -66,9 +83,7 @@ def tune_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> Non
         shape, name, lam, direction = case
         dtype, per_step = getattr(torch, name), lam == "step"
         sets = input_sets(device, shape, dtype, per_step, seed)
-        states = [
-            cuda.cuda_scan(*tensors[:3], strategy=best_rows(record)[case]["plan"]["strategy"]) for tensors in sets
-        ]
+        states = [cuda.cuda_scan(*tensors[:3], strategy=dict(cases)[case]["plan"]["strategy"]) for tensors in sets]
         for _, choice in group:
             row = _time(device, case, choice, sets, states, direction)
             if row:
@@ -101,21 +116,17 @@ def _time(device: Gpu, case, choice: tuning.Choice, sets, states, direction: str
 
 
 def entries(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Of the package's table: the fastest choice of each class where it gains over what "auto" took."""
-    auto = {
-        (tuple(row["shape"]), row["dtype"], row["lam"], row["pass"]): row["median_s"]
-        for row in record["scan"]
-        if row["implementation"] == "rnnlib cuda"
-    }
-    choices = {}
-    for case, row in best_rows(record).items():
-        shape, dtype, lam, direction = case
-        choice = tuning.entry(row["plan"])
-        if choice and auto.get(case, math.inf) > GAIN * row["median_s"]:
-            name = tuning.key(
-                record["facts"]["capability"], shape, getattr(torch, dtype), lam == "step", direction == "backward"
-            )
-            choices[name] = vars(choice)
+    """Of the package's table: of each class what "auto" took, or what gained over it; none where the rules say it."""
+    best, choices = best_rows(record), {}
+    for auto in record["scan"]:
+        case = shape, dtype, lam, direction = tuple(auto["shape"]), auto["dtype"], auto["lam"], auto["pass"]
+        if auto["implementation"] != "rnnlib cuda" or case not in best:
+            continue
+        kind = shape, getattr(torch, dtype), lam == "step", direction == "backward"
+        plan = best[case]["plan"] if auto["median_s"] > GAIN * best[case]["median_s"] else auto["plan"]
+        choice = tuning.entry(plan)
+        if choice and plan != plans.sizes(cutting.cut("auto", *kind, record["facts"]["multiprocessors"])):
+            choices[tuning.key(record["facts"]["capability"], *kind)] = vars(choice)
     return choices
 
 
