@@ -195,10 +195,12 @@ tables = {table: settings(experiments.get(name)) for table, name in names.items(
 pd.concat(tables, names=["", None]).reset_index(level=0).style.hide(axis="index")
 
 # %% [markdown]
-# The runs on 32 teachers. Where more than one choice in twenty lies at an end of a cell's rates, a second look with more rates is still to come:
+# The runs on 32 teachers. Cells in which more than one choice in twenty lay at an end of the rates were run again with more, once (the
+# experiments called "wider"):
 
 # %%
-settings(*map(experiments.get, ("fig03a_teachers", "fig03b_teachers"))).style.hide(axis="index")
+names = ["fig03a_teachers", "fig03a_wider", "fig03b_teachers", "fig03b_wider"]
+settings(*map(experiments.get, names)).style.hide(axis="index")
 
 # %%
 runs = pd.concat([cross_fitted_runs(name) for name in ("fig03a_teachers", "fig03b_teachers")])
