@@ -31,6 +31,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG03B_CORRECTED,
         grids.FIG03A_TEACHERS,
         grids.FIG03A_WIDER,
+        grids.FIG03A_AGAIN,
         grids.FIG03B_TEACHERS,
         grids.FIG03B_WIDER,
         grids.FIG04CD_TEACHERS,
