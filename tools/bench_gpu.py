@@ -8,8 +8,8 @@
 
 Each step runs in a process of its own and bench-gpu.json is whole after each, so nothing that fails or hangs costs what
 was measured before. A strategy of the kernels that fails a step takes no part in later ones. A step for which too
-little time is left is skipped; ``--resume`` takes it later. The table comes last; steps, and how each ended, are in the
-file.
+little time is left is skipped; ``--resume`` takes it later, on the same machine. The table comes last; steps, and how
+each ended, are in the file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import timing
 import torch
 from gpu import checks, compiling, devices, inputs, layers, peers, rounding, table, timings, tune
-from gpu.clock import Clock, Emit, Record, Step, age, resumed, run, terminations_raise
+from gpu.clock import Clock, Emit, Record, Step, age, in_child, resumed, run, same_machine, terminations_raise
 
 from rnnlib.scan.cuda import tuning
 
@@ -48,7 +48,7 @@ def device_step(device: devices.Gpu, beside: str, record: dict[str, Any], emit: 
         emit.missing("versions", str(error))
         emit.facts(machine=timing.machine(device.device), load=beside)
     if device.rehearsal:
-        emit.facts(machine="rehearsal", device="none")
+        emit.facts(machine=device.machine(), device="none")
 
 
 def compile_step(device: devices.Gpu, scans: list[dict[str, Any]], record: dict[str, Any], emit: Emit) -> None:
@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
     content = {"name": "bench", "device": "cuda", "machine": "unknown", "seed": seed, "missing": {}}
     content |= {"finished": False, **{section: [] for section in SECTIONS}}
     if args.resume:
-        content = resumed(json.loads((folder / "bench-gpu.json").read_text(encoding="utf-8")), listed)
+        content = resumed(_stored(folder / "bench-gpu.json", device), listed)
         content["resumed"] = [*content.get("resumed", []), {"seed": seed, "date": content["date"]}]
     record, clock = Record(folder, content), Clock(60 * args.minutes - age())
     record.say(f"{args.minutes:g} minutes, seed {seed}, torch {torch.__version__}; {record.path}")
@@ -165,6 +165,16 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(failed) or "facts" not in content)
 
 
+def _stored(path: Path, device: devices.Gpu) -> dict[str, Any]:
+    """The record of a run that goes on here; for another one the program ends in a sentence, and nothing is changed."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same_machine(content, in_child(device.machine), timing.versions("torch", "triton"))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"bench_gpu: {error}") from None
+    return content
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=7.0, help="when to stop, whatever is done (default 7)")
@@ -177,7 +187,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
         help="for bench-gpu.json and bench-gpu.log (default: _build/bench-gpu, and the JSON also among the package's "
         "results once nothing has failed)",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the bench-gpu.json that is there")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the bench-gpu.json that is there, of this machine"
+    )
     parser.add_argument("--only-check", action="store_true", help="no timings")
     parser.add_argument("--write-tuning", action="store_true", help="tune, and write the package's table for this GPU")
     args = parser.parse_args(arguments)

@@ -359,6 +359,35 @@ def test_the_rehearsal_runs_every_step(tmp_path):
     assert "auto" in done.stdout and "of the copy's bandwidth" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "changed", [{"machine": "NVIDIA H100 80GB HBM3"}, {"versions": {"torch": "1.0", "triton": "3.6.0"}}]
+)
+def test_a_run_of_another_machine_is_not_resumed(changed, tmp_path):
+    """Its rows and ours would stand in one record, under one name."""
+    only = ONLY.format(["device"])
+    bench("--to", tmp_path, code=only)
+    path = tmp_path / "bench-gpu.json"
+    path.write_text(json.dumps(read(tmp_path) | changed))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    done = bench("--to", tmp_path, "--resume", code=only)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    there = changed.get("machine", "torch 1.0, triton 3.6.0")
+    assert there in done.stderr and "rehearsal" in done.stderr and torch.__version__.partition("+")[0] in done.stderr
+    assert "another --to FOLDER" in done.stderr
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_only_a_run_that_is_there_is_resumed(tmp_path):
+    only = ONLY.format(["device"])
+    done = bench("--to", tmp_path, "--resume", code=only)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and str(tmp_path) in done.stderr
+    bench("--to", tmp_path, code=only)
+    seed = read(tmp_path)["seed"]
+    assert bench("--to", tmp_path, "--resume", code=only).returncode == 0
+    record = read(tmp_path)
+    assert record["seed"] == seed and len(record["resumed"]) == 1 and record["machine"] == "rehearsal"
+
+
 @interpreted
 def test_a_strategy_that_computes_something_else_is_not_timed(tmp_path):
     code = """

@@ -59,6 +59,9 @@ class Gpu:
         finally:
             tuning.choose = before
 
+    def machine(self) -> str:
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "one without a CUDA device"
+
     def facts(self) -> dict:
         properties = torch.cuda.get_device_properties(self.device)
         return {
@@ -163,6 +166,9 @@ class Rehearsal(Gpu):
         """Several blocks, strips and steps even here."""
         name = STRATEGIES[0] if strategy == "auto" else strategy
         return {"strategy": name, "columns": 4, "strips": 2, "steps": 2, "warps": 1}
+
+    def machine(self) -> str:
+        return "rehearsal"
 
     def facts(self) -> dict:
         return {"multiprocessors": 132, "capability": "9.0"}  # for which kernels are compiled
