@@ -243,13 +243,13 @@ def a_record(**changed) -> dict:
 
 
 def test_the_table_shows_shares_and_names_what_is_not_there():
-    record = a_record(dropped={"look-back": "check look-back: it took over 60 seconds"}, missing={"x": "why"})
+    record = a_record(dropped={"chunks": "check chunks: it took over 60 seconds"}, missing={"x": "why"})
     record["scan"] += [timed("peer", 3e-4, ours=False), timed("rnnlib cuda, chunks", 1.1e-4)]
     lines = table.text(record).splitlines()
     assert lines[1].split() == ["shape", "dtype", "lam", "per", "pass", "auto", "walk", "chunks"]
     assert lines[2].endswith("50%!  50%!  91%")
     assert "(16, 4096, 256), complex64, lam per step, forward: 2.73 times peer" in lines
-    assert "dropped: look-back (check look-back: it took over 60 seconds)" in lines and "not timed: x (why)" in lines
+    assert "dropped: chunks (check chunks: it took over 60 seconds)" in lines and "not timed: x (why)" in lines
 
 
 def test_the_tuning_table_takes_what_was_faster(tmp_path):
@@ -276,8 +276,8 @@ def test_an_entry_stays_where_auto_took_it_from_the_table(tmp_path):
 
 
 def test_what_came_second_is_tuned_where_it_is_near():
-    near = WALK | {"strategy": "look-back", "columns": 16, "strips": 16}
-    rows = {factor: timed("rnnlib cuda, look-back", factor * 2e-4, near) for factor in (1.3, 1.5)}
+    near = WALK | {"strategy": "chunks", "columns": 16, "strips": 16}
+    rows = {factor: timed("rnnlib cuda, chunks", factor * 2e-4, near) for factor in (1.3, 1.5)}
     assert [row["plan"] for row in tune.second(a_record(tuning=[rows[1.3]])).values()] == [near]
     assert not tune.second(a_record(tuning=[rows[1.5]]))
     same = timed("rnnlib cuda, chunks", 2.1e-4, WALK | {"strategy": "chunks"})
