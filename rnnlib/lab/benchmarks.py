@@ -56,13 +56,14 @@ def table(record: dict[str, Any], section: str) -> pd.DataFrame:
 
 
 def describe(record: dict[str, Any]) -> str:
-    """Machine, date, versions, what ran beside, and what could not be timed, as a few lines."""
+    """Machine, date, versions, what ran beside, what to know of the rows, and what could not be timed, as lines."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     lines = [
         f"{record['machine']}, {record['device']}, {record['threads']} threads; {record['date']}, commit "
         f"{record['commit']}; ran beside: {record['load']}",
         f"copy bandwidth {record['copy']['bytes_per_second'] / 1e9:.1f} GB/s ({record['copy']['how']})",
         versions,
+        *record.get("notes", []),
     ]
     lines += [f"not timed: {name} ({why})" for name, why in record["missing"].items()]
     return "\n".join(lines)
