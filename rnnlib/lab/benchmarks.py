@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["describe", "records", "table"]
+__all__ = ["describe", "kernels", "records", "table"]
 
 #: Parts of a record that are tables; one that was not measured is empty.
-SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks")
+SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks", "tuning")
 
 
 def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str, Any]]:
@@ -53,6 +53,28 @@ def table(record: dict[str, Any], section: str) -> pd.DataFrame:
     if "shape" in frame:
         frame["shape"] = frame["shape"].map(tuple)
     return frame
+
+
+def kernels(record: dict[str, Any]) -> pd.DataFrame:
+    """Timings of single passes of the Triton kernels: rows of ``"scan"`` and ``"tuning"`` that say how they were cut.
+
+    Args:
+        record: one of a GPU.
+
+    Returns:
+        The rows, with the columns ``machine``, ``strategy``, ``auto`` (the package chose it) and ``tuned`` (tried in
+        search of a faster cut).
+    """
+    import pandas as pd
+
+    frame = pd.concat([table(record, section) for section in ("scan", "tuning")], ignore_index=True)
+    frame = frame[frame["plan"].notna()]
+    return frame.assign(
+        machine=record["machine"].removeprefix("NVIDIA "),
+        strategy=[plan["strategy"] for plan in frame["plan"]],
+        auto=frame["implementation"] == "rnnlib cuda",
+        tuned=frame["implementation"] == "candidate",
+    )
 
 
 def describe(record: dict[str, Any]) -> str:
