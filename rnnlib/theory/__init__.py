@@ -22,6 +22,7 @@ from .moments import (
     sensitivity,
     state_variance,
 )
+from .random_gates import input_gate_moments, random_gate_moments
 
 __all__ = [
     "cross_sensitivity",
@@ -32,10 +33,12 @@ __all__ = [
     "gated_state_variance",
     "generating_function",
     "generating_function_of",
+    "input_gate_moments",
     "lstm_response",
     "one_dimensional_curvature",
     "one_dimensional_gradient",
     "one_dimensional_loss",
+    "random_gate_moments",
     "sensitivity",
     "state_variance",
     "window_moment",
