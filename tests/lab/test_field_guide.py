@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,6 +72,17 @@ def test_verdicts(curvature, expected):
     assert field_guide.verdict(curvature) == expected
 
 
+def test_the_page_shows_the_rows_as_they_are():
+    page = (Path(__file__).resolve().parents[2] / "notebooks/beyond/field-guide.py").read_text(encoding="utf-8")
+    for model in field_guide.MODELS:
+        row = f"# | {model.name} | ${model.eigenvalue}$ | ${model.scale}$ | {model.verdict} |\n"
+        details = f"# | {model.name} | {model.memory} | {model.because} | {model.mend} | {model.source} |\n"
+        assert row in page and details in page, row + details
+        assert row.count("|") == 5 and details.count("|") == 6, "a bar in a cell ends it"
+    table = [line for line in page.splitlines() if line.startswith("# | ") and "---" not in line]
+    assert len(table) == 2 * (len(field_guide.MODELS) + 1)
+
+
 # How things are measured ----------------------------------------------------------------------------------------------
 
 
@@ -124,6 +136,18 @@ def test_moments_on_text_are_those_of_its_autocorrelation():
     lam = (1 - 1 / memory) * np.exp(1j)
     expected = theory.generating_function_of(R / R[0], lam, lam.conj()).real
     assert exponents.text_moments(model, memory)["state"] == pytest.approx(expected)
+
+
+def test_slow_inputs_raise_the_powers_of_real_eigenvalues_alone():
+    """Between 30 and 300 steps, within the correlation time of text; what the page and its checklist say."""
+
+    def of(name):
+        return exponents.exponent(lambda memory: exponents.text_moments(field_guide.get(name), memory), (30, 300))
+
+    assert of("RG-LRU (Griffin)") == pytest.approx({"state": 0.7, "modulus": 0.7, "step": 0.7}, abs=0.1)
+    assert of("minGRU")["state"] == pytest.approx(-0.3, abs=0.1)
+    for name in ("LRU", "complex RNN", "HGRN"):
+        assert of(name)["state"] == pytest.approx(field_guide.get(name).state, abs=0.1)
 
 
 def test_an_exponent_of_zeros_is_unknown():

@@ -26,6 +26,8 @@ from . import units
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
 #: What moves an eigenvalue, in the order of the table.
 DIRECTIONS = ("modulus", "angle", "step")
 
@@ -57,7 +59,7 @@ class Model:
     eigenvalue: str
     scale: str
     memory: str
-    unit: units.Unit
+    unit: Callable[..., tuple[Tensor, Tensor]]
     start: Callable[[float], dict[str, float]]
     state: float
     sensitivity: dict[str, float]
@@ -65,7 +67,7 @@ class Model:
     because: str
     mend: str
     noise: float = 0.0
-    readout: units.Readout | None = None
+    readout: Callable[..., Tensor] | None = None
     windowed: bool = False
 
     @property
@@ -124,7 +126,7 @@ MODELS: tuple[Model, ...] = (
         name="LRU",
         source="NicolasZucchet/minimal-LRU, lru/model.py at bbd71b1; Zucchet and Orvieto (2024), appendix A.2",
         eigenvalue=r"e^{-e^a + i e^b}",
-        scale=r"\gamma = \sqrt{1 - |\lambda|^2}, then learned",
+        scale=r"\gamma = \sqrt{1 - \lvert\lambda\rvert^2}\text{, then learned}",
         memory="a ring near the circle",
         unit=units.lru,
         start=lambda m: {"modulus": _log_rate(1 - 1 / m), "angle": 0.0},
@@ -132,7 +134,7 @@ MODELS: tuple[Model, ...] = (
         sensitivity={"modulus": 0, "angle": 2},
         curvature={"modulus": 0, "angle": 2},
         because="the modulus moves by a share of its distance to 1, the angle by a share of itself",
-        mend="small initial angles, or the angle times a step that shrinks with memory (S4D)",
+        mend="the angle times a step that shrinks with memory (S4D); small angles lower the constant",
     ),
     Model(
         name="optimal parametrisation",
@@ -166,7 +168,7 @@ MODELS: tuple[Model, ...] = (
         state=-1,
         sensitivity={"modulus": -1, "angle": -1, "step": -1},
         curvature={"modulus": 0, "angle": 0, "step": 0},
-        because="Delta multiplies everything, also the angle's derivative; the scale is about Delta",
+        because="the step multiplies everything, also the angle's derivative; the scale is about the step",
         mend="nothing in the exponents; the step's constant grows as the square of the frequency",
     ),
     Model(
@@ -198,8 +200,8 @@ MODELS: tuple[Model, ...] = (
         state=-1,
         sensitivity={"modulus": -1, "angle": -1, "step": -1},
         curvature={"modulus": 0, "angle": 0, "step": 0},
-        because="as S4D; a linear real part does no harm while Delta carries the memory",
-        mend="clip Re A: a linear real part may cross 0",
+        because="as S4D; a linear real part does no harm while the step carries the memory",
+        mend="nothing while it trains; clip Re A, which is linear and may cross 0",
     ),
     Model(
         name="Mamba-1",
@@ -212,7 +214,7 @@ MODELS: tuple[Model, ...] = (
         state=-1,
         sensitivity={"modulus": -1, "step": -1},
         curvature={"modulus": 0, "step": 0},
-        because="softplus is an exponential where the step is small; the scale is Delta",
+        because="softplus is an exponential where the step is small; the scale is the step",
         mend="nothing; states shrink as memory grows, so mind half precision",
         noise=1 / 3,
     ),
@@ -236,7 +238,7 @@ MODELS: tuple[Model, ...] = (
         source="state-spaces/mamba, mamba_ssm/modules/mamba3.py at 0348a3d; mamba_ssm/ops/triton/mamba3/angle_dt.py at "
         "37f9d02",
         eigenvalue=r"e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)},\ \Delta = \mathrm{softplus}(d)",
-        scale=r"\Delta, over two steps",
+        scale=r"\Delta\text{, over two steps}",
         memory=r"$\Delta$ small, a = 0 and b = 1/2 stay",
         unit=units.mamba3_before,
         start=lambda m: {
@@ -247,7 +249,7 @@ MODELS: tuple[Model, ...] = (
         state=-1,
         sensitivity={"modulus": -1, "angle": -1, "step": -1},
         curvature={"modulus": 0, "angle": 0, "step": 0},
-        because="Delta multiplies decay and angle",
+        because="the step multiplies decay and angle",
         mend="nothing, while the step carries the memory",
         noise=1 / 3,
         readout=units.trapezoid,
@@ -256,7 +258,7 @@ MODELS: tuple[Model, ...] = (
         name="Mamba-3, memory from A, softplus",
         source="state-spaces/mamba, mamba_ssm/modules/mamba3.py at 0348a3d; pull request 962 (June 2026)",
         eigenvalue=r"e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)},\ \Delta = \mathrm{softplus}(d)",
-        scale=r"\Delta, over two steps",
+        scale=r"\Delta\text{, over two steps}",
         memory=r"a far below 0, $\Delta = 0.1$ and b = 1/2 stay",
         unit=units.mamba3_before,
         start=lambda m: {
@@ -276,7 +278,7 @@ MODELS: tuple[Model, ...] = (
         name="Mamba-3, memory from A, heavy tail",
         source="state-spaces/mamba, pull request 962 (June 2026)",
         eigenvalue=r"e^{\Delta (-f(a + g) + i \pi \tanh b)},\ f(x) = 1/(1 - x) \text{ for } x < 0",
-        scale=r"\Delta, over two steps",
+        scale=r"\Delta\text{, over two steps}",
         memory=r"a far below 0, $\Delta = 0.1$ and b = 1/2 stay",
         unit=units.mamba3,
         start=lambda m: {
@@ -327,7 +329,7 @@ MODELS: tuple[Model, ...] = (
         source="lucidrains/minGRU-pytorch, minGRU_pytorch/minLSTM.py at 63e86bb",
         eigenvalue=r"\frac{f}{f + i},\ f = \sigma(a + g),\ i = \sigma(d)",
         scale=r"1 - \lambda",
-        memory="input logit d far below 0: f alone ends at 1 / (1 + i)",
+        memory="input logit d far below 0: with f alone it ends at 1 / (1 + i)",
         unit=units.min_lstm,
         start=lambda m: {"modulus": 0.0, "step": _logit(0.5 / (m - 1))},
         state=-1,
@@ -371,7 +373,7 @@ MODELS: tuple[Model, ...] = (
         name="HGRN",
         source="Doraemonzzz/hgru-pytorch, hgru/hgru1d.py at 0d55662",
         eigenvalue=r"\big(l + (1 - l)\,\sigma(a + g)\big)\,e^{ib}",
-        scale=r"1 - |\lambda|",
+        scale=r"1 - \lvert\lambda\rvert",
         memory="lower bound l near 1 (upper layers), any angle",
         unit=units.hgrn,
         start=lambda m: {"modulus": 0.0, "angle": 1.0, "lower bound": 1 - 2 / m},
@@ -379,7 +381,7 @@ MODELS: tuple[Model, ...] = (
         sensitivity={"modulus": -1, "angle": 1},
         curvature={"modulus": 0, "angle": 2},
         because="the gate moves inside its bound; the angle is linear",
-        mend="drop the angle, as HGRN2 does, or multiply it by 1 - l",
+        mend="no angle, as in HGRN2, or the angle times $1 - l$",
         noise=1 / 3,
     ),
     Model(
@@ -439,14 +441,14 @@ MODELS: tuple[Model, ...] = (
         curvature={"modulus": 3, "step": 1},
         because="the angle is about the root of twice the decay rate, so it turns faster than the state decays; the "
         "position divides by root a once more, and a is linear",
-        mend="learn log a, which leaves 1, and damping of its own",
+        mend="learn log a, which leaves a power of 1",
         readout=units.linoss_position,
     ),
     Model(
         name="Cayley rotation with decay",
         source="the transform: SpartinStuff/scoRNN, scoRNN.py at 3e34d5f; with a decay: unsourced, ours",
         eigenvalue=r"e^{-e^a}\,\frac{1 + ib}{1 - ib}",
-        scale=r"\gamma, then learned",
+        scale=r"\gamma\text{, then learned}",
         memory="a ring near the circle, b = 1/2",
         unit=units.half_angle,
         start=lambda m: {"modulus": _log_rate(1 - 1 / m), "angle": 0.5},
@@ -483,7 +485,7 @@ MODELS: tuple[Model, ...] = (
         state=-1,
         sensitivity={"modulus": -1, "angle": -1},
         curvature={"modulus": 0, "angle": 0},
-        because="rows share a budget of 1, so long memory forces the rotation to shrink with 1 - |lambda|",
+        because="rows share a budget of 1, so long memory forces the rotation to shrink with the distance to 1",
         mend="nothing; but it cannot turn by a fixed angle and remember",
     ),
 )

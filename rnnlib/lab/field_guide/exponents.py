@@ -35,11 +35,11 @@ _LENGTHS = 16  # windows, in memories: a square is down to 1e-14 there
 
 
 def still_moments(model: Model, memory: float, rho: float = 0.0) -> dict[str, float]:
-    """Second moments with gates that stand still.
+    r"""Second moments with gates that stand still.
 
     Args:
         model: a row of the field guide.
-        memory: 1 / (1 - |lambda|), in steps.
+        memory: :math:`1 / (1 - |\lambda|)`, in steps.
         rho: correlation of consecutive inputs, below 1.
 
     Returns:

@@ -2,7 +2,7 @@
 
 A unit is a function of its raw parameters, numbers as tensors, and of the noise g that inputs add to the logit of its
 gate, a number or one for each step. It returns the eigenvalue, real or complex, and the input scale. All runs through
-:func:`respond`. Biases that a model sets apart from its gate's inputs are what carries the gradient here; weights only
+:func:`rnnlib.lab.field_guide.respond`. Biases that a model sets apart from its gate's inputs are what carries the gradient here; weights only
 make the noise.
 """
 
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
     Raw = dict[str, Tensor]
     Gates = tuple[Tensor, Tensor]
-    Unit = Callable[[Raw, Tensor], Gates]
-    Readout = Callable[[Raw, Tensor, Tensor], Tensor]
 
 
-def respond(unit: Unit, raw: Raw, x: Tensor, noise: Tensor, readout: Readout | None = None) -> Tensor:
+def respond(
+    unit: Callable[..., tuple[Tensor, Tensor]],
+    raw: dict[str, Tensor],
+    x: Tensor,
+    noise: Tensor,
+    readout: Callable[..., Tensor] | None = None,
+) -> Tensor:
     """The unit as a layer with one channel.
 
     Args:
