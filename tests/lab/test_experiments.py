@@ -173,6 +173,38 @@ def test_direct_training_goes_through_the_same_runner(expected, tmp_path):
     np.testing.assert_allclose(both["loss_x"], both["loss_y"], rtol=1e-3)  # float32, 60 steps
 
 
+def test_optimisers_ratios_and_rotations_go_through_the_same_runner(tmp_path):
+    cells = (
+        Cell("lru", rates=(0.01, 0.001), nu0=(0.9,), ratios=(1.0, 0.1), rotations=(1, 4)),
+        Cell("rnn", rates=(0.001,), nu0=(0.9,), start=0.0, width=8),
+    )
+    muon = dataclasses.replace(
+        SHORT, cells=cells, details="curves", protocol=dataclasses.replace(SHORT.protocol, optimizer="muon")
+    )
+    newton = dataclasses.replace(
+        SHORT,
+        name="newton",
+        cells=(Cell("crnn", rates=(1.0,), nu0=(0.9,)),),
+        details="none",
+        protocol=dataclasses.replace(SHORT.protocol, optimizer="gauss_newton", loss="population", double=True),
+    )
+    frames = experiments.run_all([muon, newton], "paper", folder=tmp_path, workers=1, progress=False)
+    ours, theirs = frames["short"], frames["newton"]
+    assert len(ours) == (8 + 1) * len(SHORT.seeds) and "ratio" not in theirs
+    lru = ours[ours["student"] == "lru"]
+    assert lru.groupby(["rate", "ratio", "rotation"])["loss"].nunique().eq(len(SHORT.seeds)).all()
+    assert lru.duplicated(["seed", "loss"]).sum() == 0  # every setting has its effect
+    curves = experiments.load(muon, "curves", folder=tmp_path)
+    assert curves["effective"].isna().all() and curves["loss"].notna().all()
+    both = analysis.together([ours, theirs])
+    assert set(both["optimizer"]) == {"Muon", "Gauss-Newton"} and len(both) == len(ours) + len(theirs)
+    assert both.groupby("optimizer")["trained_on"].first().tolist() == ["population", "minibatch"]
+    assert both.loc[both["optimizer"] == "Gauss-Newton", ["ratio", "rotation"]].eq(1).all(None)
+    shown = analysis.settings(muon, newton)
+    assert shown["optimiser"].tolist() == ["Muon", "Muon", "Gauss-Newton"]
+    assert shown["rotations"].tolist() == ["1, 4", "1", "1"] and shown["ratios"].tolist() == ["1, 0.1", "1", "1"]
+
+
 def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     changes = [
         {"seeds": (0, 1)},
@@ -192,6 +224,9 @@ def test_stored_results_are_those_of_the_definitions(name):
     if name not in TRAINED:
         return
     runs = pd.DataFrame([dataclasses.asdict(run) for run in experiments.get(name).runs()])
+    unused = [column for column in ("ratio", "rotation") if column not in frame]
+    assert runs[unused].eq(1).all(None)
+    runs = runs.drop(columns=unused)
     pd.testing.assert_frame_equal(frame[list(runs.columns)], runs, check_dtype=False)
 
 
