@@ -218,7 +218,13 @@ def test_the_hash_follows_all_that_decides_the_numbers_and_nothing_else():
     assert dataclasses.replace(SHORT, title="x", live=(("lru", 0.1),)).hash == SHORT.hash
 
 
-@pytest.mark.parametrize("name", experiments.names())
+#: Tables of hours: those that are not stored yet.
+UNSTORED = {
+    experiment.name for experiment in experiments.BEYOND if not (store.PACKAGED / f"{experiment.name}.json").exists()
+}
+
+
+@pytest.mark.parametrize("name", [name for name in experiments.names() if name not in UNSTORED])
 def test_stored_results_are_those_of_the_definitions(name):
     frame = experiments.load(name)
     if name not in TRAINED:
@@ -687,7 +693,8 @@ def test_all_of_a_checkout_with_the_line_ends_of_windows_is_read(root, tmp_path)
     command = [sys.executable, "-m", "rnnlib", "list"]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     printed = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
-    assert printed.count("  stored ") == len(experiments.names()) and "not stored" not in printed
+    assert printed.count("  stored ") == len(experiments.names()) - len(UNSTORED)
+    assert printed.count("not stored") == len(UNSTORED)
     assert "eol=lf" in (root / ".gitattributes").read_text()
 
 
@@ -775,6 +782,9 @@ def test_command_line(tmp_path, capsys):
     assert "python -m rnnlib run fig03a --scale smoke" in capsys.readouterr().err
     assert not {experiment.name for experiment in _all("paper")} & {"direct_dense", "direct_diagonal"}
     assert {"fig03a", "fig11"} <= {experiment.name for experiment in _all("book")}
+    assert not {experiment.name for experiment in _all("paper")} & {
+        experiment.name for experiment in experiments.BEYOND
+    }
     assert "fig11_teachers" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
