@@ -42,6 +42,7 @@ UNDECIDED = {
     "fig03-other-bars",
     "fig03-step-of-arithmetic",
     "fig03-bptt-on-average",
+    "fig03-again",
     "fig10-top-eigenvalue-white",
     "fig11-16-heads-like-32",
     "fig11-largest-fall",
