@@ -470,6 +470,18 @@ def test_a_rotation_of_all_parameters_is_a_change_of_variables(name, make):
         np.testing.assert_allclose(rotated, changed, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("size", [2, 4, 16])
+def test_who_notices_random_bases_of_eigenvalue_parameters(name, size):
+    """SGD never does, with a bound on the gradient too; to Muon and SOAP an eigenvalue is a matrix of one row, so they
+    do only once a block holds two of them; the others do from the first."""
+    protocol = dataclasses.replace(
+        PROTOCOLS[name], loss="population", double=True, clip=0.05 * (name == "sgd"), beta2=0.9
+    )
+    (plain, _), (rotated, _) = (trained(crnn(), protocol, RATES[name], rotation=number) for number in (1, size))
+    assert np.allclose(plain, rotated, rtol=1e-6) is (name == "sgd" or (name in ("muon", "soap") and size == 2))
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_second_order_optimisers_notice_scales(name):
     """What begins as a multiple of the identity is one in no other scales."""
