@@ -89,6 +89,7 @@ MANY = (
     "fig03b_teachers",
     "fig04cd_teachers",
     "fig09cd_teachers",
+    "fig10d_teachers",
     "fig11_teachers",
 )
 

@@ -36,6 +36,8 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG03B_WIDER,
         grids.FIG04CD_TEACHERS,
         grids.FIG09CD_TEACHERS,
+        grids.FIG10D_TEACHERS,
+        grids.FIG10D_WIDER,
         grids.FIG11_TEACHERS,
         propagation.FIG05,
         propagation.FIG05_SOURCES,
