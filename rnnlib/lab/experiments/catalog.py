@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
+from . import beyond, fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -49,6 +49,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        *beyond.BEYOND,
     )
 }
 
