@@ -4,7 +4,7 @@
 systems             linear systems: teachers, random ones, and one system as each of the layers
 exact               the exact loss of linear students (``impulse_responses``), for many of them at once
 training            many students in lockstep (``protocol``, ``minibatches``; ``lockstep`` takes the steps and says who
-                    diverged); ``direct`` trains through time instead
+                    diverged); ``optimizers``: how they move; ``direct`` trains through time instead
 experiments         grids and measurements by name: defining, running, storing, analysing them
 results             the stored results that the book shows, as CSV and JSON
 claims              what the paper says, how it is measured, and the verdict, a file for each figure

@@ -173,6 +173,31 @@ FIG03A_TEACHERS = Experiment(
     teacher=_TEACHERS,
 )
 
+# The second look: in these cells more than one choice in twenty lay at an end of the rates.
+FIG03A_WIDER = Experiment(
+    name="fig03a_wider",
+    title="further rates for the cells of fig03a_teachers whose best ones lay at an end",
+    cells=(
+        Cell("lru", rates=(1.0, 0.001), nu0=(0.92,)),
+        Cell("rnn", rates=(0.032, 0.000032), nu0=(0.84,), start=0.0),
+        Cell("rnn", rates=(0.01, 0.0032), start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# Do intervals over teachers say what other students and data on the same teachers would have given?
+FIG03A_AGAIN = Experiment(
+    name="fig03a_again",
+    title="two cells of fig03a_teachers with other seeds",
+    cells=(
+        Cell("lru", rates=_rates(0.001, 0.32), nu0=(0.98,)),
+        Cell("rnn", rates=_rates(0.000032, 0.0032), nu0=(0.98,), start=0.0),
+    ),
+    seeds=(3, 4),
+    teacher=_TEACHERS,
+)
+
 # RNN and LRU are those of Figure 3A at nu0 = .99. Between "more neurons" and "complex numbers" the paper changes the
 # start ring, the scales of input and output weights (erratum 16) and the arithmetic at once; here each combination is
 # a cell, so that every change is made alone, in every order. The last two cells draw maps as the paper does (25).
@@ -197,6 +222,39 @@ FIG03B_TEACHERS = Experiment(
         Cell("rnn_truncated", rates=_RNN_AT_99, start=0.0),
         Cell("lru_truncated", rates=_rates(0.00032, 0.1)),
     ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+FIG03B_WIDER = Experiment(
+    name="fig03b_wider",
+    title="further rates for the cells of fig03b_teachers whose best ones lay at an end",
+    cells=(
+        Cell("block", rates=(0.032,), heads=(32,)),
+        Cell("rnn_truncated", rates=(0.01, 0.0032), start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+# At theta0 = pi the students are those of Figure 3 at nu0 = .99.
+FIG10D_TEACHERS = Experiment(
+    name="fig10d_teachers",
+    title="RNN, complex RNN and LRU against the largest angle, 32 teachers",
+    cells=(
+        Cell("lru", rates=_rates(0.0032, 1.0), theta0=(0.01,)),
+        Cell("lru", rates=_rates(0.001, 0.32), theta0=(0.0316, 0.1, 0.316)),
+        Cell("crnn", rates=_COMPLEX, theta0=_ANGLES[:-1]),
+        Cell("rnn", rates=_rates(0.00001, 0.0032), theta0=_ANGLES[:-1], start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+FIG10D_WIDER = Experiment(
+    name="fig10d_wider",
+    title="further rates for the cell of fig10d_teachers whose best ones lay at an end",
+    cells=(Cell("lru", rates=(1.0, 0.00032), theta0=(0.1,)),),
     seeds=_SEEDS,
     teacher=_TEACHERS,
 )
