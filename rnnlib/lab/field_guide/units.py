@@ -1,9 +1,9 @@
 """One unit of each model, reduced to its recurrence: raw parameters to eigenvalue and input scale, in a few lines.
 
 A unit is a function of its raw parameters, numbers as tensors, and of the noise g that inputs add to the logit of its
-gate, a number or one for each step. It returns the eigenvalue, real or complex, and the input scale. All runs through
-:func:`rnnlib.lab.field_guide.respond`. Biases that a model sets apart from its gate's inputs are what carries the gradient here; weights only
-make the noise.
+gate, a number or one for each step. It returns the eigenvalue, real or complex, and the input scale. All run through
+:func:`rnnlib.lab.field_guide.respond`. Biases that a model sets apart from its gate's inputs are what carries the
+gradient here; weights only make the noise.
 """
 
 from __future__ import annotations
