@@ -164,7 +164,7 @@ from rnnlib.lab.training import train
 setting = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one
 if setting == "paper":  # recompute everything
-    names = ["fig10d", "fig10d_teachers", "fig03a_teachers", "fig03b_teachers"]
+    names = ["fig10d", "fig10d_teachers", "fig10d_wider", "fig03a_teachers", "fig03b_teachers"]
     every = [experiments.get(name) for name in names]
     experiments.run_all(every, "paper", device=device, progress=False)
 ANGLES, theirs = [1.0, 0.316, 0.1, 0.0316, 0.01], paper_values("fig10")["D"]
@@ -194,7 +194,8 @@ for ax, title in zip(axes, titles, strict=True):
     ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
 axes[0].legend(fontsize="small")
 axes[1].legend(fontsize="small")
-print(provenance(experiments.load("fig10d_teachers")));
+for name in ("fig10d_teachers", "fig10d_wider"):
+    print(provenance(experiments.load(name)));
 
 # %% [markdown]
 # The gap between the complex RNN and the LRU widens, as the paper says. With angles all around the circle the complex RNN is no worse: its loss
