@@ -193,9 +193,7 @@ for ax, title in zip(axes, titles, strict=True):
     ax.set_xticks(range(len(ANGLES)), [f"{angle:g}" for angle in ANGLES])
     ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
 axes[0].legend(fontsize="small")
-axes[1].legend(fontsize="small")
-for name in ("fig10d_teachers", "fig10d_wider"):
-    print(provenance(experiments.load(name)));
+axes[1].legend(fontsize="small");
 
 # %% [markdown]
 # The gap between the complex RNN and the LRU widens, as the paper says. With angles all around the circle the complex RNN is no worse: its loss
@@ -204,7 +202,12 @@ for name in ("fig10d_teachers", "fig10d_wider"):
 # everywhere, by 550 to 38,000.
 #
 # Over the zero predictor's loss, both diagonal students do *better* as angles concentrate. Crowding shows in how far they part.
-#
+
+# %%
+for name in ("fig10d_teachers", "fig10d_wider"):
+    print(provenance(experiments.load(name)))
+
+# %% [markdown]
 # ### The paper's protocol: one teacher
 # Best base rate of each, mean and standard error of ten seeds, none of which diverged at that rate. The teachers' outputs shrink as angles concentrate (the column "zero_loss" below), so the loss is shown
 # over the zero predictor's too. Table 3 of the paper, printed from the definitions that ran:
