@@ -192,7 +192,8 @@ for ax, title in zip(axes, titles, strict=True):
     ax.set(yscale="log", title=title)
     ax.set_xticks(range(len(ANGLES)), [f"{angle:g}" for angle in ANGLES])
     ax.set_xlabel(r"$\theta_0 / \pi$, ever more crowded $\rightarrow$")
-axes[0].legend(fontsize="small")
+axes[0].set_ylim(top=2e3)
+axes[0].legend(fontsize="small", loc="upper right")
 axes[1].legend(fontsize="small");
 
 # %% [markdown]
