@@ -1,6 +1,8 @@
 """Deep stacks against NumPy from their definition; losses, groups of parameters, and the precision of gradients."""
 
 import copy
+import dataclasses
+import itertools
 import math
 import pickle
 
@@ -11,7 +13,15 @@ from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, ChronoGRU
 from rnnlib.lab import experiments
-from rnnlib.lab.experiments.propagation import Propagation, inputs, propagate
+from rnnlib.lab.experiments import propagation
+from rnnlib.lab.experiments.propagation import (
+    Condition,
+    Propagation,
+    SignalPropagation,
+    inputs,
+    mean_squares,
+    propagate,
+)
 from rnnlib.lab.networks import DeepRNN, GatedResidual, embedding_loss
 
 WIDTH = 6
@@ -202,6 +212,96 @@ def test_groups_hold_every_parameter_once(kind, groups):
             own = torch.cat([w.grad.flatten() for name, w in net.named_parameters() if f".layer.{mine}" in name])
             assert math.isclose(whole[group][1], own.double().square().mean().item(), rel_tol=1e-5)
     assert math.isclose(squares["output", "", 2, ""][1], net.block_outputs(x)[1].square().mean().item(), rel_tol=1e-5)
+
+
+SMALL = SignalPropagation(
+    name="small", title="", conditions=(Condition("gaussian", (("crnn", "none"),)),), length=24, width=8, depth=2
+)
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+@pytest.mark.parametrize("kind", ["crnn", "lru", "gru", "lstm"])
+def test_mean_squares_are_those_of_back_propagation(kind, normalization):
+    """Every quantity from gradients that backward() leaves, by names written out here."""
+    x, net = torch.randn(3, 24, 5, generator=generator()), SMALL.network(kind, normalization, 10.0, 5, draw=3)
+    squares = mean_squares(net, kind, x, ("previous", "next"))
+    own = {
+        "crnn": {"lambda": "layer.lam"},
+        "lru": {"nu": "layer.omega_nu", "theta": "layer.omega_theta"},
+        "gru": {"recurrent": "layer.gru."},
+        "lstm": {"recurrent": "layer.lstm."},
+    }[kind]
+    for target, offset in {"previous": -1, "next": 1}.items():
+        outputs = net.block_outputs(x)
+        for h in outputs:
+            h.retain_grad()
+        net.zero_grad()
+        embedding_loss(net.decoder(outputs[-1]), x, offset).backward()
+        gradients = {name: weight.grad for name, weight in net.named_parameters()}
+
+        def mean_square(wanted, gradients=gradients):
+            return torch.cat([g.flatten() for name, g in gradients.items() if wanted(name)]).double().square().mean()
+
+        expected = {}
+        for layer, start in ((0, "blocks."), (1, "blocks.0."), (2, "blocks.1.")):
+            for group, part in own.items():
+                expected[layer, group] = mean_square(lambda name, a=start, b=part: name.startswith(a) and b in name)
+            rest = "rest" if layer else "rest of blocks"
+            parts = tuple(own.values())
+            expected[layer, rest] = mean_square(
+                lambda name, a=start, b=parts: name.startswith(a) and not any(part in name for part in b)
+            )
+        expected[0, "rest"] = mean_square(lambda name, b=parts: not any(part in name for part in b))
+        expected[0, "all"] = mean_square(lambda name: True)
+        for part in ("encoder", "decoder"):
+            expected[0, part] = mean_square(lambda name, a=part: name.startswith(a))
+        for block, h in enumerate(outputs, 1):
+            expected[block, "output"] = h.detach().double().square().mean()
+            expected[block, "error"] = h.grad.double().square().mean()
+        measured = {key[1:]: value for key, value in squares.items() if key[0] == target}
+        assert measured.keys() == expected.keys()
+        for key, value in expected.items():
+            assert math.isclose(measured[key], value.item(), rel_tol=1e-5), key
+
+
+def test_draws_differ_in_weights_and_text_and_normalisations_share_them():
+    (plain, other), layered = (
+        [SMALL.network("lru", "none", 10.0, 5, draw) for draw in (0, 1)],
+        SMALL.network("lru", "layer", 10.0, 5, 0),
+    )
+    assert torch.equal(plain.encoder.weight, layered.encoder.weight)
+    assert not torch.equal(plain.encoder.weight, other.encoder.weight)
+    texts = {
+        (source, draw): propagation.embeddings(source, draw, 4, 16) for source in propagation.TEXTS for draw in (0, 1)
+    }
+    for first, second in itertools.combinations(texts.values(), 2):
+        assert not torch.equal(first, second)
+
+
+def test_the_two_texts_have_no_article_in_common(monkeypatch):
+    asked, sequences = [], propagation.text.load("gaussian", 1, 4)
+
+    def load(*arguments, articles, **options):
+        asked.append(set(articles))
+        return sequences
+
+    monkeypatch.setattr(propagation.text, "load", load)
+    for source in propagation.TEXTS:
+        propagation.embeddings(source, 99, 4, 16)
+    first, other = asked
+    assert first and len(first) == len(other) and not first & other
+
+
+def test_a_table_with_numbers_of_another_network_is_refused(tmp_path):
+    one = dataclasses.replace(SMALL, draws=1)
+    frame = experiments.run(one, "paper", folder=tmp_path, progress=False)
+    assert one.problem(frame, "runs", frame) is None
+    for row, column, value in ((0, "lambda", np.nan), (4, "encoder", -1.0)):
+        changed = frame.astype({"encoder": float})
+        changed.loc[row, column] = value
+        assert (
+            one.problem(changed, "runs", changed) == f"row {row + 1}: numbers of other quantities than the network has"
+        )
 
 
 def test_moduli_and_time_constants_start_where_the_paper_has_them():

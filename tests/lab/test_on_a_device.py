@@ -133,6 +133,7 @@ def test_blocks_of_experiments_train_on_a_device(name):
 
 MEASURED = {
     "fig05": {"sources": ("gaussian",)},
+    "fig05_draws": {"conditions": (propagation.Condition("gaussian", propagation._ALL, (1.0, 100.0)),), "draws": 1},
     "fig12": {"ways": ("paper's fit, Gaussian",)},
     "fig13": {"sources": ("gaussian",)},
     "fig14": {"source": "gaussian"},

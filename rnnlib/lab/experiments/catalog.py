@@ -39,6 +39,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG11_TEACHERS,
         propagation.FIG05,
         propagation.FIG05_SOURCES,
+        propagation.FIG05_DRAWS,
         fig12.EXPERIMENT,
         propagation.FIG13,
         fig14.EXPERIMENT,
