@@ -137,7 +137,7 @@ class SignalPropagation(Measurement):
         if wrong := super().problem(frame, table, main):
             return wrong
         for (kind, layer), part in frame.groupby([frame["kind"], frame["layer"] > 0]):
-            expected = [quantity in _quantities(kind, layer) for quantity in QUANTITIES]
+            expected = [quantity in quantities_of(kind, layer) for quantity in QUANTITIES]
             for row in np.flatnonzero((part[list(QUANTITIES)].notna() != expected).any(axis=1))[:1]:
                 return f"row {part.index[row] + 1}: numbers of other quantities than the network has"
         return None
@@ -210,8 +210,8 @@ def _groups(name: str, kind: str) -> list[tuple[int, str]]:
     return [(block, "rest"), (0, "rest"), (0, "rest of blocks"), (0, "all")]
 
 
-def _quantities(kind: str, block: bool) -> set[str]:
-    """What the row of a block has, or that of a whole network."""
+def quantities_of(kind: str, block: bool) -> set[str]:
+    """What the row of a block has, or that of a whole network, of a kind of layer."""
     own = {GROUPS.get(name, "recurrent") for name in KINDS[kind].recurrent_parameters}
     return own | ({"output", "error", "rest"} if block else {"rest", "rest of blocks", "encoder", "decoder", "all"})
 
