@@ -226,7 +226,6 @@ def test_every_measurement_runs_at_smoke_scale():
     for name, frame in frames.items():
         numbers = frame.select_dtypes("number")  # where there may be none, the schema says
         assert len(frame) and not np.isinf(numbers).any(axis=None), name
-    assert set(frames["fig05_sources"]["source"]) == {"wikipedia", "matched", "fitted"}
     assert set(frames["fig05_draws"]["source"]) == {"first articles", "other articles", "matched", "fitted"}
 
 
