@@ -123,7 +123,8 @@ rows = {}
 for kind, group, _, _, paper in shown:
     for time in TIMES:
         values = by_block(group, kind, time)
-        medians = [statistics.median(part, "networks") for part in (values - values.mean(1, keepdims=True)).T]
+        deviations = (values - values.mean(1, keepdims=True)).T
+        medians = [statistics.median(block, "networks") for block in deviations]
         block = int(np.argmax([abs(estimate.value) for estimate in medians]))
         far = medians[block]
         its = {f"{float(key):.4g}": four for key, four in theirs[kind].get(paper, {}).items()}
@@ -153,9 +154,9 @@ axes[0].set_ylabel("mean square");
 
 # %% [markdown]
 # ## One unit can make the spread
-# Along the angles of an LRU much of the mean square of a block can be the square of one entry. For three draws of an LRU at
-# $T_c = 100$, measured here, block by block: the mean squared gradient, in decades; the share of the largest entry, the angle of its unit, between
-# 0 and $2\pi$; then the share of the unit whose angle is nearest to 0 from above, and that angle.
+# Along the angles of an LRU much of the mean square of a block can be the square of one entry. For three draws of an LRU at $T_c = 100$,
+# measured here, block by block: the mean squared gradient, in decades; the share of the largest entry, the angle of its unit, between 0 and
+# $2\pi$; then the share of the unit whose angle is nearest to 0 from above, and that angle.
 
 # %%
 source = TEXTS[0] if text.default_source() == "wikipedia" else "gaussian"
@@ -175,11 +176,10 @@ for draw in range(3):
               f"nearest to 0: share {shares[low]:.0e}, angle {omega[low].exp():.3f}")
 
 # %% [markdown]
-# Between a fifth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies little below $2\pi$:
-# it sums up what is slow in the input, and since the angle is
-# $e^{\omega_\theta}$ its sensitivity is multiplied by the angle itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has
-# such a frequency too, and a thousandth of the square or less). How close the nearest of 256 angles happens to lie differs from block to block and from
-# draw to draw.
+# Between an eighth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies little
+# below $2\pi$: it sums up what is slow in the input, and since the angle is $e^{\omega_\theta}$ its sensitivity is multiplied by the angle
+# itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has such a frequency too, and a thousandth of the square or less). How
+# close the nearest of 256 angles happens to lie differs from block to block and from draw to draw.
 #
 # ## What the paper claims, and what we measure
 
