@@ -21,7 +21,7 @@ def git(*arguments: str) -> str:
 
 
 def main() -> int:
-    from rnnlib.lab.claims import CLAIMS
+    from rnnlib.lab.claims import CLAIMS, HYPOTHESES
 
     if git("status", "--porcelain", "--", *map(str, FOLDER.glob("*.py"))):
         print("claims are not committed: commit their ranges first, so that there is a commit to name")
@@ -29,7 +29,8 @@ def main() -> int:
     before = json.loads(RECORD.read_text(encoding="utf-8"))
     commit, day = git("log", "-1", "--format=%h %cs", "--", str(FOLDER)).split()
     after = {}
-    for entry in sorted(CLAIMS, key=lambda entry: entry.name):
+    every = {entry.name: entry for entry in (*CLAIMS, *HYPOTHESES)}
+    for _, entry in sorted(every.items()):
         known = before.get(entry.name, {})
         new = {"range": str(entry.accepted), "commit": commit, "day": day}
         after[entry.name] = known if known.get("range") == new["range"] else new

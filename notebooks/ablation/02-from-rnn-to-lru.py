@@ -205,7 +205,8 @@ settings(*map(experiments.get, names)).style.hide(axis="index")
 # %%
 runs = pd.concat([cross_fitted_runs(name) for name in ("fig03a_teachers", "fig03b_teachers")])
 at_ends = runs.groupby(level=["student", "start", "nu0"])["edge"].mean()
-print(f"Choices at an end of the rates: {runs['edge'].mean():.1%}, in no cell over {at_ends.max():.1%}")
+share, most = runs["edge"].mean(), at_ends.max()
+print(f"Choices at an end of the rates: {share:.1%}; at most {most:.1%} of a cell's")
 for name in names:
     print(provenance(experiments.load(name)))
 

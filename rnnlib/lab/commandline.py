@@ -32,7 +32,10 @@ def execute(arguments: Sequence[str]) -> int:
     commands.add_parser("list", help="the experiments, and which results are stored")
     run = commands.add_parser("run", help="run experiments and store their results; goes on where it was interrupted")
     run.add_argument(
-        "names", nargs="+", metavar="NAME", help="experiments; paper: its own grid; all: all but the direct"
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="experiments; or paper: its grid; beyond: those beyond it; all: others too",
     )
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
@@ -70,45 +73,52 @@ def _folder(text: str) -> Path:
 
 
 def _list(options: argparse.Namespace) -> None:
+    width = max(map(len, experiments.names()))
     for name, experiment in experiments.EXPERIMENTS.items():
         try:
             experiments.load(name)
             state = "stored"
         except experiments.ResultError:
             state = "not stored"
-        print(f"{name:18} {experiment.workload:>10}  {state:10}  {experiment.title}")
+        print(f"{name:{width}} {experiment.workload:>10}  {state:10}  {experiment.title}")
 
 
 def _run(options: argparse.Namespace) -> None:
     scale = options.scale or experiments.scale_from_environment()
-    if options.names == ["all"]:
-        chosen = _all(scale)
+    settings = {"device": options.device, "workers": options.workers, "dask": options.dask, "folder": options.to}
+    if options.names == ["beyond"] and scale == "paper":  # hours: each table is stored as soon as it is done
+        chosen = [[experiment] for experiment in experiments.BEYOND if not _is_stored(experiment, scale, options.to)]
+    elif options.names == ["all"]:
+        chosen = [_all(scale)]
     else:
         names = PAPER if options.names == ["paper"] else options.names
-        chosen = [experiments.get(name) for name in names]
-    frames = experiments.run_all(
-        chosen,
-        scale,
-        device=options.device,
-        workers=options.workers,
-        dask=options.dask,
-        folder=options.to,
-    )
+        chosen = [experiments.BEYOND if names == ["beyond"] else [experiments.get(name) for name in names]]
+    for together in chosen:
+        frames = experiments.run_all(together, scale, **settings)
+        for name, frame in frames.items():
+            diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
+            print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}", flush=True)
     print(f"stored in {options.to or experiments.store.folder_of(scale)}")
-    for name, frame in frames.items():
-        diverged = f", {int(frame['diverged'].sum())} diverged" if "diverged" in frame else ""
-        print(f"{name}: {len(frame)} {'runs' if diverged else 'rows'}{diverged}")
+
+
+def _is_stored(experiment: Experiment, scale: str, folder: Path | None) -> bool:
+    """Whether a run would only repeat what lies where it would store it."""
+    try:
+        experiments.load(experiment, scale=scale, folder=folder or experiments.store.folder_of(scale))
+    except experiments.ResultError:
+        return False
+    return True
 
 
 def _all(scale: str) -> list[Experiment | Measurement]:
-    """Every experiment that exists at a scale, but those whose point is to be slow.
+    """Every experiment of the paper's figures that exists at a scale, but those whose point is to be slow.
 
     Trained experiments without a live part have nothing to run at scale book.
     """
     every = [experiments.get(name) for name in experiments.names()]
     trained = [experiment for experiment in every if isinstance(experiment, experiments.Experiment)]
     left_out = [item for item in trained if item.method == "direct" or (scale == "book" and not item.live)]
-    return [experiment for experiment in every if experiment not in left_out]
+    return [experiment for experiment in every if experiment not in (*left_out, *experiments.BEYOND)]
 
 
 def _show(options: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from . import checks
 from .minibatches import white_inputs
-from .protocol import Member, Protocol
+from .protocol import Member, Protocol, later_settings
 from .training import BaseEnsemble
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class DirectEnsemble(BaseEnsemble):
 
     def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
         super().__init__(members, protocol, device)
+        if later := later_settings(protocol) | {
+            name: value for member in self.members for name, value in later_settings(member).items()
+        }:
+            raise ValueError(f"through time students train as in the paper, got {later}")
         self.layers = [copy.deepcopy(member.layer).to(self.device) for member in self.members]
         self.optimizers = [
             torch.optim.Adam(layer.parameters(), betas=(protocol.beta1, protocol.beta2), eps=protocol.eps)

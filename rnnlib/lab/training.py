@@ -1,7 +1,7 @@
-r"""Training many students in lockstep on the same minibatches: Adam with a rate each, cosine schedule, checkpoints.
+r"""Training many students in lockstep on the same minibatches, or on the population loss; each has a rate of its own.
 
 Students of one kind are stacked into tiles that fit a core's cache. At each step the inputs of a data seed are drawn
-once, their Gram matrix is formed once, and every tile takes an Adam step on the exact minibatch loss
+once, their Gram matrix is formed once, and every tile takes a step on the exact minibatch loss
 (:mod:`rnnlib.lab.exact`). No operation mixes members, so a member's trajectory does not depend on who trains beside
 it: bit for bit on a CPU with :func:`one_thread`, which the experiments use; up to rounding with several threads or on a
 GPU.
@@ -10,6 +10,7 @@ GPU.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import os
@@ -23,8 +24,9 @@ import torch
 
 from . import checks, exact
 from .files import read_arrays, write_arrays
-from .lockstep import MEMBERS, Tile, row_losses
+from .lockstep import Tile, row_losses
 from .minibatches import Minibatches
+from .optimizers import OPTIMIZERS
 from .protocol import Member, Protocol, Summary
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class BaseEnsemble:
         self.curve = np.full((len(self.members), epochs), np.nan)
         self.rate_curve = np.full((len(self.members), epochs, 3), np.nan)
         self.zero_loss = np.full(len(self.members), np.nan)  # until the last epoch
+        self.stopped = np.zeros(len(self.members), dtype=bool)  # at the floor of the protocol
 
     @property
     def alive(self) -> list[int]:
@@ -72,17 +75,18 @@ class BaseEnsemble:
         return [index for index, curve in enumerate(self.curve) if not (epochs and np.isnan(curve[epochs - 1]))]
 
     def advance(self, progress: Callable[[int], None] = lambda steps: None) -> None:
-        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave.
+        """One epoch: ``protocol.report`` steps of every member. Members that diverged in it leave; those at the
+        protocol's floor stop.
 
         Args:
             progress: called now and then with the number of steps done.
         """
-        start, before = time.perf_counter(), self.alive
+        start, before = time.perf_counter(), (self.alive, self.stopped.sum())
         self._epoch(range(self.done, self.done + self.protocol.report), progress)
         self.done += self.protocol.report
-        if (alive := self.alive) != before:
+        if (self.alive, self.stopped.sum()) != before:
             states = self._states()
-            self._load({index: states[index] for index in alive})
+            self._load({index: states[index] for index in self.alive})
         self.seconds += time.perf_counter() - start
 
     def summary(self) -> Summary:
@@ -105,6 +109,8 @@ class BaseEnsemble:
             "curve": self.curve,
             "rate_curve": self.rate_curve,
             "zero_loss": self.zero_loss,
+            "stopped": self.stopped,
+            "sizes": np.array([len(state) for state in states], dtype=int),
             "states": torch.cat([*states, torch.empty(0, dtype=torch.float32)]).numpy(),  # also if all have diverged
         }
         write_arrays(path, arrays)
@@ -122,15 +128,15 @@ class BaseEnsemble:
         if str(arrays.get("members")) != self._identity():
             raise ValueError(f"{path} is a checkpoint of other students: delete it to start from the first step")
         self.done, self.seconds = int(arrays["done"][0]), float(arrays["done"][1])
-        self.curve, self.rate_curve, self.zero_loss = (arrays[name] for name in ("curve", "rate_curve", "zero_loss"))
-        alive = self.alive
-        sizes = [3 * sum(value.numel() for value in self.members[index].layer.parameters()) for index in alive]
-        self._load(dict(zip(alive, torch.from_numpy(arrays["states"]).split(sizes), strict=True)))
+        for name in ("curve", "rate_curve", "zero_loss", "stopped"):
+            setattr(self, name, arrays[name])
+        states = torch.from_numpy(arrays["states"]).split(arrays["sizes"].tolist())
+        self._load(dict(zip(self.alive, states, strict=True)))
 
     def _identity(self) -> str:
         """What a checkpoint must share with the ensemble that goes on from it."""
         members = [
-            (member.rate, member.seed, [(name, *value.shape) for name, value in member.layer.named_parameters()])
+            (*_settings(member), [(name, *value.shape) for name, value in member.layer.named_parameters()])
             for member in self.members
         ]
         return hashlib.sha256(repr((dataclasses.asdict(self.protocol), members)).encode()).hexdigest()
@@ -140,7 +146,7 @@ class BaseEnsemble:
         raise NotImplementedError
 
     def _states(self) -> dict[int, Tensor]:
-        """Of each member that trains, one vector: its parameters, then Adam's first and second moments."""
+        """Of each member alive, one vector: its parameters, then all that its optimiser remembers."""
         raise NotImplementedError
 
     def _load(self, states: dict[int, Tensor]) -> None:
@@ -152,7 +158,8 @@ class Ensemble(BaseEnsemble):
     """Students that train together.
 
     Args:
-        members: any mixture of kinds, rates, teachers and data seeds; of one dtype, all their parameters trainable.
+        members: any mixture of kinds, rates, rotations, teachers and data seeds; of one dtype, all their parameters
+            trainable.
         protocol: how they train.
         device: where.
 
@@ -163,8 +170,12 @@ class Ensemble(BaseEnsemble):
 
     def __init__(self, members: Sequence[Member], protocol: Protocol, device: str | torch.device = "cpu"):
         super().__init__(members, protocol, device)
-        self._kinds = [tuple(checks.description(member.layer).items()) for member in self.members]
-        self.tiles = self._tiles(range(len(self.members)))
+        if protocol.double:
+            self.members = [
+                dataclasses.replace(member, layer=copy.deepcopy(member.layer).double()) for member in self.members
+            ]
+        self._kinds = [(member.rotation, *checks.description(member.layer).items()) for member in self.members]
+        self.tiles, self.resting = self._tiles(range(len(self.members))), []
         # teachers, once for each data seed
         self.targets: dict[int, Tensor] = {}
         self.target_of = np.empty(len(self.members), dtype=int)  # each member's, among those of its seed
@@ -175,12 +186,16 @@ class Ensemble(BaseEnsemble):
             self.target_of[mine] = inverse.cpu().numpy()
         threads = 0 if self.device.type == "cpu" else min(8, os.cpu_count() or 1)
         self.minibatches = Minibatches(list(self.targets), protocol, threads)
+        weights = exact.white_gram(protocol.length)
+        self.population = torch.diag(weights).to(self.device)
+        squares = torch.stack([member.target for member in self.members]).cpu().double().square()
+        self.population_zero = (0.5 * squares @ weights).numpy()  # the zero predictor's loss
 
     def _tiles(self, indices: Sequence[int]) -> list[Tile]:
         kinds: dict[tuple, list[int]] = {}
         for index in sorted(indices, key=lambda index: self.members[index].seed):
             kinds.setdefault(self._kinds[index], []).append(index)
-        size = MEMBERS if self.device.type == "cpu" else len(self.members)
+        size = OPTIMIZERS[self.protocol.optimizer].members if self.device.type == "cpu" else len(self.members)
         return [
             Tile(alike[start : start + size], self.members, self.protocol, self.device)
             for alike in kinds.values()
@@ -194,26 +209,37 @@ class Ensemble(BaseEnsemble):
         zero_losses = {seed: np.zeros(len(values)) for seed, values in targets.items()}
         last = numbers.stop == p.steps
         for number in numbers:
-            x = self.minibatches(number).to(self.device, non_blocking=True).to(dtype)
-            G = dict(zip(targets, exact.gram(x), strict=True))
+            G = self._grams(number, dtype)
             for tile in self.tiles:
                 tile.step(G, number)
             if number % 5 == 4:
                 progress(number + 1)
             for seed, values in targets.items() if last else ():
                 zero_losses[seed] += row_losses(values, torch.zeros_like(values), G[seed]).cpu().numpy()
+        self.curve[:, epoch], self.rate_curve[:, epoch] = self.curve[:, epoch - 1], self.rate_curve[:, epoch - 1]
         for tile in self.tiles:
             self.curve[tile.indices, epoch], self.rate_curve[tile.indices, epoch] = tile.end_epoch(number)
         if last:
             sums = [zero_losses[m.seed][target] for m, target in zip(self.members, self.target_of, strict=True)]
             self.zero_loss = np.array(sums) / p.report
+        if p.floor:
+            self.stopped = self.curve[:, epoch] <= p.floor * self.population_zero
+
+    def _grams(self, number: int, dtype: torch.dtype) -> dict[int, Tensor]:
+        """Those of a step, for each data seed."""
+        if self.protocol.loss == "population":
+            return dict.fromkeys(self.targets, self.population.to(dtype))
+        x = self.minibatches(number).to(self.device, non_blocking=True).to(dtype)
+        return dict(zip(self.targets, exact.gram(x), strict=True))
 
     def _states(self) -> dict[int, Tensor]:
-        return {index: row for tile in self.tiles for index, row in zip(tile.indices, tile.states(), strict=True)}
+        tiles = (*self.tiles, *self.resting)
+        return {index: row for tile in tiles for index, row in zip(tile.indices, tile.states(), strict=True)}
 
     def _load(self, states: dict[int, Tensor]) -> None:
-        self.tiles = self._tiles(list(states))
-        for tile in self.tiles:
+        self.tiles = self._tiles([index for index in states if not self.stopped[index]])
+        self.resting = self._tiles([index for index in states if self.stopped[index]])
+        for tile in (*self.tiles, *self.resting):
             tile.load(torch.stack([states[index] for index in tile.indices]).to(self.device))
 
     def effective_rates(self) -> dict[int, dict[str, np.ndarray]]:
@@ -228,7 +254,7 @@ class Ensemble(BaseEnsemble):
         if not self.done:
             raise RuntimeError("there are no effective rates before the first step: advance the ensemble")
         result: dict[int, dict[str, np.ndarray]] = {}
-        for tile in self.tiles:
+        for tile in (*self.tiles, *self.resting):
             rates = tile.effective_rates(self.done - 1)
             for row, index in enumerate(tile.indices):
                 result[index] = {name: values[:, row].cpu().numpy() for name, values in rates.items()}
@@ -238,9 +264,13 @@ class Ensemble(BaseEnsemble):
         """The parameters now, by member (those that did not diverge) and name."""
         return {
             index: {name: value.detach()[row].clone() for name, value in zip(tile.names, tile.parameters, strict=True)}
-            for tile in self.tiles
+            for tile in (*self.tiles, *self.resting)
             for row, index in enumerate(tile.indices)
         }
+
+
+def _settings(member: Member) -> tuple:
+    return member.rate, member.seed, member.ratio, member.rotation
 
 
 def _check(members: Sequence[Member], protocol: Protocol) -> None:
@@ -259,6 +289,10 @@ def _check(members: Sequence[Member], protocol: Protocol) -> None:
                 raise ValueError(f"members must have one dtype, got {dtype} and, of {name!r}, {value.dtype}")
             if not value.requires_grad:
                 raise ValueError(f"all parameters are trained, but {name!r} has requires_grad=False: make it a buffer")
+        if (member.ratio, member.rotation) != (1, 1) and not OPTIMIZERS[protocol.optimizer].minibatches:
+            raise ValueError(f"ratio and rotation are for first-order optimisers, {protocol.optimizer} has neither")
+        if member.ratio != 1 and member.rotation == sum(value.numel() for value in member.layer.parameters()):
+            raise ValueError(f"ratio must be 1 where all parameters share a rotated basis, got {member.ratio}")
 
 
 def train(

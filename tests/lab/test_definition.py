@@ -12,6 +12,7 @@ from rnnlib.lab.experiments import Cell, Experiment, Measurement
 from rnnlib.lab.training import Protocol
 
 CELL = Cell("rnn", rates=(0.01,))
+NEWTON = Protocol(optimizer="gauss_newton", loss="population", double=True)
 EXPERIMENT = Experiment(name="one", title="for tests", cells=(CELL,))
 
 
@@ -35,6 +36,8 @@ EXPERIMENT = Experiment(name="one", title="for tests", cells=(CELL,))
         *[({"heads": (value,)}, f"each of heads must be a whole number of at least 1, got {value}")
           for value in (0, 1.5)],
         ({"heads": (2, 3)}, "each of heads must divide the width, got 3 heads for 64 units"),
+        ({"ratios": (0.0,)}, r"each of ratios must be a number in \(0, inf\), got 0.0"),
+        ({"rotations": (0,)}, "each of rotations must be a whole number of at least 1, got 0"),
         *[({"width": value}, f"width must be a whole number of at least 1, got {value}") for value in (0, -4, 2.5)],
     ],
     ids=str,
@@ -66,6 +69,13 @@ def test_every_field_of_a_cell_is_checked(change, message):
         ({"teacher": (0, 0)}, r"teacher must be a tuple of different values, one at least, got \(0, 0\)"),
         ({"teacher": (0, 1), "seeds": (1, 20)}, "each of seeds must be a whole number from 0 to 19, got 20"),
         ({"protocol": None}, "protocol must be a Protocol, got None"),
+        ({"method": "direct", "protocol": Protocol(optimizer="sgd")}, "through time students train as in the paper"),
+        ({"method": "direct", "cells": (dataclasses.replace(CELL, ratios=(0.1,)),)}, "through time students train as"),
+        (
+            {"protocol": NEWTON, "cells": (dataclasses.replace(CELL, ratios=(0.1,)),)},
+            "gauss_newton has one rate and no basis: leave out ratios",
+        ),
+        ({"protocol": NEWTON, "details": "groups"}, "effective rates are Adam's, so gauss_newton has no 'groups'"),
         ({"live": (("lru", -1.0),)}, r"the live rate of lru must be a number in \(0, inf\), got -1.0"),
         *[({"title": title}, "title must be one line of text, got") for title in (None, 3, b"x", "a\nb", "\ud800")],
         ({"live": None}, "live must be a tuple of pairs of a student's name and a rate, got None"),
@@ -148,6 +158,21 @@ def test_a_run_is_checked_as_a_cell_is():
     # a run that an earlier command left may be of a student that this one does not know
     with pytest.raises(ValueError, match="no student 'gpt': choose from"):
         dataclasses.replace(run, student="gpt").member(20)
+
+
+def test_settings_that_came_later_have_a_part_in_the_hash_once_they_are_used():
+    """Stored results were named before there were any."""
+    plain = json.dumps(EXPERIMENT.definition())
+    changes = {
+        "protocol": [{"optimizer": "sgd"}, {"loss": "population"}, {"warmup": 1}, {"clip": 1.0}, {"decay": 0.1},
+                     {"loss": "population", "floor": 0.1}, {"double": True}],
+        "cell": [{"ratios": (0.1,)}, {"rotations": (2,)}],
+    }  # fmt: skip
+    changed = [dataclasses.replace(EXPERIMENT, protocol=Protocol(**change)) for change in changes["protocol"]]
+    changed += [dataclasses.replace(EXPERIMENT, cells=(dataclasses.replace(CELL, **c),)) for c in changes["cell"]]
+    assert len({EXPERIMENT.hash, *(experiment.hash for experiment in changed)}) == 1 + len(changed)
+    for change in (*changes["protocol"], *changes["cell"]):
+        assert not any(f'"{name}"' in plain for name in change)
 
 
 def test_lists_ranges_and_numpy_define_the_same_experiment():

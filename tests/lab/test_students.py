@@ -51,3 +51,12 @@ def test_truncated_normals_end_at_two_standard_deviations_and_keep_the_variance(
         assert in_order.diff().min() >= 0  # the same draws
     recurrent = plain[0].recurrent_parameters
     assert all(torch.equal(getattr(plain[0], weight), getattr(cut[0], weight)) for weight in recurrent)
+
+
+def test_a_dense_network_from_blocks_starts_with_their_outputs_in_either_basis():
+    layers = [made(name, width=16, heads=8) for name in ("block", "rnn_from_blocks", "rnn_from_blocks_turned")]
+    block, straight, turned = (layer.impulse_response(100).detach() for layer in layers)
+    torch.testing.assert_close(straight, block, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(turned, block, rtol=1e-3, atol=1e-3)
+    assert layers[1].A.shape == layers[2].A.shape == (1, 16, 16)
+    assert (layers[1].A == 0).sum() == 256 - 32 and (layers[2].A == 0).sum() == 0

@@ -7,6 +7,7 @@ the paper says, and no bound is moved to make a row pass: ``bounds.json`` names 
 
 # each registers its claims
 from . import (  # noqa: F401
+    beyond,
     fig01,
     fig02,
     fig03,
@@ -25,12 +26,14 @@ from . import (  # noqa: F401
     sec22,
     sec23,
 )
+from .beyond import HYPOTHESES
 from .display import Chapters, Table, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
 __all__ = [
     "CLAIMS",
+    "HYPOTHESES",
     "KINDS",
     "Chapters",
     "Claim",

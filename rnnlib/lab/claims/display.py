@@ -109,6 +109,8 @@ class Chapters:
 
 def place(figure: str) -> str:
     """What a figure or section is called: ``fig03`` is Figure 3, ``sec23`` section 2.3."""
+    if figure == "beyond":
+        return "Beyond the paper"
     kind, digits = figure[:3], figure[3:]
     return f"Figure {int(digits)}" if kind == "fig" else f"Section {'.'.join(digits)}"
 

@@ -56,7 +56,7 @@ class Claim:
 
     @property
     def figure(self) -> str:
-        """The figure it belongs to, ``fig01`` to ``fig15``, or ``sec23`` for a section without one."""
+        """The figure it belongs to, ``fig01`` to ``fig15``, ``sec23`` for a section without one, or ``beyond``."""
         return self.name.partition("-")[0]
 
     def evaluate(self) -> Estimate:
@@ -116,7 +116,7 @@ def select(*names: str) -> list[Claim]:
         if name not in figures | siblings:
             raise ValueError(f"no claims for {name!r}; choose from {', '.join(sorted(siblings or figures))}")
     chosen = [entry for entry in CLAIMS if not names or entry.figure in names or entry.name in names]
-    return sorted(chosen, key=lambda entry: entry.figure)
+    return sorted(chosen, key=lambda entry: (entry.figure == "beyond", entry.figure))
 
 
 def evaluate(*names: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ its tables part by part; pass it where a name is expected.
 
 from ..protocol import Protocol
 from . import store
+from .beyond import BEYOND
 from .catalog import EXPERIMENTS, get, load, names, run, run_all, scale_from_environment
 from .definition import SCALES, Cell, Experiment, Run
 from .devices import DEVICES, choose_device
@@ -16,6 +17,7 @@ from .store import ResultError
 from .students import LABELS, STUDENTS, register
 
 __all__ = [
+    "BEYOND",
     "DEVICES",
     "EXPERIMENTS",
     "LABELS",

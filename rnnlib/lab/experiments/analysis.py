@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from ..protocol import Protocol, later_settings
 from .students import LABELS
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
         return ", ".join(f"{value:g}" for value in values)
 
     rows = []
+    show = any(later_settings(experiment.protocol) for experiment in experiments)
+    later = {name for experiment in experiments for cell in experiment.cells for name in later_settings(cell)}
     for experiment in experiments:
         for cell in experiment.cells:
             runs = dataclasses.replace(experiment, cells=(cell,)).runs()
@@ -90,11 +93,40 @@ def settings(*experiments: Experiment) -> pd.DataFrame:
                     "θ₀ / π": listed(cell.theta0),
                     "base rates": listed(cell.rates),
                     "teachers": len({run.teacher for run in runs}),
+                    **({"optimiser": experiment.protocol.label, "loss": experiment.protocol.loss} if show else {}),
+                    **{name: listed(getattr(cell, name)) for name in sorted(later)},
                     "seeds": len(experiment.seeds),
                     "runs": len(runs),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Main tables of several experiments as one, with what tells their protocols apart.
+
+    Args:
+        frames: what :func:`rnnlib.lab.experiments.load` returned for each.
+
+    Returns:
+        Their rows, with columns optimizer (its label), trained_on (``"minibatch"`` or ``"population"``), steps, and in
+        every row ratio and rotation.
+    """
+    import pandas as pd
+
+    parts = []
+    for frame in frames:
+        protocol = Protocol(**frame.attrs["definition"]["protocol"])
+        parts.append(
+            frame.assign(
+                ratio=frame.get("ratio", 1.0),
+                rotation=frame.get("rotation", 1),
+                optimizer=protocol.label,
+                trained_on=protocol.loss,
+                steps=protocol.steps,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def wall_seconds(origin: dict[str, Any]) -> float:

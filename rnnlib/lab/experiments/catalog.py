@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
+from . import beyond, fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -36,6 +36,8 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.FIG03B_WIDER,
         grids.FIG04CD_TEACHERS,
         grids.FIG09CD_TEACHERS,
+        grids.FIG10D_TEACHERS,
+        grids.FIG10D_WIDER,
         grids.FIG11_TEACHERS,
         propagation.FIG05_DRAWS,
         fig12.EXPERIMENT,
@@ -45,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        *beyond.BEYOND,
     )
 }
 

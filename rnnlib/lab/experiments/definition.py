@@ -6,13 +6,15 @@ import hashlib
 import itertools
 import json
 import math
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from .. import checks, systems
 from ..minibatches import SEEDS
+from ..optimizers import OPTIMIZERS
+from ..protocol import later, later_settings
 from ..provenance import teachers_hash
 from ..training import Member, Protocol
 from . import tables
@@ -33,12 +35,15 @@ class Cell:
 
     Attributes:
         student: a name in ``rnnlib.lab.experiments.STUDENTS``.
-        rates: base rates of Adam, positive.
+        rates: base rates of recurrent parameters, positive.
         nu0: shortest memory of the teacher, as smallest modulus of its eigenvalues, in [0, 1).
         theta0: largest angle of the teacher's and the student's eigenvalues, in units of pi, in (0, 1].
         start: smallest modulus of the student's eigenvalues at the start, in [0, 1); None for the teacher's.
         heads: blocks of a dense student; each number divides ``width``.
         width: units.
+        ratios: the rate of recurrent parameters over that of all others, positive.
+        rotations: sizes of the blocks of recurrent parameters that are trained in random orthogonal bases, see
+            :class:`rnnlib.lab.training.Member`.
 
     Raises:
         ValueError: a field is out of range, a grid is empty or has a value twice, or there is no such student.
@@ -51,18 +56,22 @@ class Cell:
     start: float | None = None
     heads: tuple[int, ...] = (1,)
     width: int = 64
+    ratios: tuple[float, ...] = later((1.0,))
+    rotations: tuple[int, ...] = later((1,))
 
     def __post_init__(self):
         checks.plain(self)
         _check_student(self.student)
         checks.whole("width", self.width)
-        for name, interval in {"rates": _RATE, "nu0": _MODULUS, "theta0": _ANGLE}.items():
+        for name, interval in {"rates": _RATE, "nu0": _MODULUS, "theta0": _ANGLE, "ratios": _RATE}.items():
             for value in _grid(name, getattr(self, name)):
                 checks.within(f"each of {name}", value, interval)
         if self.start is not None:
             checks.within("start", self.start, _MODULUS)
         for heads in _grid("heads", self.heads):
             _check_heads("each of heads", heads, self.width)
+        for size in _grid("rotations", self.rotations):
+            checks.whole("each of rotations", size)
 
 
 def _check_student(name: str) -> None:
@@ -102,13 +111,17 @@ class Run:
     seed: int
     start: float
     width: int
+    ratio: float = 1.0
+    rotation: int = 1
 
     def __post_init__(self):
-        for name, interval in {"rate": _RATE, "nu0": _MODULUS, "theta0": _ANGLE, "start": _MODULUS}.items():
+        intervals = {"rate": _RATE, "nu0": _MODULUS, "theta0": _ANGLE, "start": _MODULUS, "ratio": _RATE}
+        for name, interval in intervals.items():
             checks.within(name, getattr(self, name), interval)
         _check_heads("heads", self.heads, checks.whole("width", self.width))
         checks.whole("teacher", self.teacher, 0, systems.TEACHERS - 1)
         checks.whole("seed", self.seed, 0, SEEDS - 1)
+        checks.whole("rotation", self.rotation)
 
     def member(self, length: int) -> Member:
         """The student at initialisation, and its teacher.
@@ -122,7 +135,7 @@ class Run:
         generator = torch.Generator().manual_seed(1 << 31 | self.seed)
         layer = STUDENTS[self.student](self.width, self.heads, self.start, angle, generator)
         target = systems.teacher(self.teacher, self.nu0, angle).impulse_response(length)
-        return Member(layer, target, self.rate, self.seed)
+        return Member(layer, target, self.rate, self.seed, self.ratio, self.rotation)
 
 
 @dataclass(frozen=True)
@@ -159,7 +172,7 @@ class Experiment:
     protocol: Protocol = field(default_factory=Protocol)
     details: str = "none"
     live: tuple[tuple[str, float], ...] = ()
-    method: str = "exact"
+    method: str = later("exact")
 
     def __post_init__(self):
         checks.plain(self)
@@ -193,6 +206,15 @@ class Experiment:
         checks.choice("method", self.method, METHODS)
         if self.method == "direct" and self.details != "none":
             raise ValueError(f"details are recorded by the exact method alone, got {self.details!r}")
+        later = {name for cell in self.cells for name in later_settings(cell)}
+        if self.method == "direct" and (later or later_settings(self.protocol)):
+            raise ValueError("through time students train as in the paper: with Adam, one rate, on minibatches")
+        if later and not OPTIMIZERS[self.protocol.optimizer].minibatches:
+            raise ValueError(
+                f"{self.protocol.optimizer} has one rate and no basis: leave out {', '.join(sorted(later))}"
+            )
+        if self.protocol.optimizer != "adam" and self.details in ("parameters", "groups"):
+            raise ValueError(f"effective rates are Adam's, so {self.protocol.optimizer} has no {self.details!r}")
 
     def runs(self) -> list[Run]:
         """Every run, in the order of the result's rows."""
@@ -207,10 +229,12 @@ class Experiment:
                 seed,
                 nu0 if cell.start is None else cell.start,
                 cell.width,
+                ratio,
+                rotation,
             )
             for cell in self.cells
-            for nu0, theta0, heads, rate, (teacher, seed) in itertools.product(
-                cell.nu0, cell.theta0, cell.heads, cell.rates, self._teachers_and_seeds()
+            for nu0, theta0, heads, rotation, ratio, rate, (teacher, seed) in itertools.product(
+                cell.nu0, cell.theta0, cell.heads, cell.rotations, cell.ratios, cell.rates, self._teachers_and_seeds()
             )
         ]
 
@@ -261,6 +285,8 @@ class Experiment:
                 nu0=cell.nu0[-1:],
                 theta0=cell.theta0[-1:],
                 heads=cell.heads[-2:],
+                ratios=cell.ratios[-1:],
+                rotations=cell.rotations[-1:],
             )
             for cell in self.cells
         )
@@ -270,10 +296,8 @@ class Experiment:
 
     def definition(self) -> dict:
         """All that decides the numbers, as plain data. Titles and the live part do not."""
-        plain = asdict(self)
+        plain = _named(self) | {"cells": [*map(_named, self.cells)], "protocol": _named(self.protocol)}
         del plain["title"], plain["live"]
-        if self.method == "exact":  # older results do not name it
-            del plain["method"]
         largest = max(teacher for teacher, _ in self._teachers_and_seeds())
         return json.loads(json.dumps(plain)) | {"teachers": teachers_hash(largest)}
 
@@ -290,6 +314,12 @@ class Experiment:
     def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
         """What is wrong with a table of the result that its checksum does not show."""
         return tables.problem(self, frame, table, main)
+
+
+def _named(instance: Any) -> dict[str, Any]:
+    """Fields as plain data, but those that came after results were stored and have their defaults."""
+    later = {item.name for item in fields(instance) if "later" in item.metadata} - later_settings(instance).keys()
+    return {name: value for name, value in asdict(instance).items() if name not in later}
 
 
 def content_hash(plain: object) -> str:

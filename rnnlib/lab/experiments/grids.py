@@ -237,6 +237,28 @@ FIG03B_WIDER = Experiment(
     teacher=_TEACHERS,
 )
 
+# At theta0 = pi the students are those of Figure 3 at nu0 = .99.
+FIG10D_TEACHERS = Experiment(
+    name="fig10d_teachers",
+    title="RNN, complex RNN and LRU against the largest angle, 32 teachers",
+    cells=(
+        Cell("lru", rates=_rates(0.0032, 1.0), theta0=(0.01,)),
+        Cell("lru", rates=_rates(0.001, 0.32), theta0=(0.0316, 0.1, 0.316)),
+        Cell("crnn", rates=_COMPLEX, theta0=_ANGLES[:-1]),
+        Cell("rnn", rates=_rates(0.00001, 0.0032), theta0=_ANGLES[:-1], start=0.0),
+    ),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
+FIG10D_WIDER = Experiment(
+    name="fig10d_wider",
+    title="further rates for the cell of fig10d_teachers whose best ones lay at an end",
+    cells=(Cell("lru", rates=(1.0, 0.00032), theta0=(0.1,)),),
+    seeds=_SEEDS,
+    teacher=_TEACHERS,
+)
+
 # One head is the RNN of Figure 3A at nu0 = .99; 32 heads are its block diagonal. Here they run at the two rates at
 # which panel B compares all numbers of heads: an effective rate holds the base rate as a factor (erratum 9).
 FIG11_TEACHERS = Experiment(

@@ -85,6 +85,31 @@ def _s4_of_the_authors(width: int, heads: int, nu0: float, theta0: float, genera
     return layer
 
 
+@torch.no_grad()
+def _from_blocks(*arguments: Any) -> DenseRNN:
+    """A dense matrix that starts as the block-diagonal student with so many heads, zeros between its blocks."""
+    blocks = _dense(*arguments)
+    layer = DenseRNN(1, blocks.hidden_size, 1, generator=arguments[-1])
+    for name, value in blocks.named_parameters():
+        layer.get_parameter(name).copy_(torch.block_diag(*value) if name == "A" else value)
+    return layer
+
+
+def _turned(make: Maker) -> Maker:
+    """The same outputs from another basis of the state, a random orthogonal one: A to Q A Q', B to Q B, C to C Q'."""
+
+    @torch.no_grad()
+    def turned(*arguments: Any) -> nn.Module:
+        layer = make(*arguments)
+        Q = torch.linalg.qr(torch.randn(layer.A.shape[1:], generator=arguments[-1]))[0]
+        layer.A.copy_(Q @ layer.A @ Q.mT)
+        layer.B.copy_(Q @ layer.B)
+        layer.C.copy_(layer.C @ Q.mT)
+        return layer
+
+    return turned
+
+
 STUDENTS: dict[str, Maker] = {
     "rnn": _dense,
     "block": _dense,
@@ -102,6 +127,9 @@ STUDENTS: dict[str, Maker] = {
     "crnn_block_maps": _scaled(_diagonal(DiagonalRNN), lambda width: width**0.5, lambda width: (2 * width) ** -0.5),
     "rnn_truncated": _truncated(_dense, lambda width: 1.0, lambda width: width**-0.5),
     "lru_truncated": _truncated(_diagonal(LRU), lambda width: width**-0.5, lambda width: 1.0),
+    # one dense network from one start, in two bases of its state
+    "rnn_from_blocks": _from_blocks,
+    "rnn_from_blocks_turned": _turned(_from_blocks),
 }
 
 #: How figures and tables call them.
@@ -121,6 +149,8 @@ LABELS = {
     "crnn_block_maps": "complex numbers, maps as real",
     "rnn_truncated": "RNN, truncated normals",
     "lru_truncated": "LRU, truncated normals",
+    "rnn_from_blocks": "RNN from blocks",
+    "rnn_from_blocks_turned": "RNN from blocks, random basis",
 }
 
 

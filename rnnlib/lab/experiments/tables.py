@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..protocol import later_settings
 from .schema import Schema
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ _KINDS = {
     "seed": "whole",
     "start": "number",
     "width": "whole",
+    "ratio": "number",
+    "rotation": "whole",
 }
-COLUMNS = list(_KINDS)
+_OPTIONAL = ("ratio", "rotation")  # where one differs from 1
 _CURVES = ("curves", "halfway")
 _GROUP_KEYS = ["student", "start", "seed", "parameter"]
 
@@ -41,14 +44,15 @@ def tables(
         trained: of each of its runs, the arrays of its block and its index in them.
     """
     runs = experiment.runs()
-    settings = [tuple(getattr(run, column) for column in COLUMNS) for run in runs]
+    columns = columns_of(experiment)
+    settings = [tuple(getattr(run, column) for column in columns) for run in runs]
     rows = []
     for setting, (arrays, index) in zip(settings, trained, strict=True):
         loss, zero_loss = float(arrays["loss"][index]), float(arrays["zero_loss"][index])
         rows.append(
             (*setting, "" if math.isnan(loss) else repr(loss), repr(zero_loss), bool(arrays["diverged"][index]))
         )
-    result = {"runs": ([*COLUMNS, "loss", "zero_loss", "diverged"], rows)}
+    result = {"runs": ([*columns, "loss", "zero_loss", "diverged"], rows)}
     if experiment.details in _CURVES:
         names, steps = _names_of_curves(experiment), _steps(experiment)
         curves = []
@@ -84,6 +88,12 @@ def tables(
             ],
         )
     return result
+
+
+def columns_of(experiment: Experiment) -> list[str]:
+    """Names of what tells the runs of an experiment apart."""
+    used = {name for cell in experiment.cells for name in later_settings(cell)}
+    return [name for name in _KINDS if f"{name}s" in used or name not in _OPTIONAL]
 
 
 def _groups(run: Run, parameter: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
@@ -122,8 +132,10 @@ def problem(experiment: Experiment, frame: pd.DataFrame, table: str, main: pd.Da
 
 
 def _schema_of_runs(experiment: Experiment) -> Schema:
-    rows = [tuple(getattr(run, column) for column in COLUMNS) for run in experiment.runs()]
-    return Schema(_KINDS | {"loss": "size or blank", "zero_loss": "size", "diverged": "flag"}, COLUMNS, rows)
+    columns = columns_of(experiment)
+    rows = [tuple(getattr(run, column) for column in columns) for run in experiment.runs()]
+    kinds = {name: _KINDS[name] for name in columns}
+    return Schema(kinds | {"loss": "size or blank", "zero_loss": "size", "diverged": "flag"}, columns, rows)
 
 
 def _problem_of_losses(frame: pd.DataFrame) -> str | None:
@@ -150,7 +162,8 @@ def _schema_of_curves(experiment: Experiment, main: pd.DataFrame) -> Schema:
 
 
 def _names_of_curves(experiment: Experiment) -> list[str]:
-    return ["student", *["start"] * (experiment.details != "curves"), "heads", "rate", "seed"]
+    start = ["start"] * (experiment.details != "curves")
+    return ["student", *start, "heads", "rate", *(name for name in columns_of(experiment) if name in _OPTIONAL), "seed"]
 
 
 def _steps(experiment: Experiment) -> range:
@@ -165,6 +178,7 @@ def _problem_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.Dat
     blank = frame["loss"].isna().to_numpy()
     negative = frame["negative"].to_numpy()
     no_mean = negative == 1  # no positive rate to average
+    no_rates = blank | (experiment.protocol.optimizer != "adam")
     if experiment.details == "curves":
         end = len(_steps(experiment))
         diverged = np.repeat(main["diverged"].to_numpy(), end)
@@ -174,9 +188,9 @@ def _problem_of_curves(experiment: Experiment, frame: pd.DataFrame, main: pd.Dat
     for rows, what in (
         (blank & ~diverged, "no loss, though the run did not diverge"),
         (back, "a loss after the run has diverged"),
-        (frame["effective_plain"].isna() != blank, "a loss without effective rates, or the reverse"),
-        (frame["negative"].isna() != blank, "a loss without effective rates, or the reverse"),
-        (frame["effective"].isna() != (blank | no_mean), "a loss without effective rates, or the reverse"),
+        (frame["effective_plain"].isna() != no_rates, "a loss without effective rates, or the reverse"),
+        (frame["negative"].isna() != no_rates, "a loss without effective rates, or the reverse"),
+        (frame["effective"].isna() != (no_rates | no_mean), "a loss without effective rates, or the reverse"),
         (negative > 1, "a share of negative rates above 1"),
     ):
         if rows.any():
