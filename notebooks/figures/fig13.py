@@ -101,7 +101,7 @@ axes[0].set_ylabel("mean squared gradient");
 # In one network, the paper's or ours, blocks differ, by up to a decade or two. That is no effect of the layer if another draw makes
 # another block the largest. So each block is compared with the mean of the four blocks of its own network, at $T_c = 100$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Which block is large is chance in an LRU's angles; dots: 32 networks, each on two texts, circles: their median with its 95 % interval. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven small logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. Dots of the LRU's angles and of the complex RNN's lambda spread over a decade and more, those of the GRU hardly; medians lie nearer to 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; which block of an LRU has the largest gradient along the angles is chance. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven small logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
 shown = [(kind, *group) for kind, (_, groups) in PANELS.items() for group in groups]
 fig, axes = plt.subplots(1, len(shown), figsize=(10.2, 2.9), sharey=True, layout="constrained")
 for ax, (kind, group, label, *_) in zip(axes, shown, strict=True):
@@ -141,7 +141,7 @@ pd.DataFrame(rows).T.rename_axis(["network", "gradients", "T_c"])
 # The paper explains why the layers of a complex RNN have gradients of one size: from layer to layer states grow, and on their way back errors
 # do. A block's gradients are made of the states that enter it and of the error at its output. At $T_c = 100$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product for blocks 2 to 4."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
 fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.8), layout="constrained")
 states, errors = (by_block(quantity, "crnn", 100.0) for quantity in ("output", "error"))
 series = [(BLOCKS, states), (BLOCKS, errors), (BLOCKS[1:], states[:, :-1] + errors[:, 1:])]
@@ -153,6 +153,9 @@ for ax, (blocks, values), title in zip(axes, series, titles, strict=True):
 axes[0].set_ylabel("mean square");
 
 # %% [markdown]
+# The two do not offset each other: their product falls by more than three decades from block 2 to block 4. Gradients fall too, but by a factor of
+# six from the first block to the last.
+#
 # ## One unit can make the spread
 # Along the angles of an LRU much of the mean square of a block can be the square of one entry. For three draws of an LRU at $T_c = 100$,
 # measured here, block by block: the mean squared gradient, in decades; the share of the largest entry, the angle of its unit, between 0 and
