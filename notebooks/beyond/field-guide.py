@@ -111,7 +111,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # ## The models
 # Raw parameters are a (modulus), b (angle) and d (step); $g$ is what the input adds to a gate's logit.
 #
-# | model | $\lambda$ | input scale | verdict |
+# | model | eigenvalue $\lambda$ | input scale | verdict |
 # | --- | --- | --- | --- |
 # | complex RNN | $a\,e^{ib}$ | $1$ | cursed |
 # | LRU | $e^{-e^a + i e^b}$ | $\gamma = \sqrt{1 - \lvert\lambda\rvert^2}\text{, then learned}$ | tamed for the modulus alone |

@@ -576,7 +576,13 @@ TABLES = [
 
 
 def last_cell(value):
-    return lambda text: [*text[:-1], text[-1].rpartition(",")[0] + f",{value}\n"]
+    """The last cell of the table that holds something."""
+
+    def edited(text):
+        filled = text[-1].rstrip(",\n")
+        return [*text[:-1], filled.rpartition(",")[0] + f",{value}" + text[-1][len(filled) :]]
+
+    return edited
 
 
 EDITS = {
