@@ -16,7 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from rnnlib.scan import cuda
-from rnnlib.scan.cuda import chunks, cutting, lookback, sums
+from rnnlib.scan.cuda import chunks, cutting, sums
 from rnnlib.scan.cuda.elements import INTEGERS
 
 if TYPE_CHECKING:
@@ -29,14 +29,11 @@ KERNELS = {
         chunks._carry,
         chunks._replay,
         chunks._replay_adjoint,
-        lookback._look_back,
-        lookback._look_back_adjoint,
         sums._sum,
     )
 }
 _WIDE = ("ends", "products", "carries", "parts")  # float64
 _STORED = {"float64": "*fp64", "bfloat16": "*bf16", "float16": "*fp16", "float32": "*fp32"}
-_WORDS = ("counter", "entries", "sums", "products")
 
 
 def compile_ahead(
@@ -65,9 +62,6 @@ def compile_ahead(
     complex_ = constants["COMPLEX"]
     element = "*i64" if complex_ and dtype == "float32" else _STORED[dtype]
     types = dict.fromkeys(names, element) | dict.fromkeys((*INTEGERS, "rows"), "i32") | dict.fromkeys(_WIDE, "*fp64")
-    if "counter" in names:
-        types |= dict.fromkeys(_WORDS, "*i64")
-        types["sums"] = "*i64" if complex_ or dtype == "float64" else "*i32"
     shared = not constants.get("PER_STEP")
     if dtype in ("bfloat16", "float16"):  # as linear_scan gives what is not stored at each step
         types |= dict.fromkeys(("start", "h0", "grad_h0", "total", *["lam"] * shared), "*fp32")
@@ -79,8 +73,7 @@ def compile_ahead(
         (i,): [["tt.divisibility", 16]] for i, name in enumerate(names) if signature[name].startswith("*")
     }  # as PyTorch's allocator gives memory
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
-    options = {"num_warps": warps} | (cuda._LOOK_BACK if "counter" in names else {})
-    options |= cuda._REGISTERS if kernel == "_reduce" else {}
+    options = {"num_warps": warps} | (cuda._REGISTERS if kernel == "_reduce" else {})
     return triton.compile(source, GPUTarget("cuda", capability, 32), options=options)
 
 
@@ -90,7 +83,7 @@ class Facts:
 
     Attributes:
         layouts: ``(elements of a thread, threads of a warp, order)`` of loads and stores, without repetition and but
-            for carries and sums in float64 and words that are waited for.
+            for carries and sums in float64.
         accesses: global loads and stores as the assembler gets them, ``"ld.global.v2.b64"``, with repetition.
         registers: of a thread.
         spills: bytes of a thread's registers that go to memory.
@@ -106,7 +99,7 @@ def facts(compiled: triton.compiler.CompiledKernel, capability: int) -> Facts:
     """Read the compiler's and the assembler's output."""
     text = compiled.asm["ttgir"]
     named = dict(re.findall(r"^(#\w+) = #ttg.blocked<\{(.*)\}>", text, flags=re.MULTILINE))
-    used = set(re.findall(r"tt\.(?:load|store) (?!.*isVolatile).*tensor<\d+x\d+x!tt\.ptr<(?!f64)\w+>, (#\w+)>", text))
+    used = set(re.findall(r"tt\.(?:load|store) .*tensor<\d+x\d+x!tt\.ptr<(?!f64)\w+>, (#\w+)>", text))
     layouts = set()
     for name in used:
         fields = dict(re.findall(r"(\w+) = \[([\d, ]+)\]", named[name]))
@@ -214,9 +207,8 @@ def planned(
     constants = dict(plan.flags)
     constants |= {"warps": constants.pop("num_warps"), "BACKWARDS": adjoint, "ADJOINT": adjoint}
     constants["dtype"] = str(dtype.to_real()).removeprefix("torch.")
-    kernel = "_look_back" if plan.strategy == "look-back" else "_replay"
-    yield kernel + "_adjoint" * adjoint, constants
-    if plan.count > 1 and plan.strategy != "look-back":
+    yield "_replay" + "_adjoint" * adjoint, constants
+    if plan.count > 1:
         yield "_reduce", constants
 
 

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 13: block by block
 #
-# **You will see** the gradients of [Figure 5](fig05.ipynb) in each of the four blocks of a network. **You need** Figure 5. **Time** a
-# quarter of a minute on a CPU: the figure shows stored results at the paper's size, and three networks are measured here.
+# **You will see** the gradients of [Figure 5](fig05.ipynb) in each of the four blocks of a network, in 32 draws of it. **You need** Figure 5.
+# **Time** a quarter of a minute on a CPU: the figures show stored results at the paper's size, and three networks are measured here.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -26,133 +26,174 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
-import dataclasses
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from rnnlib.lab import claims, experiments, style, text
+from rnnlib.lab import claims, experiments, statistics, style, text
+from rnnlib.lab.claims.fig05 import NAME, TEXTS, decades, times
 from rnnlib.lab.experiments.analysis import provenance
-from rnnlib.lab.experiments.propagation import inputs
+from rnnlib.lab.experiments.propagation import embeddings
 from rnnlib.lab.networks import embedding_loss
+from rnnlib.lab.paper_values import paper_values
 
 style.use()
 scale = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run("fig13", "paper", device=device, progress=False)
+    experiments.run(NAME, "paper", device=device, progress=False)
 
-# %% [markdown]
-# ## What is measured
-# The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper labels an axis
-# "$\mathrm{d}_\theta h_t$"; it is the gradient of the loss with respect to the angles (erratum 20). "All but" a group means all
-# parameters of the block but those; encoder and decoder belong to no block.
-
-# %%
-frame = experiments.load("fig13")
-print(provenance(frame))
-print("inputs:", *frame["source"].unique())
-
-# %% mystnb={"figure": {"caption": "Mean squared gradient of each block, dark: block 1, light: block 4. Full and dotted: the recurrent parameters; dashed: all others of the block. Inputs: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, four lines a group, one a block. Complex RNN: the four blocks run close together over sixteen decades for lambda and twelve for the rest. LRU: the angles rise and part by two decades at long memory, the other groups stay low and close. GRU: flat, slightly falling, blocks together."}}
-PANELS = {
-    "crnn": ("complex RNN", [("lambda", r"$\lambda$", "-"), ("rest", r"all but $\lambda$", "--")]),
+# %% tags=["hide-input"]
+TIMES, BLOCKS = times(), (1, 2, 3, 4)
+PANELS = {  # by kind: its name; group, label, line style, the paper's name
+    "crnn": (
+        "complex RNN",
+        [("lambda", r"$\lambda$", "-", "lambda"), ("rest", r"all but $\lambda$", "--", "others")],
+    ),
     "lru": (
         "LRU",
         [
-            ("theta", r"$\omega_\theta$", "-"),
-            ("nu", r"$\omega_\nu$", ":"),
-            ("rest", "all but these", "--"),
+            ("theta", r"$\omega_\theta$", "-", "theta"),
+            ("nu", r"$\omega_\nu$", ":", "nu"),
+            ("rest", "all but these", "--", "others"),
         ],
     ),
-    "gru": ("GRU", [("recurrent", "recurrent layer", "-"), ("rest", "all but it", "--")]),
+    "gru": ("GRU", [("recurrent", "recurrent layer", "-", ""), ("rest", "all but it", "--", "")]),
 }
-
-
-def gradients(table, kind):
-    """Mean square by group, block and T_c."""
-    chosen = table.query("kind == @kind and quantity == 'gradient' and target == 'previous'")
-    chosen = chosen[chosen["layer"] > 0]
-    return chosen.set_index(["group", "layer", "time"])["mean_square"].sort_index()
-
-
-fig, axes = plt.subplots(1, 3, figsize=(9.2, 3.2), layout="constrained")
+theirs = {"crnn": paper_values("fig13")["cRNN"], "lru": paper_values("fig13")["LRU"], "gru": {}}
+PLAIN = {"lambda": "λ", "theta": "ω_θ", "nu": "ω_ν", "recurrent": "recurrent", "rest": "all others"}
 colors = style.sequence("time", 5)
+
+
+def by_block(quantity, kind, time):
+    """Decades, a row a network and a column a block; the mean over the two texts."""
+    return np.stack([decades(quantity, kind, time, block).mean(1) for block in BLOCKS], axis=1)
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Which block it is hardly matters beside the memory. Mean squared gradient of each block, dark: block 1, light: block 4; median of 32 networks, each on two texts. Shaded: all networks and blocks; grey: the four blocks of the paper's one network. Full and dotted: the recurrent parameters; dashed: all others of the block.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, four lines a group, one a block, on shaded bands, with grey diamonds of the paper. Complex RNN: the four lines of a group run close together while they rise by many decades. LRU: the lines of the angles rise together, those of the other groups stay low. GRU: flat or slightly falling, blocks together."}}
+fig, axes = plt.subplots(1, 3, figsize=(9.2, 3.3), layout="constrained")
 for ax, (kind, (name, groups)) in zip(axes, PANELS.items(), strict=True):
-    values = gradients(frame, kind)
-    for group, label, ls in groups:
-        for block in (1, 2, 3, 4):
-            ax.loglog(values[group, block], ls, color=colors[block - 1], lw=1.3)
+    for group, label, ls, paper in groups:
+        values = np.stack([by_block(group, kind, time) for time in TIMES])  # T_c, network, block
+        low, high = values.min((1, 2)), values.max((1, 2))
+        ax.fill_between(TIMES, 10**low, 10**high, color="0.5", alpha=0.12, lw=0)
+        for block in BLOCKS:
+            middle = np.median(values[..., block - 1], 1)
+            ax.plot(TIMES, 10**middle, ls, color=colors[block - 1], lw=1.3)
         ax.plot([], [], ls, color="0.3", label=label)
-    ax.set(title=name, xlabel=r"$T_c$")
-    ax.legend(fontsize="small")
+        for time, four in theirs[kind].get(paper, {}).items():
+            ax.plot([float(time)] * 4, four, **(style.PAPER | {"ms": 3, "label": None}))
+    ax.set(xscale="log", yscale="log", title=name, xlabel=r"$T_c$")
+    if theirs[kind]:
+        ax.plot([], [], **(style.PAPER | {"ms": 3}))
+    low, high = ax.get_ylim()
+    ax.set_ylim(top=high * (high / low) ** 0.35)  # room for the legend
+    ax.legend(fontsize="small", loc="upper left")
 axes[0].set_ylabel("mean squared gradient");
 
 # %% [markdown]
-# In the GRU the blocks differ by a factor of at most 1.6 at every memory (the panel spans little more than a decade). In the complex RNN they stay close up to $T_c = 32$ and part at 100, by little
-# more than a decade while everything grows by many. In the LRU, gradients along the angles part further at long memory.
+# The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper labels an axis
+# "$\mathrm{d}_\theta h_t$"; it is the gradient of the loss with respect to the angles (erratum 20). "All but" a group means all
+# parameters of the block but those; encoder and decoder belong to no block. The paper's panel of the GRU is empty.
 #
-# Decades between the block with the smallest and the one with the largest mean square, by group and memory:
+# ## Does the layer matter, or the draw?
+# In one network, the paper's or ours, blocks differ, by up to a decade or two. That is no effect of the layer if another draw makes
+# another block the largest. So each block is compared with the mean of the four blocks of its own network, at $T_c = 100$:
 
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; which block of an LRU has the largest gradient along the angles is chance. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven small logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
+shown = [(kind, *group) for kind, (_, groups) in PANELS.items() for group in groups]
+fig, axes = plt.subplots(1, len(shown), figsize=(10.2, 2.9), sharey=True, layout="constrained")
+for ax, (kind, group, label, *_) in zip(axes, shown, strict=True):
+    values = by_block(group, kind, 100.0)
+    deviations = values - values.mean(1, keepdims=True)
+    for block in BLOCKS:
+        style.replicates(ax, block, deviations[:, block - 1], color=style.COLORS[kind], width=0.6)
+    for factor in (0.5, 2):
+        ax.axhline(factor, color="0.6", ls=":", lw=0.8)
+    ax.set(yscale="log", xticks=BLOCKS, xlabel="block", title=f"{PANELS[kind][0]}\n{label}")
+axes[0].set_ylabel("over the mean of four blocks");
+
+# %% [markdown]
+# By memory: the block whose median lies furthest from the mean of the four, in decades, and how far apart the smallest and the largest block of
+# one network are, median of 32 networks and the paper's one:
+
+# %% tags=["hide-input"]
 rows = {}
-for kind, (name, groups) in PANELS.items():
-    logs = np.log10(gradients(frame, kind))
-    for group, *_ in groups:
-        blocks = logs[group].unstack("time")
-        rows[name, group] = blocks.max() - blocks.min()
-table = pd.DataFrame(rows).T
-table.columns = [f"{time:.3g}" for time in table.columns]
-table.style.format("{:.2f}")
+for kind, group, _, _, paper in shown:
+    for time in TIMES:
+        values = by_block(group, kind, time)
+        deviations = (values - values.mean(1, keepdims=True)).T
+        medians = [statistics.median(block, "networks") for block in deviations]
+        block = int(np.argmax([abs(estimate.value) for estimate in medians]))
+        far = medians[block]
+        its = {f"{float(key):.4g}": four for key, four in theirs[kind].get(paper, {}).items()}
+        four = its.get(f"{time:.4g}")
+        rows[PANELS[kind][0], PLAIN[group], f"{time:.3g}"] = {
+            "furthest block": f"{block + 1}: {far.value:+.2f}  ({far.low:+.2f} to {far.high:+.2f})",
+            "spread of one network": f"{np.median(np.ptp(values, axis=1)):.2f}",
+            "paper's": "" if four is None else f"{np.ptp(np.log10(four)):.2f}",
+        }
+pd.DataFrame(rows).T.rename_axis(["network", "gradients", "T_c"])
 
 # %% [markdown]
-# ## Live: three networks, measured here
-# One batch of 8 sequences, $T_c = 100$; mean squared gradients by block.
+# ## Growing states, growing errors
+# The paper explains why the layers of a complex RNN have gradients of one size: from layer to layer states grow, and on their way back errors
+# do. A block's gradients are made of the states that enter it and of the error at its output. At $T_c = 100$:
 
-# %%
-source = text.default_source()
-small = experiments.get("fig13").at("smoke" if scale == "smoke" else "book")
-small = dataclasses.replace(small, sources=(source,), times=small.times[-1:])
-parts = [small.measure(part, device)["runs"] for part in small.parts()]
-live = pd.DataFrame([row for _, rows in parts for row in rows], columns=parts[0][0])
-print("inputs:", "text" if source == "wikipedia" else "Gaussian, the extra [text] is missing")
-for kind, (name, groups) in PANELS.items():
-    for group, *_ in groups:
-        print(f"{name:12} {group:10}", " ".join(f"{v:9.2e}" for v in gradients(live, kind)[group]))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
+fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.8), layout="constrained")
+states, errors = (by_block(quantity, "crnn", 100.0) for quantity in ("output", "error"))
+series = [(BLOCKS, states), (BLOCKS, errors), (BLOCKS[1:], states[:, :-1] + errors[:, 1:])]
+titles = ["states: block output", "errors at that output", "states entering × error"]
+for ax, (blocks, values), title in zip(axes, series, titles, strict=True):
+    for block, column in zip(blocks, values.T, strict=True):
+        style.replicates(ax, block, column, color=style.COLORS["crnn"], width=0.4)
+    ax.set(yscale="log", xticks=blocks, xlabel="block", title=title)
+axes[0].set_ylabel("mean square");
 
 # %% [markdown]
+# The two do not offset each other: their product falls by more than three decades from block 2 to block 4. Gradients fall too, but by a factor of
+# six from the first block to the last.
+#
 # ## One unit can make the spread
-# Along the angles of an LRU much of the mean square of a block can be the square of one entry. For the LRU above and two more draws, block by
-# block: the share of the largest entry and the angle of its unit, between 0 and $2\pi$; then the share of the unit whose angle is nearest to
-# 0 from above, and that angle.
+# Along the angles of an LRU much of the mean square of a block can be the square of one entry. For three draws of an LRU at $T_c = 100$,
+# measured here, block by block: the mean squared gradient, in decades; the share of the largest entry, the angle of its unit, between 0 and
+# $2\pi$; then the share of the unit whose angle is nearest to 0 from above, and that angle.
 
 # %%
-x = inputs(source, small.sequences, small.length, small.padding).to(device)
+source = TEXTS[0] if text.default_source() == "wikipedia" else "gaussian"
+small = experiments.get(NAME).at("smoke" if scale == "smoke" else "book")
+x = embeddings(source, 0, small.sequences, small.length).to(device)
+print("inputs:", "text" if source != "gaussian" else "Gaussian, the extra [text] is missing")
 for draw in range(3):
-    drawn = dataclasses.replace(small, seed=small.seed + draw)
-    network = drawn.network("lru", "none", small.times[-1], x.shape[-1]).to(device)
+    network = small.network("lru", "none", 100.0, x.shape[-1], draw).to(device)
     angles = [block.layer.omega_theta for block in network.blocks]
     gradients_here = torch.autograd.grad(embedding_loss(network(x)[0], x, offset=-1), angles)
     for omega, gradient in zip(angles, gradients_here, strict=True):
         shares = gradient**2 / (gradient**2).sum()
         share, place = shares.max(0)
         low = omega.argmin()
-        print(f"draw {draw}: share {share:.2f}, angle {omega[place].exp():.3f};",
+        print(f"draw {draw}: {torch.log10((gradient**2).mean()):6.2f};",
+              f"share {share:.2f}, angle {omega[place].exp():.3f};",
               f"nearest to 0: share {shares[low]:.0e}, angle {omega[low].exp():.3f}")
 
 # %% [markdown]
-# Between a fifth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies less than .4 below $2\pi$: it sums up what is slow in the input, and since the angle is
-# $e^{\omega_\theta}$ its sensitivity is multiplied by the angle itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has
-# such a frequency too, and a thousandth of the square or less). How close the nearest of 256 angles happens to lie differs from block to block and from
-# draw to draw.
+# Between an eighth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies little
+# below $2\pi$: it sums up what is slow in the input, and since the angle is $e^{\omega_\theta}$ its sensitivity is multiplied by the angle
+# itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has such a frequency too, and a thousandth of the square or less). How
+# close the nearest of 256 angles happens to lie differs from block to block and from draw to draw.
 #
 # ## What the paper claims, and what we measure
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-13-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig13");
 
-# %%
+# %% tags=["hide-input"]
 claims.table("fig13")
+
+# %%
+print(provenance(experiments.load(NAME)))
 
 # %% [markdown]
 # ## Exercises

@@ -11,6 +11,7 @@ claims              what the paper says, how it is measured, and the verdict, a 
 curvature           Hessians of losses; ``dense_sensitivity``: second moments for the entries of a dense matrix;
                     ``descent``: Figure 7's unit learned step by step
 rtrl                derivatives of gated layers carried forward in time (real-time recurrent learning)
+field_guide         the curse of memory in today's models, one row a model
 networks            deep residual stacks; ``text``: the sequences they read
 as_printed          expressions of the paper that are wrong, to show by how much
 style, interactive  pictures, and charts to play with; ``benchmarks``: stored timings as tables

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["describe", "records", "table"]
+__all__ = ["describe", "kernels", "records", "table"]
 
 #: Parts of a record that are tables; one that was not measured is empty.
-SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks")
+SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks", "tuning")
 
 
 def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str, Any]]:
@@ -55,14 +55,37 @@ def table(record: dict[str, Any], section: str) -> pd.DataFrame:
     return frame
 
 
+def kernels(record: dict[str, Any]) -> pd.DataFrame:
+    """Timings of single passes of the Triton kernels: rows of ``"scan"`` and ``"tuning"`` that say how they were cut.
+
+    Args:
+        record: one of a GPU.
+
+    Returns:
+        The rows, with the columns ``machine``, ``strategy``, ``auto`` (the package chose it) and ``tuned`` (tried in
+        search of a faster cut).
+    """
+    import pandas as pd
+
+    frame = pd.concat([table(record, section) for section in ("scan", "tuning")], ignore_index=True)
+    frame = frame[frame["plan"].notna()]
+    return frame.assign(
+        machine=record["machine"].removeprefix("NVIDIA "),
+        strategy=[plan["strategy"] for plan in frame["plan"]],
+        auto=frame["implementation"] == "rnnlib cuda",
+        tuned=frame["implementation"] == "candidate",
+    )
+
+
 def describe(record: dict[str, Any]) -> str:
-    """Machine, date, versions, what ran beside, and what could not be timed, as a few lines."""
+    """Machine, date, versions, what ran beside, what to know of the rows, and what could not be timed, as lines."""
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     lines = [
         f"{record['machine']}, {record['device']}, {record['threads']} threads; {record['date']}, commit "
         f"{record['commit']}; ran beside: {record['load']}",
         f"copy bandwidth {record['copy']['bytes_per_second'] / 1e9:.1f} GB/s ({record['copy']['how']})",
         versions,
+        *record.get("notes", []),
     ]
     lines += [f"not timed: {name} ({why})" for name, why in record["missing"].items()]
     return "\n".join(lines)

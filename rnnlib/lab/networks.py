@@ -104,7 +104,7 @@ class DeepRNN(nn.Module):
     Raises:
         ValueError: there is no layer, or their sizes differ, or the normalisation is unknown.
 
-    Source: Zucchet and Orvieto (2024), section 5 and appendix E.
+    Source: Zucchet and Orvieto (2024), section 5 and appendix D.1.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ This package imports nothing of rnnlib, so theory and simulation check each othe
 """
 
 from .gates import gated_response, gated_sensitivity, gated_state_variance, lstm_response, window_moment
+from .long_memory import one_over_f_moments, power_law_exponents, power_law_moments
 from .losses import diagonal_hessian, one_dimensional_curvature, one_dimensional_gradient, one_dimensional_loss
 from .moments import (
     cross_sensitivity,
@@ -22,6 +23,7 @@ from .moments import (
     sensitivity,
     state_variance,
 )
+from .random_gates import input_gate_moments, random_gate_moments
 
 __all__ = [
     "cross_sensitivity",
@@ -32,10 +34,15 @@ __all__ = [
     "gated_state_variance",
     "generating_function",
     "generating_function_of",
+    "input_gate_moments",
     "lstm_response",
     "one_dimensional_curvature",
     "one_dimensional_gradient",
     "one_dimensional_loss",
+    "one_over_f_moments",
+    "power_law_exponents",
+    "power_law_moments",
+    "random_gate_moments",
     "sensitivity",
     "state_variance",
     "window_moment",

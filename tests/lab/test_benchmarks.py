@@ -39,7 +39,14 @@ def test_rows_agree_with_themselves(record):
     assert (scans["times_clone"] - scans["median_s"] / scans["clone_s"]).abs().max() < 1e-9
     assert (scans["bandwidth"] * scans["median_s"] / scans["bytes"] - 1).abs().max() < 1e-9
     numbers = scans["pass"].map({"forward": 2, "backward": 3, "forward + backward": 5})
-    assert (scans["bytes"] >= numbers * scans["shape"].map(math.prod) * 4).all()
+    reads_lam = (scans["lam"] == "step") & ~scans["implementation"].isin(["clone", "copy"])
+    numbers += scans["pass"].map({"forward": 1, "backward": 2, "forward + backward": 3}) * reads_lam
+    itemsize = scans["dtype"].map({"complex64": 8, "float32": 4, "bfloat16": 2, "float16": 2})
+    assert (scans["bytes"] == numbers * scans["shape"].map(math.prod) * itemsize).all()
+    fastest = record["copy"]["bytes_per_second"]
+    assert (scans["of_copy"] * fastest / scans["bandwidth"] - 1).abs().max() < 1e-9
+    copies = scans[scans["implementation"] == "copy"]  # of a GPU: shares are of the fastest of this machine's own
+    assert copies.empty or copies["of_copy"].max() == pytest.approx(1)
     growth = benchmarks.table(record, "growth")
     if record["device"] == "cpu" or "growth" in finished(record):
         assert growth["length"].min() <= 2**8 and growth["length"].max() >= 2**20
@@ -72,6 +79,126 @@ def test_the_kernels_round_no_worse_than_the_loop_on_a_device(record):
     assert accuracy["error"].between(0, 1e-3).all() and (accuracy["loop_error"] > 0).all()
     worse = accuracy[accuracy["ratio"] > 1 + 3 * accuracy["ratio_error"] + 1e-9]
     assert worse.empty, worse.to_string()
+
+
+@pytest.fixture(scope="module")
+def gpus():
+    """Single passes of the kernels, by short name of the machine."""
+    return {
+        name: benchmarks.kernels(record) for record in RECORDS for name in ("H100", "H200") if name in record["machine"]
+    }
+
+
+def between(values, form="{:.0f}", factor=100) -> str:
+    """The range of some shares as prose writes it."""
+    return f"{form.format(factor * min(values))} to {form.format(factor * max(values))}"
+
+
+CASE = ["shape", "dtype", "lam", "pass"]
+
+
+def test_pages_say_what_gpus_did(root, gpus):
+    """Every number of a GPU in the prose of the performance page, and those that other pages repeat."""
+    prose = {name: " ".join((root / name).read_text().replace("\n# ", " ").split())
+             for name in ("book/performance.md", "README.md", "notebooks/lab/01-chunked-scan.py")}  # fmt: skip
+    page = prose["book/performance.md"]
+    records = {name: next(r for r in RECORDS if name in r["machine"]) for name in gpus}
+    scans = {name: benchmarks.table(record, "scan") for name, record in records.items()}
+
+    wide, long, host = {}, {}, []
+    for name, frame in gpus.items():
+        assert f"{records[name]['copy']['bytes_per_second'] / 1e12:.2f} TB/s on the {name}" in page
+        auto = frame[frame["auto"]]
+        one = auto["shape"].map(lambda shape: shape[0] == 1)
+        wide[name], long[name] = between(auto.loc[~one, "of_copy"]), between(auto.loc[one, "of_copy"])
+        both = scans[name].query("implementation == 'rnnlib cuda' and `pass` == 'forward + backward'")
+        host += list(
+            both.loc[
+                both["dtype"].isin(["complex64", "float32"]) & (both["eager_s"] > 1.5 * both["median_s"]), "eager_s"
+            ]
+        )
+    assert f"at {wide['H100']} % of the fastest copy's rate on an NVIDIA H100, at {wide['H200']} % on an H200" in page
+    assert f"reaches {long['H100']} % on the H100 and {long['H200']} % on the H200" in page
+    assert f"keeps the host busy for {between(host, '{:.1f}', 1e3)} ms" in page
+    assert f"at {wide['H100']} % of the fastest copy's rate" in prose["notebooks/lab/01-chunked-scan.py"]
+    assert f"need at {long['H100']} %" in prose["notebooks/lab/01-chunked-scan.py"]
+    assert f"at {wide['H200']} % of the fastest copy's rate" in prose["README.md"]
+
+    for name, dtype in (("H200", "float16"), ("H100", "bfloat16")):
+        halves = scans[name][scans[name]["dtype"] == dtype]
+        one = halves["shape"].map(lambda shape: shape[0] == 1)
+        of_copy = between(halves.loc[~one, "of_copy"]), between(halves.loc[one, "of_copy"])
+        words = "of the fastest copy's rate with many columns and" if dtype == "float16" else "and"
+        assert f"{of_copy[0]} % {words} {of_copy[1]} %" in page
+    keys = ["shape", "lam", "pass"]
+    times = []
+    for frame in scans.values():
+        ours = frame[frame["implementation"] == "rnnlib cuda"]
+        single = ours[ours["dtype"] == "float32"].set_index(keys)["median_s"]
+        halves = ours[ours["dtype"].isin(["bfloat16", "float16"])].set_index(keys)["median_s"]
+        times += list((halves / single).dropna())
+    assert f"take {between(times)} % of the time of float32" in page
+
+    layers = {row["implementation"]: 1e3 * row["median_s"] for row in records["H200"]["layer"]}
+    assert f"on the H200: {layers['rnnlib LRU, graph']:.1f} ms, against" in page
+    assert f"against {layers['minimal PyTorch, doubling scan, graph']:.1f} ms" in page
+    assert f"and {layers['rnnlib LRU, autocast bfloat16, graph']:.2f} ms under autocast in bfloat16" in page
+    assert layers["rnnlib LRU, torch.compile, graph"] > layers["rnnlib LRU, graph"]
+    held = benchmarks.table(records["H200"], "growth")
+    held = held.assign(held=held["peak_bytes"] / held["input_bytes"]).groupby("pass")["held"]
+    assert [(f"{low:.1f}", f"{high:.1f}") for low, high in zip(held.min(), held.max(), strict=True)] == [
+        ("1.0",) * 2,
+        ("2.0",) * 2,
+    ]
+
+
+def test_the_page_says_how_fast_other_implementations_are(root, gpus):
+    page = " ".join((root / "book/performance.md").read_text().split())
+    frame = benchmarks.table(next(r for r in RECORDS if "H200" in r["machine"]), "scan")
+    ours = frame[frame["implementation"] == "rnnlib cuda"]
+    peers = frame[~frame["ours"] & (frame["implementation"] != "copy")].merge(ours, on=CASE, suffixes=("", "_ours"))
+    device = (peers["median_s"] / peers["median_s_ours"]).groupby(peers["implementation"])
+    low, high = device.min(), device.max()
+    scalar, scalars = low["accelerated-scan, scalar"], high["accelerated-scan, scalar"]
+    assert f"as fast as ours ({scalar:.2f} and {scalars:.2f})" in page
+    for name in ("accelerated-scan, complex", "jax associative_scan"):
+        assert f"{low[name]:.1f} to {high[name]:.1f} times" in page
+    from_python = (peers["eager_s"] / peers["eager_s_ours"]).min()
+    assert f"as little as {from_python:.2f} times as long" in page
+
+
+def test_the_page_says_what_was_expected_of_the_kernels(root, gpus):
+    cuda = pytest.importorskip("rnnlib.scan.cuda")
+    page = " ".join((root / "book/performance.md").read_text().split())
+    auto = gpus["H100"][gpus["H100"]["auto"]]
+    rows = [
+        cuda.expected(r["shape"], getattr(torch, r["dtype"]), r["lam"] == "step", r["pass"] == "backward")
+        for _, r in auto.iterrows()
+    ]
+    assert [row["strategy"] for row in rows] == list(auto["strategy"])
+    reached = auto["of_copy"] / [row["share"] for row in rows]
+    walk, chunks = (reached[auto["strategy"] == name] for name in ("walk", "chunks"))
+    passes = f"whose {len(walk)} passes reach {between(walk)} % of the expected share"
+    assert f"{passes}, {100 * walk.median():.0f} % in the median" in page
+    assert f"which reach {between(chunks)} % of it" in page
+    moved = auto["of_copy"] * [row["moved"] / row["needed"] for row in rows]
+    assert f"at only {between(moved[chunks.index])} % of the copy's rate" in page
+
+
+def test_the_page_says_why_look_back_is_gone(root, gpus):
+    prose = " ".join((root / "book/performance.md").read_text().split())
+    frame = gpus["H100"]
+    gone = frame["strategy"] == "look-back"
+    best = frame.groupby([*CASE, gone], sort=False)["median_s"].min().unstack()
+    times = best[True] / best[False]
+    slower = times[times > 1]
+    cases = f"slower than the better of the other two in {len(slower)} of {len(times)} cases"
+    assert f"{cases}, by {between(slower, '{:.2f}', 1)} times" in prose
+    auto = frame[frame["auto"]].set_index(CASE)["median_s"]
+    gains = auto[times.index[times < 1]] / best[True][times < 1]
+    assert f"by {' and '.join(f'{gain:.2f}' for gain in sorted(gains))} times once it had been tuned for them" in prose
+    notebook = " ".join((root / "notebooks/lab/01-chunked-scan.py").read_text().replace("\n# ", " ").split())
+    assert f"slower in {len(slower)} of {len(times)} cases" in notebook
 
 
 def test_the_bench_times_both_forms_of_lam(root, monkeypatch):

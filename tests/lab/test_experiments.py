@@ -846,9 +846,9 @@ def test_what_is_no_address_is_said_at_once(tmp_path, address):
 @pytest.mark.parametrize("address", ["", "nonsense", "tcp://127.0.0.1:9"])
 def test_a_cluster_is_not_promised_to_what_runs_here(tmp_path, capsys, monkeypatch, address):
     monkeypatch.setattr(experiments.Measurement, "measure", lambda *arguments: pytest.fail("measured"))
-    assert main(["run", "fig13", "--scale", "smoke", "--dask", address, "--to", str(tmp_path / "results")]) == 1
+    assert main(["run", "fig05_draws", "--scale", "smoke", "--dask", address, "--to", str(tmp_path / "results")]) == 1
     (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith(f"dask: {address!r} ") and "fig13: measurements run on this machine" in sentence
+    assert sentence.startswith(f"dask: {address!r} ") and "fig05_draws: measurements run on this machine" in sentence
 
 
 def test_a_folder_without_a_name_is_none(capsys):
@@ -870,17 +870,17 @@ def test_a_folder_without_a_name_is_none(capsys):
         *[({"folder": value}, f"folder must be the path of a folder, got {value!r}") for value in ("", 3, True)],
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("name", ["fig09cd", "fig13"])
+@pytest.mark.parametrize("name", ["fig09cd", "fig05_draws"])
 def test_options_are_checked_before_anything_runs(tmp_path, monkeypatch, name, options, message):
     monkeypatch.setattr(training.Ensemble, "advance", lambda *arguments: pytest.fail("trained"))
-    monkeypatch.setattr(type(experiments.get("fig13")), "measure", lambda *arguments: pytest.fail("measured"))
+    monkeypatch.setattr(type(experiments.get("fig05_draws")), "measure", lambda *arguments: pytest.fail("measured"))
     with pytest.raises(ValueError, match=message):
         experiments.run(name, "smoke", **{"folder": tmp_path, "progress": False} | options)
 
 
 def test_an_unknown_option_is_refused_for_measurements_too(tmp_path):
     with pytest.raises(TypeError, match="wrokers"):
-        experiments.run("fig13", "smoke", folder=tmp_path, progress=False, wrokers=2)
+        experiments.run("fig05_draws", "smoke", folder=tmp_path, progress=False, wrokers=2)
 
 
 def test_a_folder_may_be_a_string_and_experiments_may_be_names(tmp_path):

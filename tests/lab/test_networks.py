@@ -1,6 +1,8 @@
 """Deep stacks against NumPy from their definition; losses, groups of parameters, and the precision of gradients."""
 
 import copy
+import dataclasses
+import itertools
 import math
 import pickle
 
@@ -11,7 +13,8 @@ from torch.nn.utils.rnn import pack_sequence
 
 from rnnlib import LRU, ChronoGRU
 from rnnlib.lab import experiments
-from rnnlib.lab.experiments.propagation import Propagation, inputs, propagate
+from rnnlib.lab.experiments import propagation
+from rnnlib.lab.experiments.propagation import Condition, SignalPropagation, embeddings, mean_squares
 from rnnlib.lab.networks import DeepRNN, GatedResidual, embedding_loss
 
 WIDTH = 6
@@ -173,66 +176,134 @@ def test_inputs_of_other_shapes_are_named(normalization):
 
 # What Figures 5 and 13 measure ----------------------------------------------------------------------------------------
 
-TINY = Propagation(
-    name="tiny", title="", networks=(("crnn", "none"),), sequences=4, batch=2, length=24, width=8, depth=2
+SMALL = SignalPropagation(
+    name="small", title="", conditions=(Condition("gaussian", (("crnn", "none"),)),), length=24, width=8, depth=2
 )
 
 
-@pytest.mark.parametrize(
-    ("kind", "groups"), [("crnn", {"lambda"}), ("lru", {"nu", "theta"}), ("gru", {"recurrent"})], ids=lambda kind: kind
-)
-def test_groups_hold_every_parameter_once(kind, groups):
-    net = TINY.network(kind, "layer", 10.0, 5)
-    x = torch.randn(2, 24, 5, generator=generator())
-    squares = propagate(net, kind, x, ("previous", "next"))
-    total = sum(weight.numel() for weight in net.parameters())
-    for target in ("previous", "next"):
-        whole = {key[3]: value for key, value in squares.items() if key[:3] == ("gradient", target, 0)}
-        assert set(whole) == groups | {"rest", "rest of blocks", "encoder", "decoder"}
-        assert sum(whole[group][0] for group in groups | {"rest"}) == total
-        assert sum(whole[group][0] for group in ("rest of blocks", "encoder", "decoder")) == whole["rest"][0]
-        blocks = [value for key, value in squares.items() if key[0] == "gradient" and key[1] == target and key[2] > 0]
-        ends = [whole["encoder"], whole["decoder"]]
+@pytest.mark.parametrize("normalization", ["none", "layer", "batch"])
+@pytest.mark.parametrize("kind", ["crnn", "lru", "gru", "lstm"])
+def test_mean_squares_are_those_of_back_propagation(kind, normalization):
+    """Every quantity from gradients that backward() leaves, by names written out here."""
+    x, net = torch.randn(3, 24, 5, generator=generator()), SMALL.network(kind, normalization, 10.0, 5, draw=3)
+    squares = mean_squares(net, kind, x, ("previous", "next"))
+    own = {
+        "crnn": {"lambda": "layer.lam"},
+        "lru": {"nu": "layer.omega_nu", "theta": "layer.omega_theta"},
+        "gru": {"recurrent": "layer.gru."},
+        "lstm": {"recurrent": "layer.lstm."},
+    }[kind]
+    for target, offset in {"previous": -1, "next": 1}.items():
+        outputs = net.block_outputs(x)
+        for h in outputs:
+            h.retain_grad()
         net.zero_grad()
-        embedding_loss(net(x)[0], x, {"previous": -1, "next": 1}[target]).backward()
-        square = sum(weight.grad.double().square().sum().item() for weight in net.parameters())
-        assert math.isclose(sum(count * mean for count, mean in blocks + ends), square, rel_tol=1e-5)
-        for group in groups:
-            mine = {"lambda": "lam", "nu": "omega_nu", "theta": "omega_theta", "recurrent": "gru"}[group]
-            own = torch.cat([w.grad.flatten() for name, w in net.named_parameters() if f".layer.{mine}" in name])
-            assert math.isclose(whole[group][1], own.double().square().mean().item(), rel_tol=1e-5)
-    assert math.isclose(squares["output", "", 2, ""][1], net.block_outputs(x)[1].square().mean().item(), rel_tol=1e-5)
+        embedding_loss(net.decoder(outputs[-1]), x, offset).backward()
+        gradients = {name: weight.grad for name, weight in net.named_parameters()}
+
+        def mean_square(wanted, gradients=gradients):
+            return torch.cat([g.flatten() for name, g in gradients.items() if wanted(name)]).double().square().mean()
+
+        expected = {}
+        for layer, start in ((0, "blocks."), (1, "blocks.0."), (2, "blocks.1.")):
+            for group, part in own.items():
+                expected[layer, group] = mean_square(lambda name, a=start, b=part: name.startswith(a) and b in name)
+            rest = "rest" if layer else "rest of blocks"
+            parts = tuple(own.values())
+            expected[layer, rest] = mean_square(
+                lambda name, a=start, b=parts: name.startswith(a) and not any(part in name for part in b)
+            )
+        expected[0, "rest"] = mean_square(lambda name, b=parts: not any(part in name for part in b))
+        expected[0, "all"] = mean_square(lambda name: True)
+        for part in ("encoder", "decoder"):
+            expected[0, part] = mean_square(lambda name, a=part: name.startswith(a))
+        for block, h in enumerate(outputs, 1):
+            expected[block, "output"] = h.detach().double().square().mean()
+            expected[block, "error"] = h.grad.double().square().mean()
+        measured = {key[1:]: value for key, value in squares.items() if key[0] == target}
+        assert measured.keys() == expected.keys()
+        for key, value in expected.items():
+            assert math.isclose(measured[key], value.item(), rel_tol=1e-5), key
+
+
+def test_draws_differ_in_weights_and_text_and_normalisations_share_them():
+    (plain, other), layered = (
+        [SMALL.network("lru", "none", 10.0, 5, draw) for draw in (0, 1)],
+        SMALL.network("lru", "layer", 10.0, 5, 0),
+    )
+    assert torch.equal(plain.encoder.weight, layered.encoder.weight)
+    assert not torch.equal(plain.encoder.weight, other.encoder.weight)
+    texts = {
+        (source, draw): propagation.embeddings(source, draw, 4, 16) for source in propagation.TEXTS for draw in (0, 1)
+    }
+    for first, second in itertools.combinations(texts.values(), 2):
+        assert not torch.equal(first, second)
+
+
+def test_the_two_texts_have_no_article_in_common(monkeypatch):
+    asked, sequences = [], propagation.text.load("gaussian", 1, 4)
+
+    def load(*arguments, articles, **options):
+        asked.append(set(articles))
+        return sequences
+
+    monkeypatch.setattr(propagation.text, "load", load)
+    for source in propagation.TEXTS:
+        propagation.embeddings(source, 99, 4, 16)
+    first, other = asked
+    assert first and len(first) == len(other) and not first & other
+
+
+def test_a_table_with_numbers_of_another_network_is_refused(tmp_path):
+    one = dataclasses.replace(SMALL, draws=1)
+    frame = experiments.run(one, "paper", folder=tmp_path, progress=False)
+    assert one.problem(frame, "runs", frame) is None
+    for row, column, value in ((0, "lambda", np.nan), (4, "encoder", -1.0)):
+        changed = frame.astype({"encoder": float})
+        changed.loc[row, column] = value
+        assert (
+            one.problem(changed, "runs", changed) == f"row {row + 1}: numbers of other quantities than the network has"
+        )
 
 
 def test_moduli_and_time_constants_start_where_the_paper_has_them():
     for kind in ("crnn", "lru"):
-        lam = TINY.network(kind, "none", 10.0, 5).blocks[0].layer.eigenvalues()
+        lam = SMALL.network(kind, "none", 10.0, 5).blocks[0].layer.eigenvalues()
         assert bool(((lam.abs() > 0.9 - 1e-6) & (lam.abs() < 0.95 + 1e-6)).all())
-    gates = torch.sigmoid(TINY.network("gru", "none", 10.0, 5).blocks[0].layer.gru.bias_ih_l0[8:16])
+    gates = torch.sigmoid(SMALL.network("gru", "none", 10.0, 5).blocks[0].layer.gru.bias_ih_l0[8:16])
     assert bool(((gates > 10 / 11 - 1e-6) & (gates < 20 / 21 + 1e-6)).all())
 
 
 def test_single_precision_holds_the_largest_gradients():
     """At T_c = 100, the paper's width, depth and length: finite, nowhere near overflow, and what double gives."""
-    full = Propagation(name="full", title="", networks=())
-    x = inputs("gaussian", 2, 512, False)
+    full = SignalPropagation(name="full", title="", conditions=())
+    x = embeddings("gaussian", 0, 2, 512)
     net = full.network("crnn", "none", 100.0, x.shape[-1])
-    single = propagate(net, "crnn", x, ("previous",))
+    single = mean_squares(net, "crnn", x, ("previous",))
     largest = max(
         weight.abs().max().item() for weight in torch.autograd.grad(embedding_loss(net(x)[0], x), net.parameters())
     )
     assert 1e3 < largest < 1e12 < torch.finfo(torch.float32).max
-    double = propagate(net.double(), "crnn", x.double(), ("previous",))
-    for key, (_, mean_square) in double.items():
-        assert math.isclose(single[key][1], mean_square, rel_tol=0.01), key
+    double = mean_squares(net.double(), "crnn", x.double(), ("previous",))
+    for key, mean_square in double.items():
+        assert math.isclose(single[key], mean_square, rel_tol=0.01), key
 
 
-def test_figure_13_shows_the_networks_of_figure_5():
-    columns = ["kind", "normalization", "time", "quantity", "target", "layer", "group"]
-    both = experiments.load("fig13").merge(experiments.load("fig05"), on=columns, suffixes=("", "_05"))
-    assert len(both) == len(experiments.load("fig13"))
-    assert (both["mean_square"] == both["mean_square_05"]).all()
-    assert np.isfinite(experiments.load("fig05")["mean_square"]).all()
+def test_stored_draws_are_measured_again():
+    """One network of the stored result, its last draw, to the digits that the table has."""
+    experiment = experiments.get("fig05_draws")
+    part = f"draw {experiment.draws - 1}, other articles, lstm, none"
+    _, condition, kind, normalization = experiment.settings()[part]
+    few = dataclasses.replace(
+        experiment,
+        conditions=(dataclasses.replace(condition, networks=((kind, normalization),), times=condition.times[:1]),),
+    )
+    columns, rows = few.measure(part, "cpu")["runs"]
+    stored = experiments.load(experiment).set_index(columns[:7])
+    for row in rows:
+        expected = stored.loc[tuple(row[:7])].to_numpy(float)
+        measured = np.array([np.nan if value == "" else value for value in row[7:]], float)
+        np.testing.assert_allclose(measured, expected, atol=2e-3)
 
 
 def deep(**options):

@@ -137,7 +137,7 @@ def graph_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> No
     """A captured forward and backward pass, replayed with other numbers in the same memory."""
     if device.rehearsal:
         raise Missing("CUDA graphs need a device")
-    for shape in [(16, 512, 256), (1, 20_011, 3)]:
+    for shape in [device.all_shapes[0], device.two_odd[-1]]:  # walk and chunks, compiled for earlier steps
         *leaves, grad = draw(shape, torch.complex64, False, device.device, seed)
         leaves = [t.requires_grad_() for t in leaves]
         both(leaves, grad)

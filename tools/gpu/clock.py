@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,36 @@ class Record:
         for name, fact in value.items():
             before = self.content.get(name)
             self.content[name] = before | fact if isinstance(before, dict) and isinstance(fact, dict) else fact
+
+
+def in_child(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns, from a child: the parent leaves the device alone, so that it can fork later."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(work).result()
+
+
+def same_machine(content: dict[str, Any], machine: str, versions: dict[str, str]) -> None:
+    """Check that a stored record can go on here: rows of two machines, or of two compilers, are not comparable.
+
+    Args:
+        content: the record; one that has not come to know its machine has no rows either.
+        machine: the name of the device here.
+        versions: of the packages that decide how fast the kernels are.
+
+    Raises:
+        ValueError: the record is of another machine, or of other versions.
+    """
+    of_record = content.get("machine", "unknown")
+    then = {name: content.get("versions", {}).get(name, version) for name, version in versions.items()}
+    if of_record != "unknown" and (of_record, then) != (machine, versions):
+        raise ValueError(
+            f"the run to resume is of {_place(of_record, then)} and this machine is {_place(machine, versions)}: leave "
+            "out --resume and name another --to FOLDER"
+        )
+
+
+def _place(machine: str, versions: dict[str, str]) -> str:
+    return f"{machine} with {', '.join(f'{name} {version}' for name, version in versions.items())}"
 
 
 def resumed(content: dict[str, Any], steps: list[Step]) -> dict[str, Any]:

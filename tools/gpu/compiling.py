@@ -86,8 +86,8 @@ def launches(scans: list[dict], capability: str, multiprocessors: int) -> list[t
         def launch(*args, **options):
             KERNELS[kernel.__name__] = kernel
             args = tuple(arg.dtype if isinstance(arg, torch.Tensor) else arg for arg in args)
-            # of whole numbers triton minds size, whether they are one, and whether 16 divides them
-            kinds = [(arg == 1, arg % 16 == 0, arg.bit_length() > 31) if type(arg) is int else str(arg) for arg in args]
+            # of these kernels' whole numbers, INTEGERS, triton minds the type alone
+            kinds = [arg.bit_length() > 31 if type(arg) is int else str(arg) for arg in args]
             named = {name: arg.dtype if isinstance(arg, torch.Tensor) else arg for name, arg in options.items()}
             variants.setdefault(
                 repr((kernel.__name__, kinds, sorted(named.items(), key=str))), (kernel.__name__, args, named)

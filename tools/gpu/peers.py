@@ -55,7 +55,8 @@ def accelerated_step(device: Gpu, module: str, seed: int, record: dict[str, Any]
 
 
 def associative_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> None:
-    """PyTorch's own associative_scan, compiled, on reals with lam per step; a compilation for each shape."""
+    """PyTorch's own associative_scan, compiled, on reals with lam per step. It compiles for each shape and pass, for up
+    to 45 seconds: two shapes, first forward, then both passes."""
     from torch._higher_order_ops.associative_scan import associative_scan
 
     def combine(earlier, later):
@@ -67,15 +68,20 @@ def associative_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit)
     def scan(lam, x):
         return associative_scan(combine, (lam, x), dim=1, combine_mode=mode)[1]
 
-    name, compiled = "torch associative_scan, compiled", torch.compile(scan, fullgraph=True, **backend)
-    for shape in device.shapes():
+    name, compiled = "torch associative_scan, compiled", torch.compile(scan, fullgraph=True, dynamic=False, **backend)
+    for direction, shape in itertools.product(("forward", "forward + backward"), device.shapes()[:2]):
         lam, x, _, grad = draw(shape, torch.float32, True, device.device, seed)
-        _agrees(name, compiled(lam, x), lam, x)
-        _time(device, name, shape, x.dtype, True, x, record, emit, {"forward": functools.partial(compiled, lam, x)})
         leaves = [t.clone().requires_grad_() for t in (lam, x)]
-        _time(device, name, shape, x.dtype, True, x, record, emit, {
-            "forward + backward": lambda leaves=leaves, grad=grad: torch.autograd.grad(compiled(*leaves), leaves, grad)
-        })  # fmt: skip
+        if direction == "forward":
+            _agrees(name, compiled(lam, x), lam, x)
+            work = functools.partial(compiled, lam, x)
+        else:
+            work = functools.partial(_with_gradients, compiled, leaves, grad)
+        _time(device, name, shape, x.dtype, True, x, record, emit, {direction: work})
+
+
+def _with_gradients(scan: Callable, leaves: list[torch.Tensor], grad: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.autograd.grad(scan(*leaves), leaves, grad)
 
 
 def jax_step(device: Gpu, seed: int, record: dict[str, Any], emit: Emit) -> None:

@@ -111,9 +111,14 @@ def compare_with_the_fastest_copy(record: dict[str, Any]) -> None:
         row["of_copy"] = row["bandwidth"] / record["copy"]["bytes_per_second"]
 
 
+def half_shapes(device: Gpu) -> list[tuple]:
+    """An odd one, to check, and those that are timed."""
+    return [device.two_odd[0], *device.all_shapes]
+
+
 def half_step(device: Gpu, dtype: torch.dtype, seed: int, record: dict[str, Any], emit: Emit) -> None:
     """Storage in half precision: right, and how fast."""
-    name, (odd, *_) = str(dtype).removeprefix("torch."), device.two_odd
+    name, odd = str(dtype).removeprefix("torch."), half_shapes(device)[0]
     bound = HALF_BOUNDS[dtype] * (2 if device.rehearsal else 1)  # the interpreter cuts off where a device rounds
     for shape, per_step in itertools.product([odd, *device.shapes()], [False, True]):
         tensors = draw(shape, dtype, per_step, device.device, seed)

@@ -118,12 +118,3 @@ def paired_rates(first: pd.Series, second: pd.Series) -> Estimate:
     """Decades from the second's effective rates to the first's, on the teachers on which both trained to the end."""
     pairs = (first - second).dropna()
     return median(pairs)
-
-
-@functools.cache
-def log_mean_squares(experiment: str, source: str = "wikipedia", target: str = "previous") -> pd.Series:
-    """Decades of mean squares, by kind, normalization, time, layer and group ("output" for outputs)."""
-    frame = load(experiment)
-    frame = frame[(frame["source"] == source) & ((frame["quantity"] == "output") | (frame["target"] == target))]
-    frame = frame.assign(group=frame["group"].fillna("output"), value=np.log10(frame["mean_square"]))
-    return frame.set_index(["kind", "normalization", "time", "layer", "group"])["value"]

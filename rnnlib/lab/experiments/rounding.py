@@ -118,7 +118,7 @@ class Rounding(Measurement):
 
     needs: ClassVar = {"fast": ("numba",)}
 
-    backends: tuple[str, ...] = ("chunked", "numba", "cuda walk", "cuda chunks", "cuda look-back")
+    backends: tuple[str, ...] = ("chunked", "numba", "cuda walk", "cuda chunks")
     lengths: tuple[int, ...] = (2**8, 2**12, 2**16, 2**20)
     moduli: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
     channels: int = 10

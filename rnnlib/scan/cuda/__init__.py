@@ -1,22 +1,21 @@
 r"""The scan as Triton kernels, forward and backward.
 
 Tensors stay in the layout (batch, time, channel), and a scan from the last step to the first walks the same memory with
-a negative stride: nothing is transposed, flipped or copied. Three strategies share their parts (``elements.py``,
-``tiles.py``):
+a negative stride: nothing is transposed, flipped or copied. Two strategies share their parts (``elements.py``,
+``tiles.py``, ``chunks.py``):
 
-===============  ==========================================================  ==============================
-strategy         how                                                         memory traffic, in elements
-===============  ==========================================================  ==============================
-``"walk"``       one pass over time; batch x channels fill the device        forward 2 (3), backward 3 (5)
-``"chunks"``     reduce, carry, replay: time is cut too (``chunks.py``)      forward 3 (5), backward 4 (7)
-``"look-back"``  one pass, tiles learn their carries from each other         as ``"walk"``
-                 (``lookback.py``)
-===============  ==========================================================  ==============================
+============  ==========================================================  ==============================
+strategy      how                                                         memory traffic, in elements
+============  ==========================================================  ==============================
+``"walk"``    one pass over time; batch x channels fill the device        forward 2 (3), backward 3 (5)
+``"chunks"``  reduce, carry, replay: time is cut too                      forward 3 (5), backward 4 (7)
+============  ==========================================================  ==============================
 
 (In brackets: :math:`\lambda` per step. An element of complex64 has 8 bytes.) ``"auto"`` walks where it can and takes
-chunks elsewhere. By count look-back is faster there (:func:`expected`), but its programs wait for each other and no
-device has run them: ``"auto"`` takes it where the tuning table says so (``tuning.py``), which ``tools/bench_gpu.py``
-writes after it has checked and timed all three.
+chunks elsewhere, or what the tuning table says was faster (``tuning.py``); ``tools/bench_gpu.py`` checks and times both
+and writes that table. A third strategy, decoupled look-back (Merrill and Garland, 2016), reads its input once also
+where columns are few; on an H100 it was slower than these two almost everywhere and is gone (the book's page on
+performance has the numbers).
 
 What else a layer might fuse into the scan saves too little. An LRU's :math:`\gamma` is a factor of its small input
 matrix already. :math:`\mathrm{Re}(C h)` in the kernel would save one read of the states, 8 of the 40 bytes that a
@@ -43,7 +42,6 @@ import triton
 from .chunks import _carry, _reduce, _replay, _replay_adjoint
 from .cutting import STRATEGIES, Plan, expected
 from .cutting import plan as make_plan
-from .lookback import EMPTY, _look_back, _look_back_adjoint
 from .sums import _sum
 
 if TYPE_CHECKING:
@@ -54,8 +52,6 @@ __all__ = ["STRATEGIES", "cuda_adjoint", "cuda_scan", "expected"]
 
 # Registers of a thread: left alone, the assembler gives these kernels fewer in some variants, and spills.
 _REGISTERS = {"maxnreg": 168}
-# Two programs of eight warps on a multiprocessor; device_assert, and no other checks.
-_LOOK_BACK = {"debug": True, "sanitize_overflow": False, "maxnreg": 128}
 
 
 def _release(version: str) -> tuple[int, int]:
@@ -99,14 +95,9 @@ def cuda_scan(
         return states
     plan = make_plan(strategy, lam, x, adjoint=False)
     with torch.cuda.device_of(x):
-        if plan.strategy == "look-back":
-            counter, *scratch = _scratch(plan, lam, x)
-            tensors = _words(x, lam, h0, states, counter, *scratch)
-            _look_back[plan.programs](*tensors, *plan.sizes, plan.blocks, BACKWARDS=reverse, **plan.flags, **_LOOK_BACK)
-        else:
-            carries = _carries(plan, lam, x, h0, reverse, adjoint=False)
-            tensors = _words(x, lam, h0, carries, states)
-            _replay[plan.programs](*tensors, *plan.sizes, plan.length, BACKWARDS=reverse, **plan.flags)
+        carries = _carries(plan, lam, x, h0, reverse, adjoint=False)
+        tensors = _words(x, lam, h0, carries, states)
+        _replay[plan.blocks, plan.count](*tensors, *plan.sizes, plan.length, BACKWARDS=reverse, **plan.flags)
     return states
 
 
@@ -139,25 +130,19 @@ def cuda_adjoint(
     with torch.cuda.device_of(h):
         if lam.ndim == 3:
             grad_lam = torch.empty_like(lam)
-        else:  # a part for every chunk (tile) and sequence
+        else:  # a part for every chunk and sequence
             grad_lam = torch.empty((plan.count, *h0.shape), dtype=_wide(h.dtype), device=h.device)
-        if plan.strategy == "look-back":
-            counter, *scratch = _scratch(plan, lam, h)
-            tensors = _words(grad, lam, h, h0, grad_lam, grad_x, grad_h0, counter, *scratch)
-            sizes = (*plan.sizes, plan.blocks, plan.skipped)
-            _look_back_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags, **_LOOK_BACK)
-        else:
-            carries = _carries(plan, lam, grad, h0, not reverse, adjoint=True)
-            tensors = _words(grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0)
-            sizes = (*plan.sizes, plan.length, plan.skipped)
-            _replay_adjoint[plan.programs](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags)
+        carries = _carries(plan, lam, grad, h0, not reverse, adjoint=True)
+        tensors = _words(grad, lam, h, h0, carries, grad_lam, grad_x, grad_h0)
+        sizes = (*plan.sizes, plan.length, plan.skipped)
+        _replay_adjoint[plan.blocks, plan.count](*tensors, *sizes, BACKWARDS=not reverse, **plan.flags)
         if lam.ndim == 1:
             grad_lam = _total(grad_lam, lam)
     return grad_lam, grad_x, grad_h0
 
 
 def _total(parts: Inexact[Tensor, "K B N"], like: Tensor) -> Inexact[Tensor, "N"]:
-    """The sum over chunks (tiles) and sequences, in float64 and a fixed order, rounded once."""
+    """The sum over chunks and sequences, in float64 and a fixed order, rounded once."""
     count, batch, channels = parts.shape
     total = torch.empty_like(like)
     flags = {"COMPLEX": like.is_complex(), "COLUMNS": 8, "ROWS": 64 if count * batch <= 256 else 512}
@@ -191,18 +176,6 @@ def _carries(
     batch, _, channels = plan.sizes
     _carry[(plan.blocks,)](*tensors, chunks, batch, channels, plan.length, **flags)
     return carries
-
-
-def _scratch(plan: Plan, lam: Tensor, x: Tensor) -> list[Tensor]:
-    """Ticket counter, states that enter groups, maps of tiles (``lookback.py``): words, all of them empty."""
-    columns = plan.sizes[0] * plan.sizes[2] * (2 if x.is_complex() else 1)
-    dtype = torch.promote_types(x.dtype, torch.float32)  # of the states
-    sums = columns * plan.count * dtype.to_real().itemsize // 8 + 1
-    sizes = [1, columns * (plan.groups + 1), sums, columns * plan.count * (lam.ndim == 3)]
-    sizes = [triton.cdiv(size, 16) * 16 for size in sizes]  # whole cache lines
-    empty = torch.full((sum(sizes),), EMPTY.value, dtype=torch.int64, device=x.device)
-    counter, entries, sums, products = empty.split(sizes)
-    return [counter, entries, sums.view(torch.int32) if dtype == torch.float32 else sums, products]
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

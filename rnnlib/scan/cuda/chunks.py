@@ -71,8 +71,7 @@ def _reduce(
     if STRIPS > 1:
         if not PER_STEP:
             product = slope(l, own, COMPLEX, ADJOINT)
-        _, whole = compose(product, c, COMPLEX)
-        product, c = whole
+        product, c = compose(product, c, COMPLEX)
     slot = (chunk.to(tl.int64) * batch + sequence) * N + channel
     store(pointers(ends, slot, COMPLEX), c, inside & (strip == 0), COMPLEX)
     if PER_STEP:

@@ -15,18 +15,12 @@ from . import tuning
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRATEGIES = ("auto", "walk", "chunks", "look-back")
+STRATEGIES = ("auto", "walk", "chunks")
 
 # An H100, for what is expected of it: from data sheets and published measurements.
 _BANDWIDTH = 3.0e12  # bytes a second that a copy reads and writes
-_CLOCK = 1.755e9  # cycles a second
 _LAUNCH = 1.5e-6  # seconds between two kernels of a CUDA graph
-# Cycles from a tile's loads to its last store. The memory answers after a microsecond, 1750 cycles. A tile that looks
-# back also waits for its ticket (700), for its group's maps (1050: a round trip, and half of one until they are there)
-# and for the state that enters the group (700), and composes maps across strips twice (650 each); its adjoint reads the
-# states only then, behind the wait for what enters (1000 more).
-_CYCLES = {"walk": 1750, "chunks": 1750, "look-back": 5500}
-_LINK = 900  # cycles from the state that enters a group to the one that leaves it: read, multiply, write
+_LATENCY = 1750 / 1.755e9  # seconds from a tile's loads to its last store: cycles until the memory answers
 
 
 @dataclass(frozen=True)
@@ -36,19 +30,10 @@ class Plan:
     strategy: str
     sizes: tuple[int, int, int]  # B, T, N
     blocks: int  # of columns
-    length: int  # steps of a chunk, or of a tile where tiles look back
-    count: int  # of chunks, or of tiles
+    length: int  # steps of a chunk
+    count: int  # of chunks
     skipped: int  # steps of the first chunk that the adjoint does not have
     flags: dict[str, int]  # compile-time arguments
-
-    @property
-    def programs(self) -> tuple[int, ...]:
-        return (self.blocks * self.count,) if self.strategy == "look-back" else (self.blocks, self.count)
-
-    @property
-    def groups(self) -> int:
-        """Of tiles that look back."""
-        return triton.cdiv(self.count, self.flags["STRIPS"] * self.flags["RUN"])
 
 
 def plan(strategy: str, lam: Tensor, x: Tensor, adjoint: bool) -> Plan:
@@ -81,22 +66,16 @@ def cut(
     bytes_per_step = (1 + adjoint + per_step) * max(4, dtype.itemsize)  # in registers, where nothing is shorter
     if choice:
         width, strips, steps, warps = choice.columns, choice.strips, choice.steps, choice.warps
-    elif strategy == "look-back":
-        width, strips, steps, warps = _look_back_block(batch, channels, dtype.itemsize, bytes_per_step)
     else:
         vector = _vector(batch, channels, dtype.itemsize, strategy, processors)
         width, strips, steps, warps = _block(batch, channels, bytes_per_step, vector, processors)
     blocks = _blocks(batch, channels, width)
     steps_in_all = max(1, time - adjoint)  # the adjoint's last step is taken by itself
-    length = tile = strips * steps
     flags = {"COMPLEX": dtype.is_complex, "PER_STEP": per_step, "STRIPS": strips, "COLUMNS": width, "STEPS": steps}
     flags |= {"CHANNELS": min(width, triton.next_power_of_2(channels)), "ALIGN": math.gcd(channels, 8)}
     flags["num_warps"] = warps
-    if strategy == "look-back":
-        flags["RUN"] = _run(blocks, strips)
-    else:
-        chunks = 1 if strategy == "walk" else _chunks(steps_in_all, blocks, processors)
-        length = triton.cdiv(triton.cdiv(steps_in_all, chunks), tile) * tile
+    chunks = 1 if strategy == "walk" else _chunks(steps_in_all, blocks, processors)
+    length = triton.cdiv(triton.cdiv(steps_in_all, chunks), strips * steps) * strips * steps
     count = triton.cdiv(steps_in_all, length)
     return Plan(strategy, shape, blocks, length, count, count * length - (time - adjoint), flags)
 
@@ -117,7 +96,7 @@ def _vector(batch: int, channels: int, itemsize: int, strategy: str, processors:
 
 
 def _block(batch: int, channels: int, bytes_per_step: int, vector: int, processors: int) -> tuple[int, int, int, int]:
-    """Columns, strips, steps of a strip and warps, from the bytes that have to be under way; not tuned on a device yet.
+    """Columns, strips, steps of a strip and warps, from the bytes that have to be under way.
 
     A memory of 3 TB/s that answers after a microsecond is kept busy by some 3 MB under way, half of them loads: 12 KB
     on each of 132 multiprocessors, and more is safer. A multiprocessor gets about eight warps whose threads ask for 128
@@ -130,28 +109,6 @@ def _block(batch: int, channels: int, bytes_per_step: int, vector: int, processo
     strips = 32 * vector * _power_of_2_up_to(min(busy, busy * processors // _blocks(batch, channels, width))) // width
     steps = _power_of_2_up_to(min(most, asked // (vector * bytes_per_step)))
     return width, strips, steps, max(1, strips * width // (32 * vector))
-
-
-def _look_back_block(batch: int, channels: int, itemsize: int, bytes_per_step: int) -> tuple[int, int, int, int]:
-    """As :func:`_block`, for tiles that look back.
-
-    A row of a tile is a line of the cache, 128 bytes: with fewer columns a tile has more steps, so fewer tiles wait for
-    each other and less is read of what they have published. A thread keeps 128 bytes in registers, so that two programs
-    of eight warps fit on a multiprocessor: one computes or waits while the other's loads are under way.
-    """
-    vector = 2 if itemsize <= 4 and channels % 2 == 0 else 1
-    width = min(64, 128 // itemsize, triton.next_power_of_2(batch * triton.next_power_of_2(channels)))
-    steps = _power_of_2_up_to(min(16, 128 // (vector * bytes_per_step)))
-    return width, 256 * vector // width, steps, 8
-
-
-def _run(blocks: int, strips: int) -> int:
-    """Tiles of a group that one strip of threads reads, such that the groups of all blocks have 64 tiles together.
-
-    What leaves a group enters the next after a round trip through the cache, about 900 cycles. In that time the memory
-    moves 1.5 MB, and a tile is 40 to 64 KB: so the chain of groups keeps up with it. At most 4, for registers.
-    """
-    return _power_of_2_up_to(max(1, min(4, 64 // (blocks * strips))))
 
 
 def _chunks(time: int, blocks: int, processors: int) -> int:
@@ -189,29 +146,28 @@ def expected(
     Returns:
         - ``strategy``, the one that is taken;
         - ``needed``, the bytes of each tensor once, and ``moved``, those that kernels read from memory and write;
-        - ``launches``, a fill by PyTorch included;
+        - ``launches``;
         - ``busy``, the share of the multiprocessors that have work on average;
         - ``loads``, the bytes that a busy one has asked for at a time: tiles of its programs, 16 warps at most;
         - ``seconds``: ``moved`` at the bandwidth of a copy, slower by ``busy`` and, where ``loads`` are too few for the
-          time that a tile takes, by that; at least what the chain of groups takes. Then launches, and for each time
-          that the input is read a tile's time, which passes before anything is written;
+          time that a tile takes, by that. Then launches, and for each time that the input is read a tile's time, which
+          passes before anything is written;
         - ``share`` of the bandwidth of a copy: ``needed`` in those seconds.
     """
     plan = cut(strategy, shape, dtype, per_step, adjoint, processors)
-    look_back, chunks = plan.strategy == "look-back", plan.strategy == "chunks" and plan.count > 1
+    chunks = plan.strategy == "chunks" and plan.count > 1
     reads, writes = 1 + adjoint + per_step, 1 + (adjoint and per_step)
     needed = (reads + writes) * math.prod(shape) * dtype.itemsize
     moved = needed + _beside(plan, dtype, per_step, adjoint)
-    programs, latency = plan.blocks * plan.count, (_CYCLES[plan.strategy] + 1000 * (look_back and adjoint)) / _CLOCK
+    programs = plan.blocks * plan.count
     rounds = triton.cdiv(programs, processors)
-    busy = min(1.0, programs / processors) if look_back else programs / (processors * rounds)
+    busy = programs / (processors * rounds)
     tile = math.prod(plan.flags[name] for name in ("STRIPS", "COLUMNS", "STEPS"))
     loads = min(max(1, 16 // plan.flags["num_warps"]), rounds) * tile * reads * dtype.itemsize
-    wanted = _BANDWIDTH / processors * reads / (reads + writes) * latency
-    chain = plan.groups * _LINK / _CLOCK if look_back else 0.0
-    launches = (3 if chunks else 1 + look_back) + (adjoint and not per_step)
-    seconds = max(moved / (_BANDWIDTH * busy * min(1.0, loads / wanted)), chain)
-    seconds += launches * _LAUNCH + (1 + chunks) * latency
+    wanted = _BANDWIDTH / processors * reads / (reads + writes) * _LATENCY
+    launches = (3 if chunks else 1) + (adjoint and not per_step)
+    seconds = moved / (_BANDWIDTH * busy * min(1.0, loads / wanted))
+    seconds += launches * _LAUNCH + (1 + chunks) * _LATENCY
     counted = {"strategy": plan.strategy, "needed": needed, "moved": moved, "launches": launches, "busy": busy}
     return counted | {"loads": loads, "seconds": seconds, "share": needed / _BANDWIDTH / seconds}
 
@@ -220,7 +176,5 @@ def _beside(plan: Plan, dtype: torch.dtype, per_step: bool, adjoint: bool) -> in
     """Bytes that a plan moves beyond each tensor once."""
     count, columns = plan.count, 8 * plan.sizes[0] * plan.sizes[2] * (1 + dtype.is_complex)  # a float64 each
     parts = 2 * count * columns if adjoint and not per_step else 0  # of the gradient of lam, written and read
-    if plan.strategy == "look-back":  # maps of tiles, emptied and written; their readers find them in the cache
-        return parts + 2 * count * columns // 2 * (1 + 2 * per_step)
     again = (1 + per_step) * math.prod(plan.sizes) * dtype.itemsize // count  # stage 1 reads all chunks but the last;
     return parts + (count - 1) * (again + (2 + per_step) * 2 * columns)  # ends, carries and products, both ways

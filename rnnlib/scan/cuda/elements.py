@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 
 # A kernel is compiled once for each dtype and set of switches, not again for other lengths or widths.
-INTEGERS = ["batch", "T", "N", "length", "skipped", "chunks", "blocks", "run"]
+INTEGERS = ["batch", "T", "N", "length", "skipped", "chunks"]
 
 
 @triton.jit
@@ -232,45 +232,34 @@ def follow(p, e, c, COMPLEX: tl.constexpr, SHARED: tl.constexpr):
 
 
 @triton.jit
-def _then_real(p, e, o, d, q, f, r, g):
-    """What ``compose`` scans: the map (p, e), then (q, f); and the same without the last strip of the second."""
-    return p * q, tl.where(e == 0, f, q * e + f), p * r, tl.where(e == 0, g, r * e + g)
+def _then_real(p, e, q, f):
+    """What ``compose`` scans: the map (p, e), then (q, f)."""
+    return p * q, tl.where(e == 0, f, q * e + f)
 
 
 @triton.jit
-def _then_complex(
-    p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im,
-    q_re, q_im, f_re, f_im, r_re, r_im, g_re, g_im,
-):  # fmt: skip
-    p, e = (p_re, p_im), (e_re, e_im)
-    s_re, s_im = multiply(p, (q_re, q_im), True)
-    a_re, a_im = from_carry((q_re, q_im), e, (f_re, f_im), True)
-    t_re, t_im = multiply(p, (r_re, r_im), True)
-    b_re, b_im = from_carry((r_re, r_im), e, (g_re, g_im), True)
-    return s_re, s_im, a_re, a_im, t_re, t_im, b_re, b_im
+def _then_complex(p_re, p_im, e_re, e_im, q_re, q_im, f_re, f_im):
+    s_re, s_im = multiply((p_re, p_im), (q_re, q_im), True)
+    a_re, a_im = from_carry((q_re, q_im), (e_re, e_im), (f_re, f_im), True)
+    return s_re, s_im, a_re, a_im
 
 
 @triton.jit
 def compose(p, e, COMPLEX: tl.constexpr):
     r"""Compose the maps :math:`h \mapsto p h + e` of the strips, in their order along axis 0.
 
-    For maps that no state goes through yet, in one exchange between threads.
-
-    An inclusive scan of pairs: a map, and the same map without its last strip. Of the first strip that is the identity,
-    so the second halves are the exclusive scan, in place of a shift by one strip across threads.
+    For maps that no state goes through yet, in one exchange between threads: a scan, because a reduction in Triton may
+    change the order.
 
     Returns:
-        ``(p, e)`` of the strips before each one, and ``(p, e)`` ``(1, COLUMNS)`` of the whole tile.
+        ``(p, e)`` ``(1, COLUMNS)`` of the whole tile.
     """
-    one, zero = constant(p, 1.0), constant(p, 0.0)
     if COMPLEX:
-        p_re, p_im, e_re, e_im, o_re, o_im, d_re, d_im = tl.associative_scan(
-            (p[0], p[1], e[0], e[1], one[0], one[1], zero[0], zero[1]), 0, _then_complex
-        )
-        return ((o_re, o_im), (d_re, d_im)), _last(p_re, p_im, e_re, e_im)
+        p_re, p_im, e_re, e_im = tl.associative_scan((p[0], p[1], e[0], e[1]), 0, _then_complex)
+        return _last(p_re, p_im, e_re, e_im)
     else:
-        p_re, e_re, o_re, d_re = tl.associative_scan((p[0], e[0], one[0], zero[0]), 0, _then_real)
-        return ((o_re, p[1]), (d_re, e[1])), _last(p_re, p[1], e_re, e[1])
+        p_re, e_re = tl.associative_scan((p[0], e[0]), 0, _then_real)
+        return _last(p_re, p[1], e_re, e[1])
 
 
 @triton.jit

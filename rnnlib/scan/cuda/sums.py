@@ -1,4 +1,4 @@
-r"""The gradient of a :math:`\lambda` that all steps share, from its parts: one for each chunk (tile) and sequence."""
+r"""The gradient of a :math:`\lambda` that all steps share, from its parts: one for each chunk and sequence."""
 
 from __future__ import annotations
 
