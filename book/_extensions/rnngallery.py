@@ -86,7 +86,7 @@ def fill_tallies(app, doctree, docname: str) -> None:
         table = next((raw for raw in counted if 'class="claim"' not in raw.astext()), None)
         if table is None:
             raise ExtensionError(f"{CLAIMS_PAGE} has no table that counts the claims of each kind")
-        node.replace_self(nodes.container("", table.deepcopy(), classes=["cell_output"]))
+        node.replace_self(nodes.container("", table.deepcopy(), classes=["cell_output", "tally"]))
 
 
 def fill_galleries(app, doctree, docname: str) -> None:

@@ -50,9 +50,7 @@ def link_numbers(app, doctree, docname: str) -> None:
     page = "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(docname, CLAIMS_PAGE)
     for node in list(doctree.findall(claim_link)):
         uri = f"{page}#{node['claim']}"
-        node.replace_self(
-            nodes.reference("", "", *node.children, internal=True, refuri=uri, reftitle=node["reftitle"])
-        )
+        node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=uri, reftitle=node["reftitle"]))
 
 
 def calls(code: str) -> set[str]:

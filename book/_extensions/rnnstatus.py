@@ -121,8 +121,8 @@ def fill_sentence(app, doctree, docname: str) -> None:
         seconds = [run["runtime"] or 0.0 for _, run in ran] or [0.0]
         machines = {record_of(app, name).get("machine") for name, _ in ran} - {None}
         text = (
-            f"When this site was built, the slowest of {len(ran)} notebooks took {max(seconds):.0f} seconds and half of "
-            f"them at most {statistics.median(seconds):.0f}, on {' and '.join(sorted(machines))}."
+            f"When this site was built, the slowest of {len(ran)} notebooks took {max(seconds):.0f} seconds and half "
+            f"of them at most {statistics.median(seconds):.0f}, on {' and '.join(sorted(machines))}."
         )
         node.replace_self(nodes.paragraph("", text))
 

@@ -117,7 +117,9 @@ def _experiment(name: str) -> Experiment | Measurement:
     if name not in known and re.fullmatch(r"fig(0[1-9]|1[0-5])", name):
         own = ", ".join(other for other in known if other.startswith(name))
         what = f"run one of its experiments: {own}" if own else "it computes what it shows and has no experiment to run"
-        raise ValueError(f"{name} is a figure; open its notebook in the repository, notebooks/figures/{name}.ipynb; {what}")
+        raise ValueError(
+            f"{name} is a figure; open its notebook in the repository, notebooks/figures/{name}.ipynb; {what}"
+        )
     return experiments.get(name)
 
 

@@ -22,6 +22,7 @@ FIGURES = {
     for path in (ROOT / "notebooks").glob("*/*.py")
     for name in re.findall(r'"name": "([\w-]+)"', path.read_text(encoding="utf-8"))
 }
+PICTURE = re.compile(r"^```\{picture\} ([\w/-]+)#([\w-]+)$", re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 
 
@@ -31,7 +32,7 @@ def roles(name: str) -> list[tuple[str, str]]:
 
 
 def unit(shown: str) -> float:
-    """What half of the last digit of a number is worth, doubled: 380 is one to the tens, 0.030 one to the thousandths."""
+    """What the last digit of a number that is not a filling zero is worth: 10 in 380, a thousandth in 0.030."""
     whole, point, fraction = shown.replace(",", "").partition(".")
     return 10 ** -len(fraction) if point else 10 ** (len(whole) - len(whole.rstrip("0")))
 
@@ -84,9 +85,7 @@ def test_a_wrong_number_is_seen():
 
 
 def test_single_teachers_range_as_far_as_the_page_says():
-    ratio = 10 ** statistics.difference(
-        decades("fig03a_teachers", "rnn", start=0.0), decades("fig03a_teachers", "lru")
-    )
+    ratio = 10 ** statistics.difference(decades("fig03a_teachers", "rnn", start=0.0), decades("fig03a_teachers", "lru"))
     low, high = re.search(r"single teachers range from ([\d.]+) to ([\d,]+)\.", PAGES["answers"]).groups()
     assert is_quoted(low, ratio.min()) and is_quoted(high, ratio.max())
 
@@ -96,7 +95,7 @@ def test_roles_and_pictures_name_what_is_there():
     assert len(roles("claim")) > 20
     assert {target for _, target in roles("claim")} <= names
     assert {target for _, target in roles("ref")} <= {name for _, name in FIGURES}
-    shown = [found for text in PAGES.values() for found in re.findall(r"^```\{picture\} ([\w/-]+)#([\w-]+)$", text, re.M)]
+    shown = [found for text in PAGES.values() for found in PICTURE.findall(text)]
     assert len(shown) >= 4
     assert set(shown) <= FIGURES
 
@@ -112,7 +111,7 @@ def test_every_page_is_in_the_book_and_the_argument_comes_first():
 
 
 def test_each_question_is_a_heading_with_a_short_answer():
-    parts = re.split(r"^### (.+)$", PAGES["answers"], flags=re.MULTILINE)
+    parts = re.split(r"^## (.+)$", PAGES["answers"], flags=re.MULTILINE)
     questions = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert len(questions) >= 18
     assert all(question.endswith("?") for question in questions)
