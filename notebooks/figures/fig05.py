@@ -183,7 +183,7 @@ for ax, label in zip(axes, AXES, strict=True):
     ax.set(xscale="log", yscale="log", xlabel=r"$T_c$", ylabel=label)
     ax.legend(fontsize="small")
 axes[0].set_ylim(0.05, 2)
-axes[1].set_ylim(top=1e-4)
+axes[1].set_ylim(top=1e-4);
 
 # %% [markdown]
 # ## What needs real text?

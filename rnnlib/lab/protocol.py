@@ -43,7 +43,7 @@ class Protocol:
         final_rate: rate at the end of the cosine.
         beta1: momentum of every first-order optimiser.
         beta2, eps: Adam's and SOAP's.
-        optimizer: a name in :data:`rnnlib.lab.optimizers.OPTIMIZERS`.
+        optimizer: a name in ``rnnlib.lab.optimizers.OPTIMIZERS``.
         loss: ``"minibatch"``, or ``"population"``: its expectation, without data; an epoch's loss is then that of its
             last step.
         warmup: steps over which the rate rises evenly from zero.

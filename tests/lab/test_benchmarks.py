@@ -3,6 +3,7 @@
 import importlib
 import math
 
+import pandas as pd
 import pytest
 import torch
 
@@ -150,6 +151,13 @@ def test_pages_say_what_gpus_did(root, gpus):
         ("1.0",) * 2,
         ("2.0",) * 2,
     ]
+
+
+def test_the_page_says_what_a_cpu_did(root):
+    page = " ".join((root / "book/performance.md").read_text().split())
+    scans = pd.concat([benchmarks.table(record, "scan") for record in benchmarks.records("cpu")])
+    loops = scans[(scans["implementation"] == "rnnlib numba") & (scans["pass"] == "forward")]
+    assert f"take {between(loops['times_clone'], '{:.1f}', 1)} times as long as `clone()` for a forward pass" in page
 
 
 def test_the_page_says_how_fast_other_implementations_are(root, gpus):
