@@ -46,10 +46,15 @@ class ClaimRole(ReferenceRole):
         return [claim_link("", self.title, claim=self.target, reftitle=statements.get(self.target, ""))], []
 
 
-def link_numbers(app, doctree, docname: str) -> None:
+def row_uri(app, docname: str, claim: str) -> str:
+    """Where a claim's row is; a book on one page has all of them there."""
     page = "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(docname, CLAIMS_PAGE)
+    return f"{page}#{claim}"
+
+
+def link_numbers(app, doctree, docname: str) -> None:
     for node in list(doctree.findall(claim_link)):
-        uri = f"{page}#{node['claim']}"
+        uri = row_uri(app, docname, node["claim"])
         node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=uri, reftitle=node["reftitle"]))
 
 
@@ -163,14 +168,16 @@ def link_claims(app, docname: str, html: str) -> str:
 
     On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
-    figures, anchors = set(), docname == CLAIMS_PAGE and 'class="chapters"' in html
+    on_its_page = docname == CLAIMS_PAGE or app.builder.name == "singlehtml"
+    figures, anchors = set(), on_its_page and 'class="chapters"' in html
 
     def linked(match: re.Match) -> str:
         begin, name, figure, end = match.groups()
-        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if docname == CLAIMS_PAGE else CLAIMS_PAGE
+        away = anchors or docname == CLAIMS_PAGE
+        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if away else CLAIMS_PAGE
         if page in app.env.found_docs:
-            fragment = "" if docname == CLAIMS_PAGE else f"#{name}"
-            text = f'<a href="{app.builder.get_relative_uri(docname, page)}{fragment}">{name}</a>'
+            uri = app.builder.get_relative_uri(docname, page) if away else row_uri(app, docname, name)
+            text = f'<a href="{uri}">{name}</a>'
         else:
             text = name
         if anchors:
