@@ -4,6 +4,7 @@
 
 override BIN := .venv/bin
 override INSTALLED := .venv/installed
+override JUPYTER := .venv/jupyter
 
 # What users set reaches programs through the environment, as it was typed: neither make nor a shell runs what is in it.
 SET := ARGS KEEP PORT PYTHON REMOTE URL
@@ -15,7 +16,7 @@ WITH_ARGS := $(BIN)/python tools/with_args.py
 override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 export HOST
 
-.PHONY: help book pdf slides test lint format serve reproduce reproduce-all bench kernels course pairs bounds pins set-repository colab clean
+.PHONY: help book pdf slides lab test lint format serve reproduce reproduce-all bench kernels course pairs bounds pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -37,6 +38,13 @@ lint: $(INSTALLED) ## check style and notebook pairs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/pairs.py --check
+
+# Jupyter has an environment of its own, so that what it installs neither moves a pin nor makes every page run again.
+lab: $(INSTALLED) ## open Jupyter with the book's environment (ARGS="--no-browser"); the first time it installs JupyterLab
+	@test -x $(JUPYTER)/bin/jupyter-lab || { $(BIN)/python -m venv --clear $(JUPYTER) && $(JUPYTER)/bin/pip install --quiet jupyterlab==4.6.6; }
+	@$(BIN)/python -m ipykernel install --prefix $(JUPYTER) --name python3 >/dev/null 2>&1 || \
+		{ echo "make: the book's kernel could not be put into $(JUPYTER); remove that folder and run make lab again." >&2; exit 1; }
+	@$(JUPYTER)/bin/python tools/with_args.py -m jupyterlab
 
 test: lint book ## lint, build the site, run all tests and all notebooks at smoke scale
 	RNNLIB_SCALE=smoke $(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal --nbmake --nbmake-timeout 300 tests notebooks

@@ -3,6 +3,7 @@
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
 - A claim's name in a table leads to its row on the page of claims, and there to the page of its figure.
+- ``{claim}`380 (150 to 2,000) <fig03-name>` `` in prose leads from a number to the row that measures it.
 
 sphinx-codeautolink links calls as well, but between builds it forgets those of pages that are no .rst files.
 """
@@ -17,7 +18,10 @@ from pathlib import Path, PurePosixPath
 import nbformat
 from docutils import nodes
 from sphinx import addnodes
+from sphinx.util import logging
+from sphinx.util.docutils import ReferenceRole
 
+log = logging.getLogger(__name__)
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
@@ -26,6 +30,32 @@ SECTIONS = {
     "sec22": "notebooks/figures/fig01",
     "sec23": "notebooks/theory/04-from-diagonal-to-dense",
 }  # that measure them
+
+
+class claim_link(nodes.Inline, nodes.TextElement):
+    """Words that lead to a claim's row, until all pages have addresses."""
+
+
+class ClaimRole(ReferenceRole):
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        from rnnlib.lab.claims import CLAIMS
+
+        statements = {claim.name: claim.statement for claim in CLAIMS}
+        if self.target not in statements:
+            log.warning("there is no claim %r", self.target, location=self.get_location())
+        return [claim_link("", self.title, claim=self.target, reftitle=statements.get(self.target, ""))], []
+
+
+def row_uri(app, docname: str, claim: str) -> str:
+    """Where a claim's row is; a book on one page has all of them there."""
+    page = "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(docname, CLAIMS_PAGE)
+    return f"{page}#{claim}"
+
+
+def link_numbers(app, doctree, docname: str) -> None:
+    for node in list(doctree.findall(claim_link)):
+        uri = row_uri(app, docname, node["claim"])
+        node.replace_self(nodes.reference("", "", *node.children, internal=True, refuri=uri, reftitle=node["reftitle"]))
 
 
 def calls(code: str) -> set[str]:
@@ -138,14 +168,16 @@ def link_claims(app, docname: str, html: str) -> str:
 
     On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
-    figures, anchors = set(), docname == CLAIMS_PAGE and 'class="chapters"' in html
+    on_its_page = docname == CLAIMS_PAGE or app.builder.name == "singlehtml"
+    figures, anchors = set(), on_its_page and 'class="chapters"' in html
 
     def linked(match: re.Match) -> str:
         begin, name, figure, end = match.groups()
-        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if docname == CLAIMS_PAGE else CLAIMS_PAGE
+        away = anchors or docname == CLAIMS_PAGE
+        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if away else CLAIMS_PAGE
         if page in app.env.found_docs:
-            fragment = "" if docname == CLAIMS_PAGE else f"#{name}"
-            text = f'<a href="{app.builder.get_relative_uri(docname, page)}{fragment}">{name}</a>'
+            uri = app.builder.get_relative_uri(docname, page) if away else row_uri(app, docname, name)
+            text = f'<a href="{uri}">{name}</a>'
         else:
             text = name
         if anchors:
@@ -161,5 +193,8 @@ def link_claims(app, docname: str, html: str) -> str:
 def setup(app) -> dict:
     app.connect("env-before-read-docs", note_reading)
     app.connect("env-updated", read_pages)
+    app.add_node(claim_link)
+    app.add_role("claim", ClaimRole())
     app.connect("doctree-resolved", connect)
+    app.connect("doctree-resolved", link_numbers)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

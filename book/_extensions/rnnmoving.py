@@ -15,6 +15,8 @@ MEMORIES = np.geomspace(2, 300, 36)
 STILL, HOLD, SECONDS = 18, 9, 0.16  # the frame shown without motion; frames that the last one lasts; of each frame
 OFFSETS = np.concatenate([-np.geomspace(1, 1e-4, 36), [0], np.geomspace(1e-4, 1, 36)])
 WIDTH, HEIGHT, TOP, GAP = 300, 150, 40, 40
+SILENT = TOP + HEIGHT * (1 - 1 / 1.25)  # where the loss is that of a student without output
+LABEL = "trained parameter, from its optimum"
 
 
 def losses(memory: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -38,6 +40,12 @@ def path(x: np.ndarray, y: np.ndarray, origin: float) -> str:
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
 
 
+def ticks(x: float) -> str:
+    """Strokes at the ends and the middle of the horizontal axis, and a line at the loss of a silent student."""
+    below = "".join(f"M{x + share * WIDTH:g} {TOP + HEIGHT}v5" for share in (0, 0.5, 1))
+    return f"{below}M{x} {SILENT:g}h{WIDTH}"
+
+
 def frame(i: int, memory: float) -> str:
     origins = [10, 10 + WIDTH + GAP]
     curves = [path(*curve, origin) for curve, origin in zip(losses(memory), origins, strict=True)]
@@ -56,9 +64,12 @@ def figure() -> str:
     total = len(MEMORIES) + HOLD
     origins, titles = [10, 10 + WIDTH + GAP], ["the eigenvalue itself is trained", "input scaled, eigenvalue bent"]
     boxes = "".join(
-        f'<path class="moving-axes" d="M{x} {TOP}V{TOP + HEIGHT}H{x + WIDTH}M{x + WIDTH / 2} {TOP + HEIGHT}v5"/>'
+        f'<path class="moving-axes" d="M{x} {TOP}V{TOP + HEIGHT}H{x + WIDTH}{ticks(x)}"/>'
         f'<text x="{x + WIDTH / 2}" y="{TOP - 8}" text-anchor="middle">{title}</text>'
-        f'<text x="{x + WIDTH / 2}" y="{TOP + HEIGHT + 19}" text-anchor="middle">trained parameter</text>'
+        f'<text x="{x + WIDTH}" y="{SILENT - 5:g}" text-anchor="end">loss of a silent student</text>'
+        f'<text x="{x}" y="{TOP + HEIGHT + 19}">−1</text>'
+        f'<text x="{x + WIDTH / 2}" y="{TOP + HEIGHT + 19}" text-anchor="middle">{LABEL}</text>'
+        f'<text x="{x + WIDTH}" y="{TOP + HEIGHT + 19}" text-anchor="end">+1</text>'
         for x, title in zip(origins, titles, strict=True)
     )
     alt = (

@@ -17,7 +17,7 @@ import vendor
 from docutils import nodes
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from sphinx.errors import ExtensionError
+from rnngallery import named_image
 
 PARTS = ["reset.css", "reveal.css", "reveal.js", "theme/white.css", "plugin/notes.js"]
 PICTURE = re.compile(r"!\[\]\((notebooks/[\w/-]+)#([\w-]+)\)")
@@ -32,11 +32,7 @@ def render_math(content: str, options: dict) -> str:
 
 def picture(app, page: str, name: str) -> str:
     """Markdown of the picture in the figure of this name."""
-    figures = app.env.get_doctree(page).findall(nodes.figure) if page in app.env.found_docs else []
-    named = {label: figure for figure in figures for label in figure["names"]}
-    if name not in named:
-        raise ExtensionError(f"slides: {page} has no figure {name!r}, only {', '.join(named) or 'none'}")
-    image = next(named[name].findall(nodes.image))
+    image = named_image(app, page, name)
     _, file = app.env.images[image["candidates"]["*"]]
     return f"![{image['alt'].replace('[', '(').replace(']', ')')}](../_images/{file})"
 

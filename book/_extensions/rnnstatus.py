@@ -1,13 +1,15 @@
-"""Tables of what ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
+"""What ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
 
-Seconds and memory are those of executing a page; a page taken from the cache shows the run that filled it. MyST-NB's
-``{nb-exec-table}`` has neither memory nor GPU, total and machine. rnnlinks writes the page anew when a notebook ran.
+``{slowest-run} FOLDER ...`` is the record in one sentence. Seconds and memory are those of executing a page; a page
+taken from the cache shows the run that filled it. MyST-NB's ``{nb-exec-table}`` has neither memory nor GPU, total and
+machine. rnnlinks writes the page anew when a notebook ran.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import time
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
 from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from rnnlib.lab.experiments.analysis import wall_seconds
@@ -26,12 +29,28 @@ class run_times(nodes.General, nodes.Element):
     """Stands for the table until all notebooks have run."""
 
 
+class slowest_run(nodes.General, nodes.Element):
+    """Stands for the sentence until all notebooks have run."""
+
+
+def folders(directive: SphinxDirective) -> list[str]:
+    return [folder.strip("/") + "/" for folder in directive.arguments[0].split()]
+
+
+class SlowestRun(SphinxDirective):
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        return [slowest_run(folders=folders(self))]
+
+
 class RunTimes(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        return [run_times(folders=[folder.strip("/") + "/" for folder in self.arguments[0].split()])]
+        return [run_times(folders=folders(self))]
 
 
 class StoredResults(SphinxDirective):
@@ -45,20 +64,27 @@ class StoredResults(SphinxDirective):
             count = sum(one["rows"] for one in record["files"].values())
             seconds = wall_seconds(record)
             together = len(record.get("run together", [])) or 1
-            rows.append(
-                [
-                    record["name"],
-                    record["title"],
-                    record["date"][:10],
-                    record["scale"],
-                    f"{count:,}",
-                    f"{seconds:,.0f}" + (f" for {together} together" if together > 1 else ""),
-                    record["device"],
-                    record["commit"][:10],
-                ]
-            )
-        heads = ["name", "what", "date", "scale", "rows", "seconds", "where", "commit"]
-        return [table(heads, [[nodes.Text(cell) for cell in row] for row in rows])]
+            cells = [
+                record["name"],
+                record["title"],
+                record["date"][:10],
+                record["scale"],
+                f"{count:,}",
+                f"{seconds:,.0f}" + (f" for {together} together" if together > 1 else ""),
+                record["device"],
+                record["commit"][:10],
+            ]
+            rows.append([*map(nodes.Text, cells), self.downloads([*record["files"], path.name])])
+        heads = ["name", "what", "date", "scale", "rows", "seconds", "where", "commit", "download"]
+        return [table(heads, rows)]
+
+    def downloads(self, files: list[str]) -> nodes.inline:
+        """Links to files in the folder of results."""
+        links = nodes.inline()
+        for file in files:
+            link = addnodes.download_reference("", file, reftarget=f"/rnnlib/lab/results/{file}")
+            links += [nodes.Text(", "), link] if links.children else [link]
+        return links
 
 
 def table(heads: list[str], rows: list[list[nodes.Node]]) -> nodes.container:
@@ -82,13 +108,29 @@ def record_of(app, name: str) -> dict:
     return cache.match_cache_notebook(nbformat.read(path, nbformat.NO_CONVERT)).data
 
 
+def runs(app, node: nodes.Element) -> list[tuple[str, dict]]:
+    """Pages in the folders of a node that have run, and MyST-NB's record of each."""
+    pages = [name for name in sorted(app.env.found_docs) if name.startswith(tuple(node["folders"]))]
+    records = [(name, NbMetadataCollector.get_exec_data(app.env, name)) for name in pages]
+    return [(name, run) for name, run in records if run is not None]
+
+
+def fill_sentence(app, doctree, docname: str) -> None:
+    for node in list(doctree.findall(slowest_run)):
+        ran = runs(app, node)
+        seconds = [run["runtime"] or 0.0 for _, run in ran] or [0.0]
+        machines = {record_of(app, name).get("machine") for name, _ in ran} - {None}
+        text = (
+            f"When this site was built, the slowest of {len(ran)} notebooks took {max(seconds):.0f} seconds and half "
+            f"of them at most {statistics.median(seconds):.0f}, on {' and '.join(sorted(machines))}."
+        )
+        node.replace_self(nodes.paragraph("", text))
+
+
 def fill(app, doctree, docname: str) -> None:
     for node in list(doctree.findall(run_times)):
         rows, total, peaks, machines = [], 0.0, [], set()
-        for name in sorted(app.env.found_docs):
-            run = NbMetadataCollector.get_exec_data(app.env, name)
-            if run is None or not name.startswith(tuple(node["folders"])):
-                continue
+        for name, run in runs(app, node):
             record, source = record_of(app, name), Path(app.env.doc2path(name)).read_text(encoding="utf-8")
             link = nodes.reference("", "", *app.env.titles[name].deepcopy().children, internal=True)
             link["refuri"] = app.builder.get_relative_uri(docname, name)
@@ -108,7 +150,10 @@ def fill(app, doctree, docname: str) -> None:
 
 def setup(app) -> dict:
     app.add_node(run_times)
+    app.add_node(slowest_run)
+    app.add_directive("slowest-run", SlowestRun)
     app.add_directive("run-times", RunTimes)
     app.add_directive("stored-results", StoredResults)
     app.connect("doctree-resolved", fill)
+    app.connect("doctree-resolved", fill_sentence)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -92,7 +93,7 @@ def _run(options: argparse.Namespace) -> None:
         chosen = [_all(scale)]
     else:
         names = PAPER if options.names == ["paper"] else options.names
-        chosen = [experiments.BEYOND if names == ["beyond"] else [experiments.get(name) for name in names]]
+        chosen = [experiments.BEYOND if names == ["beyond"] else [_experiment(name) for name in names]]
     for together in chosen:
         frames = experiments.run_all(together, scale, **settings)
         for name, frame in frames.items():
@@ -110,6 +111,18 @@ def _is_stored(experiment: Experiment, scale: str, folder: Path | None) -> bool:
     return True
 
 
+def _experiment(name: str) -> Experiment | Measurement:
+    """An experiment by name; who names a figure that is none learns where its page is and what it has run."""
+    known = experiments.names()
+    if name not in known and re.fullmatch(r"fig(0[1-9]|1[0-5])", name):
+        own = ", ".join(other for other in known if other.startswith(name))
+        what = f"run one of its experiments: {own}" if own else "it computes what it shows and has no experiment to run"
+        raise ValueError(
+            f"{name} is a figure; open its notebook in the repository, notebooks/figures/{name}.ipynb; {what}"
+        )
+    return experiments.get(name)
+
+
 def _all(scale: str) -> list[Experiment | Measurement]:
     """Every experiment of the paper's figures that exists at a scale, but those whose point is to be slow.
 
@@ -122,7 +135,7 @@ def _all(scale: str) -> list[Experiment | Measurement]:
 
 
 def _show(options: argparse.Namespace) -> None:
-    frame = experiments.load(options.name, scale=options.scale, folder=options.folder)
+    frame = experiments.load(_experiment(options.name), scale=options.scale, folder=options.folder)
     print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
     print(frame.to_string(index=False))
 

@@ -17,6 +17,8 @@ from bs4 import BeautifulSoup
 from jupyter_cache import get_cache
 from PIL import Image
 
+from rnnlib.lab.claims import CLAIMS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 NOTEBOOK = """---
@@ -130,6 +132,40 @@ def test_a_gallery_follows_its_notebooks(book):
             assert thumbnail.size == (560, 280)
             pixel = thumbnail.getpixel((280, 140))
         assert pixel == pytest.approx((255, 0, 0) if color == "red" else (0, 0, 255), abs=2)  # resizing rounds
+
+
+def test_a_page_shows_pictures_counts_and_numbers_of_others(book):
+    """And a picture or a claim that is not there fails the build, which names it."""
+    claim = CLAIMS[0]
+    notebooks(book, one="import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+    one = nbformat.read(book / "one.ipynb", as_version=4)
+    one.cells[1].metadata["mystnb"] = {
+        "figure": {"name": "fig-one", "caption": "Its own."},
+        "image": {"alt": "A line."},
+    }
+    nbformat.write(one, book / "one.ipynb")
+    table = "<table><tr><th>what the paper's text says</th><td>7</td></tr><tr><th>beyond the paper</th></tr></table>"
+    (book / "book" / "claims.md").write_text(NOTEBOOK % f"from IPython.display import HTML\nHTML({table!r})")
+    text = (
+        "# A page\n\n{{claim}}`3 <{}>`\n\n```{{tally}}\n```\n\n```{{picture}} one#{}\nFrom [there](one.ipynb).\n```\n"
+    )
+    toc = {"format": "jb-book", "root": "page", "chapters": [{"file": "one"}, {"file": "book/claims"}]}
+    (book / "_toc.yml").write_text(yaml.safe_dump(toc))
+    for name, figure, missing in [("fig01-y", "fig-one", "'fig01-y'"), (claim.name, "fig-two", "only fig-one")]:
+        (book / "page.md").write_text(text.format(name, figure))
+        result = build(book)
+        assert result.returncode != 0 and missing in result.stdout + result.stderr
+    (book / "page.md").write_text(text.format(claim.name, "fig-one"))
+    result = build(book)
+    assert result.returncode == 0, result.stdout + result.stderr
+    shown, origin = (
+        BeautifulSoup((book / f"_build/html/{name}.html").read_text(), "html.parser") for name in ("page", "one")
+    )
+    (number,) = [link for link in shown.select("article a") if link.get_text() == "3"]
+    assert (number["href"], number["title"]) == (f"book/claims.html#{claim.name}", claim.statement)
+    assert shown.select_one("article .tally td").get_text() == "7"
+    assert shown.select_one("figure img")["src"] == origin.select_one("figure#fig-one img")["src"]
+    assert shown.select_one("figcaption a")["href"] == "one.html"
 
 
 def test_failing_notebook_fails_every_build(book):

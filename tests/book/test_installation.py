@@ -118,7 +118,7 @@ def test_the_wheel_is_typed_and_open_to_new_pythons(tmp_path):
     assert "Classifier: Typing :: Typed\n" in metadata
 
 
-@pytest.mark.parametrize("name", ["README.md", "book/running.md"])
+@pytest.mark.parametrize("name", ["README.md", "book/install.md"])
 def test_where_the_package_is_installed_the_index_of_cpu_builds_is_named(name):
     (block,) = (part for part in (ROOT / name).read_text().split("```") if "pip install git+" in part)
     assert "pip install torch --index-url https://download.pytorch.org/whl/cpu" in block
@@ -224,6 +224,25 @@ def test_make_passes_words_and_defaults(clone):
         [sys.executable, "tools/with_args.py", "x"], cwd=clone, env={"ARGS": "'"}, capture_output=True
     )
     assert done.stderr.decode() == "make: ARGS cannot be split into words: No closing quotation.\n"
+
+
+def test_jupyter_starts_with_the_books_kernel_and_leaves_its_environment_alone(clone):
+    """JupyterLab is a program of another environment; the kernel in it is that of .venv."""
+    jupyter = clone / ".venv/jupyter/bin"
+    jupyter.mkdir(parents=True)
+    (jupyter / "python").symlink_to(sys.executable)
+    (jupyter / "jupyter-lab").touch(mode=0o755)
+    for name in ["ipykernel", "jupyterlab"]:
+        (clone / name).mkdir()
+        (clone / name / "__init__.py").touch()
+        where = "kernel.json" if name == "ipykernel" else "record.json"
+        (clone / name / "__main__.py").write_text(RECORD.replace("record.json", where))
+    assert reaches(clone, "lab", "ARGS=--no-browser")[0] == ["--no-browser"]
+    kernel, _ = json.loads((clone / "kernel.json").read_text())
+    assert kernel == ["install", "--prefix", ".venv/jupyter", "--name", "python3"]
+    (clone / "ipykernel/__main__.py").write_text("raise SystemExit('no')")
+    done = subprocess.run(["make", "-o", ".venv/installed", "lab"], cwd=clone, capture_output=True, text=True)
+    assert "make: the book's kernel could not be put into .venv/jupyter; remove that folder" in done.stderr
 
 
 @pytest.fixture

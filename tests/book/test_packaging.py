@@ -139,7 +139,7 @@ def test_one_repository_address(root, project):
     assert project["project"]["urls"]["Repository"] == url
     assert citation["repository-code"] == url
     installs = {}
-    for path in [root / "README.md", root / "book/running.md", *(root / "notebooks").rglob("*.py")]:
+    for path in [root / "README.md", root / "book/install.md", *(root / "notebooks").rglob("*.py")]:
         installs[path.relative_to(root).as_posix()] = re.findall(r"git\+(https://[\w./-]+)", path.read_text())
     assert len(installs) > 2
     for name, found in installs.items():

@@ -26,7 +26,7 @@ FRAMES = """() => [...document.querySelectorAll(".moving-frame")].map((frame) =>
 def test_the_figure_moves_and_can_be_stopped(browser, address, javascript):
     context = browser.new_context(reduced_motion="no-preference", java_script_enabled=javascript)
     tab = context.new_page()
-    tab.goto(address + "book/index.html")
+    tab.goto(address + "book/ten-minutes.html")
     assert tab.get_by_role("img", name="Loss of a recurrent unit").is_visible()
     if javascript:  # without it nothing can be asked of the page
         assert all(moves for moves, _ in tab.evaluate(FRAMES))
@@ -41,7 +41,7 @@ def test_the_figure_moves_and_can_be_stopped(browser, address, javascript):
 
 
 def test_the_figure_stands_still_for_those_who_want_it(visit, address):
-    tab = visit(address, reduced_motion="reduce").open("book/index.html")
+    tab = visit(address, reduced_motion="reduce").open("book/ten-minutes.html")
     frames = tab.evaluate(FRAMES)
     assert not any(moves for moves, _ in frames)
     assert sum(shown for _, shown in frames) == 1

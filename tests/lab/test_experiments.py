@@ -795,6 +795,12 @@ def test_command_line(tmp_path, capsys):
     assert "fig11_teachers" not in {experiment.name for experiment in _all("book")}
     assert main(["run", "fig99"]) == 1
     assert "no experiment 'fig99'; choose from fig03a" in capsys.readouterr().err
+    for command in ("run", "show"):
+        assert main([command, "fig01"]) == 1
+        said = capsys.readouterr().err
+        assert "notebooks/figures/fig01.ipynb" in said and "no experiment to run" in said
+    assert main(["run", "fig03"]) == 1
+    assert "notebooks/figures/fig03.ipynb; run one of its experiments: fig03a, fig03b, " in capsys.readouterr().err
     if not torch.cuda.is_available():
         assert main(["run", "fig09cd", "--scale", "smoke", "--device", "cuda"]) == 1
         assert "device 'cuda': PyTorch sees no CUDA device" in capsys.readouterr().err

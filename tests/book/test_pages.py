@@ -1,0 +1,188 @@
+"""Prose pages: what they quote is what is stored, what they name exists, and their code runs. No build is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rnnlib.lab import experiments, statistics
+from rnnlib.lab.claims import CLAIMS
+from rnnlib.lab.claims.measures import decades
+from rnnlib.lab.experiments.analysis import best
+from rnnlib.lab.paper_values import paper_values
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
+FIGURES = {
+    (path.relative_to(ROOT).with_suffix("").as_posix(), name)
+    for path in (ROOT / "notebooks").glob("*/*.py")
+    for name in re.findall(r'"name": "([\w-]+)"', path.read_text(encoding="utf-8"))
+}
+PICTURE = re.compile(r"^```\{picture\} ([\w/-]+)#([\w-]+)$", re.MULTILINE)
+NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+
+
+def roles(name: str) -> list[tuple[str, str]]:
+    """Words and targets of a role, on all pages."""
+    return [found for text in PAGES.values() for found in re.findall(rf"{{{name}}}`([^`]+?)\s*<([^<>]+)>`", text)]
+
+
+def unit(shown: str) -> float:
+    """What the last digit of a number that is not a filling zero is worth: 10 in 380, a thousandth in 0.030."""
+    whole, point, fraction = shown.replace(",", "").partition(".")
+    return 10 ** -len(fraction) if point else 10 ** (len(whole) - len(whole.rstrip("0")))
+
+
+def is_quoted(shown: str, number: float) -> bool:
+    return abs(float(shown.replace(",", "")) - number) <= unit(shown) / 2 * (1 + 1e-9)
+
+
+def gap(first, second) -> list[float]:
+    """The factor between the losses of two students on the same teacher: median and interval."""
+    estimate = statistics.paired_median(first, second)
+    return [10**estimate.value, 10**estimate.low, 10**estimate.high]
+
+
+def stored() -> dict[tuple[str, str], list[float]]:
+    """What the numbers that lead to a figure are, by the words of the pages."""
+    rnn = decades("fig03a_teachers", "rnn", start=0.0)
+    lru = decades("fig03a_teachers", "lru")
+    block = decades("fig03b_teachers", "block", start=0.0, heads=32)
+    protocol = experiments.load("fig03a")
+    means = best(protocol, ["student", "nu0"]).query("nu0 == 0.99").set_index("student")
+    runs = protocol[protocol["nu0"] == 0.99]
+    medians = {
+        student: runs[(runs["student"] == student) & (runs["rate"] == means["rate"][student])]["loss"].median()
+        for student in means.index
+    }
+    paper = paper_values("fig03")["A"]
+    return {
+        ("380 (150 to 2,000)", "fig-03-teachers"): gap(rnn, lru),
+        ("31", "fig-03-teachers"): [(statistics.difference(rnn, lru) > 0).sum()],
+        ("870 (150 to 9,700)", "fig-ablation-steps"): gap(rnn, block),
+        ("1,650", "fig-03"): [means["loss"]["rnn"] / means["loss"]["lru"]],
+        ("470", "fig-03"): [medians["rnn"] / medians["lru"]],
+        ("17,000", "fig-03-teachers"): [paper["RNN"][-1] / paper["LRU"][-1]],
+    }
+
+
+def test_numbers_that_lead_to_a_figure_are_the_stored_ones():
+    known = stored()
+    assert {quoted for quoted in roles("ref") if NUMBER.search(quoted[0])} == set(known)
+    for (words, _), numbers in known.items():
+        shown = NUMBER.findall(words)
+        assert len(shown) == len(numbers)
+        assert all(is_quoted(text, number) for text, number in zip(shown, numbers, strict=True)), (words, numbers)
+
+
+def test_a_wrong_number_is_seen():
+    assert is_quoted("380", 377.4) and is_quoted("9,700", 9736) and is_quoted("0.030", 0.0296)
+    assert not is_quoted("380", 391) and not is_quoted("9,700", 9760) and not is_quoted("0.030", 0.0289)
+
+
+def test_single_teachers_range_as_far_as_the_page_says():
+    ratio = 10 ** statistics.difference(decades("fig03a_teachers", "rnn", start=0.0), decades("fig03a_teachers", "lru"))
+    low, high = re.search(r"single teachers range from ([\d.]+) to ([\d,]+)\.", PAGES["answers"]).groups()
+    assert is_quoted(low, ratio.min()) and is_quoted(high, ratio.max())
+
+
+def test_roles_and_pictures_name_what_is_there():
+    names = {claim.name for claim in CLAIMS}
+    assert len(roles("claim")) > 20
+    assert {target for _, target in roles("claim")} <= names
+    assert {target for _, target in roles("ref")} <= {name for _, name in FIGURES}
+    shown = [found for text in PAGES.values() for found in PICTURE.findall(text)]
+    assert len(shown) >= 4
+    assert set(shown) <= FIGURES
+
+
+def test_every_page_is_in_the_book_and_the_argument_comes_first():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    order = [chapter.get("file", chapter.get("glob")) for part in toc["parts"] for chapter in part["chapters"]]
+    assert {f"book/{name}" for name in PAGES} == {toc["root"], *(name for name in order if name.startswith("book/"))}
+    argument = ["book/ten-minutes", "notebooks/theory/*", "notebooks/figures/*", "book/claims", "book/install"]
+    assert sorted(argument, key=order.index) == argument
+    assert order[0] == "book/ten-minutes"
+    assert order.index("book/notation") > order.index("notebooks/theory/*"), "not before the first idea"
+
+
+def test_each_question_is_a_heading_with_a_short_answer():
+    parts = re.split(r"^## (.+)$", PAGES["answers"], flags=re.MULTILINE)
+    questions = dict(zip(parts[1::2], parts[2::2], strict=True))
+    assert len(questions) >= 18
+    assert all(question.endswith("?") for question in questions)
+    for question, answer in questions.items():
+        first = answer.strip().split("\n\n")[0]
+        assert len(re.findall(r"[.?](?=\s|$)", first)) <= 4, question
+
+
+def test_the_code_of_the_page_on_use_runs():
+    names: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", PAGES["using"], re.DOTALL)
+    assert len(blocks) >= 5
+    for block in blocks:
+        exec(compile(block, "book/using.md", "exec"), names)
+
+
+def test_errata_say_how_many_change_a_verdict():
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", PAGES["errata"], re.MULTILINE)
+    assert len(rows) == 26
+    kinds = {"a verdict": [], "unknown": [], "a number": [], "numbers": [], "a label": [], "nothing": []}
+    for number, words in rows:
+        (kind,) = [kind for kind in kinds if words.startswith(kind)]
+        kinds[kind].append(int(number))
+    (listed,) = re.findall(r"Items (\d+(?:, \d+)* and \d+) change a\s+verdict", PAGES["errata"])
+    assert sorted(kinds["a verdict"]) == sorted(map(int, re.findall(r"\d+", listed)))
+    (unknown,) = re.findall(r"what item (\d+) changes is not known", PAGES["errata"])
+    assert kinds["unknown"] == [int(unknown)]
+
+
+@pytest.fixture(scope="module")
+def citation() -> dict:
+    return yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+
+
+def test_what_is_cited_is_the_same_everywhere(citation):
+    entry = dict(re.findall(r"^  (\w+) = \{+(.*?)\}+,$", PAGES["cite"].partition("@software")[2], re.MULTILINE))
+    assert (entry["title"], entry["version"], entry["url"]) == (
+        citation["title"],
+        citation["version"],
+        citation["repository-code"],
+    )
+    assert entry["author"] == citation["authors"][0]["name"]
+    assert f"(c) {entry['year']} " in (ROOT / "LICENSE").read_text()
+    record = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    assert (record["title"], record["version"]) == (citation["title"], citation["version"])
+    assert record["creators"] == citation["authors"]
+    assert record["license"] in citation["license"]
+    (paper,) = citation["references"]
+    assert [one["identifier"] for one in record["related_identifiers"]] == [paper["identifiers"][0]["value"]]
+    bibliography = (ROOT / "book/references.bib").read_text(encoding="utf-8")
+    first = re.search(r'start-at: "(.+)"\n:end-before: "(.+)"', PAGES["cite"]).groups()
+    assert all(bibliography.count(line) == 1 for line in first)
+
+
+def test_the_changelog_begins_with_the_version(citation):
+    newest = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert newest == citation["version"]
+
+
+def test_the_container_runs_what_the_readme_says():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert container["updateContentCommand"] in re.findall(r"^(make \w+)", readme, re.MULTILINE)
+    for program in ["npm", "chromium"]:
+        assert program in container["onCreateCommand"].split()
+    assert f"PIP_EXTRA_INDEX_URL={container['containerEnv']['PIP_EXTRA_INDEX_URL']}" in readme
+
+
+@pytest.mark.parametrize("page", ["install", "using", "running", "forking"])
+def test_pages_name_targets_that_make_has(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^|&& )make ([a-z-]+)", PAGES[page], re.MULTILINE))
+    assert named or page == "using"
+    assert named <= targets
