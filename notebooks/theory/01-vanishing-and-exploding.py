@@ -37,7 +37,7 @@ from rnnlib.lab import style
 style.use()
 steps, lams = 5000, [0.9, 0.99, 0.999]
 t = np.arange(1, steps)
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), layout="constrained")
 for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
     rms = np.cumsum((t - 1.0) ** 2 * lam ** (2.0 * (t - 2))) ** 0.5  # sum over past inputs, below
     memory = f"memory {1 / (1 - lam):,.0f}"

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # The curse of memory
 #
-# **You will see** why a state with a long memory is sensitive to small changes of its parameter, how sensitive, and how
-# correlated inputs make it worse; with closed forms and simulations that agree with them. **You need** [vanishing and
-# exploding gradients](01-vanishing-and-exploding.ipynb) and geometric series. **Time** under a minute on a CPU.
+# **You will see** why a state with a long memory is sensitive to small changes of its parameter, and how sensitive:
+# closed forms, simulations, correlated inputs. **You need** [vanishing and exploding
+# gradients](01-vanishing-and-exploding.ipynb) and geometric series. **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -36,7 +36,7 @@ from rnnlib.lab import style
 
 style.use()
 i, lams = np.arange(400), [0.9, 0.98, 0.99]
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.5), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), layout="constrained")
 for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
     weights = i * lam ** (i - 1.0)
     axes[0].plot(i, lam**i, color=color)
@@ -47,8 +47,8 @@ axes[0].set(xlabel="steps back, $i$", title=r"in the state: $\lambda^i$")
 axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1}$");
 
 # %% [markdown]
-# The variance of the state grows in proportion to the memory length, that of its derivative with the *third power*: for
-# uncorrelated inputs of variance 1 and $\varepsilon = 1-\lambda$, the inverse of the memory length,
+# The variance of the state grows in proportion to the memory length, the second moment of its derivative with the
+# *third power*. For white inputs of variance 1 and $\varepsilon = 1-\lambda$, the inverse of the memory length:
 #
 # $$\mathrm{E}\, h^2 \simeq \tfrac12 \, \varepsilon^{-1}, \qquad
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \tfrac14 \, \varepsilon^{-3} .$$
@@ -148,7 +148,7 @@ def simulate(lam, rho, units=100, steps=20_000):
 rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
 moments = [theory.state_variance, theory.sensitivity]
 line = np.logspace(np.log10(2), 2, 100)
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
 for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     simulated = np.array([simulate(1 - 1 / m, rho) for m in memory])
     for ax, moment, points in zip(axes, moments, simulated.T, strict=True):
@@ -176,7 +176,7 @@ for ax in axes:
 # ## Any other autocorrelation
 # `theory.cross_sensitivity_of` takes any $R$. Here are two time scales, against the plain sum over all pairs of lags:
 
-# %%
+# %% tags=["hide-input"]
 lag, lam = np.arange(1500), 0.95
 R = 0.6 * 0.99**lag + 0.4 * 0.5**lag
 weight = lag * lam ** (lag - 1.0)
