@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Normalisation and reparametrisation
 #
-# **You will see** the input scale that removes one of the curse of memory's three powers, the change of variable that
-# removes the other two, derived from a differential equation, and why the angle is harder than the modulus. **You
-# need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** the input scale that removes one of the curse's three powers, the change of variable that removes the
+# other two, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb).
+# **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -44,7 +44,7 @@ curvatures = {  # by the chain rule: times the square of d nu / d omega, of d th
     "exponential": (along_nu * (nu * np.log(nu)) ** 2, along_theta * angle**2),
     "optimal": (np.ones_like(nu), np.ones_like(nu)),
 }
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), sharey=True, layout="constrained")
 left = {"polar": (300, 3e5), "exponential": (300, 0.02), "optimal": (300, 2)}  # where labels stand
 right = {"polar": (60, 3e5), "exponential": (600, 10), "optimal": (600, 0.1)}
 for name, curves in curvatures.items():
@@ -146,7 +146,7 @@ print("closed form, modulus and angle:", np.round(closed_form, 6))
 # Otherwise a step of $\omega_\nu$ would turn the angle as well, and the modulus would regain a large curvature. So the
 # numbers below are those of the updates that gradient descent makes; the last column drops the stop-gradient.
 
-# %%
+# %% tags=["hide-input"]
 def modulus_curvature_without_stop(lam):
     """Curvature along the raw modulus when gradients do flow from the angle back to the modulus."""
     lam = torch.tensor(lam, dtype=torch.complex128)
@@ -172,7 +172,7 @@ for nu in [0.5, 0.9, 0.99, 0.999]:
 # is only multiplied by $\theta^2$, and still explodes. All curves of the first picture, against automatic
 # differentiation:
 
-# %%
+# %% tags=["hide-input"]
 differences = []
 for parametrization in [POLAR, EXPONENTIAL, OPTIMAL]:
     for m, *closed_form in zip(memory, *curvatures[parametrization.name], strict=True):
@@ -196,7 +196,7 @@ print(f"largest relative difference {max(differences):.0e}")
 # The scale removes one power from either moment, the change of variable two from the sensitivity alone. Neither is
 # enough by itself, and at $\rho = 1$ both together leave one power.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"]
 lam = 1 - np.array([1e-4, 1e-5])  # the table again, from the closed forms
 for name, scale, slope in [
     ("nothing", 1, 1),

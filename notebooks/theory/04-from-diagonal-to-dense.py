@@ -55,7 +55,7 @@ diagonal = np.full((4, 4), np.nan)
 for i in range(4):
     diagonal[i, i] = np.sum(np.abs(c[i] * b[i] * tau * lam[i] ** np.maximum(tau - 1, 0)) ** 2)
 titles = [r"diagonal $\Lambda$: 4 complex parameters", "dense $A$: 16, same outputs"]
-fig, axes = plt.subplots(1, 2, figsize=(6, 2.4), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(6.6, 2.1), layout="constrained")
 for ax, values, title in zip(axes, [diagonal, (by_autodiff**2).sum(0)], titles, strict=True):
     image = ax.imshow(values, norm="log", clim=(1e3, 1e7))
     ax.set(title=title, xticks=[], yticks=[])

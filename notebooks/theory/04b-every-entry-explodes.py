@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every entry of A explodes with the power 3, but not always through the eigenvalues. Left: second moments of the state's sensitivity to each of the 100 entries of one random matrix. Right: the part through the eigenvalues over the part through the eigenvectors, sum over entries, one line for each of 32 matrices; orange where two or more real eigenvalues have one sign.", "name": "fig-every-entry"}, "image": {"alt": "Two log-log plots against the shortest memory from 10 to 10,000. Left: a bundle of 100 parallel lines, two decades wide, that rise with a slope of 3. Right: the ratios of a quarter of the matrices, in blue, rise with slope 2 to between a hundred thousand and thirty million; those of the others, in orange, level off between 1 and a few hundred."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every entry of A explodes with the power 3, but not always through the eigenvalues. Left: second moment of the sensitivity to each of the 100 entries of a random matrix. Right: the part through the eigenvalues over that through the eigenvectors, 32 matrices; orange: two or more real eigenvalues of one sign.", "name": "fig-every-entry"}, "image": {"alt": "Two log-log plots against the shortest memory from 10 to 10,000. Left: a bundle of 100 parallel lines, two decades wide, that rise with a slope of 3. Right: the ratios of a quarter of the matrices, in blue, rise with slope 2 to between a hundred thousand and thirty million; those of the others, in orange, level off between 1 and a few hundred."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ lam = np.linalg.eigvals(normal.numpy())
 real = np.abs(lam.imag) < 1e-9
 crowded = np.maximum((real & (lam.real > 0)).sum(1), (real & (lam.real < 0)).sum(1)) >= 2
 ratio = moments["eigenvalues"].sum(-1) / moments["eigenvectors"].sum(-1)
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.5), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.4), layout="constrained")
 axes[0].loglog(memory, moments["whole"][:, 0], color=style.COLORS["rnn"], lw=0.6, alpha=0.6)
 axes[0].loglog(memory, 2 * memory**3, "k:", lw=1.2)
 axes[0].text(300, 3e9, "slope 3", ha="right")
