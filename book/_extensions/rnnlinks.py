@@ -28,7 +28,7 @@ LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d)-[a-z0-9-]+)(</code>)')
 SECTIONS = {
     "sec22": "notebooks/figures/fig01",
-    "sec23": "notebooks/theory/04-from-diagonal-to-dense",
+    "sec23": "notebooks/theory/04b-every-entry-explodes",
 }  # that measure them
 
 
