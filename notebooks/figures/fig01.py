@@ -72,8 +72,8 @@ ends[-1] = (ends[-1][0], r"$\lambda^* = 0.99$", ends[-1][2])
 style.label_ends(axes[2], ends);
 
 # %% [markdown]
-# Nothing explodes over time, because $|\lambda| < 1$ throughout. Yet at $\rho = 1$ the second moment of the sensitivity
-# is 1 at $\lambda = 0$ and $10^{16}$ at $\lambda = 0.9999$.
+# Nothing explodes over time, because $|\lambda| < 1$ throughout. Yet at $\rho = 1$ the second moment of the
+# sensitivity is 1 at $\lambda = 0$ and $10^{16}$ at $\lambda = 0.9999$.
 #
 # Away from the needle the loss is flat. At $\lambda^* = 0.99$ no slope in the further half of either cut reaches a
 # hundredth of the steepest slope near the optimum. Gradient descent at the largest rate that this needle allows takes
@@ -128,8 +128,8 @@ claims.table("fig01", "sec22")
 # Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 =
 # \frac{1}{2(1-s^2)}$. Equate to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to
 # $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a little steeper towards 1, gives 0.13). In units of $1 -
-# \lambda^*$ all needles are alike: the time constant has to be right within one part in seven, however long it is. What
-# shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
+# \lambda^*$ all needles are alike: the time constant has to be right within one part in seven, however long it is.
+# What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
 #
 # </details>
 

@@ -119,13 +119,13 @@ claims.table("fig02")
 # <summary>Solution 1</summary>
 #
 # $\mathrm{d}_\lambda(\gamma h) = \gamma' h + \gamma\, \mathrm{d}_\lambda h$ with $\gamma' = -\lambda/\gamma$, and a
-# longer memory means a larger state and a smaller scale: the two parts work against each other. For $\rho < 1$ let $K =
-# \frac{1+\rho}{1-\rho}$. Then $\mathrm{E}h^2 \approx \frac{K}{2\varepsilon}$, $\mathrm{E}[h\,\mathrm{d}_\lambda h]
+# longer memory means a larger state and a smaller scale: the two parts work against each other. For $\rho < 1$ let
+# $K = \frac{1+\rho}{1-\rho}$. Then $\mathrm{E}h^2 \approx \frac{K}{2\varepsilon}$, $\mathrm{E}[h\,\mathrm{d}_\lambda h]
 # \approx \frac{K}{4\varepsilon^2}$, $\mathrm{E}(\mathrm{d}_\lambda h)^2 \approx \frac{K}{4\varepsilon^3}$, and with
 # $\gamma^2 \approx 2\varepsilon$ the sum is $\frac{K}{4\varepsilon^2} - \frac{K}{2\varepsilon^2} +
 # \frac{K}{2\varepsilon^2} = \frac{K}{4\varepsilon^2}$. Times $\varepsilon^2$ it is half the plateau. At $\rho = 1$ the
-# same sum is $\frac{1}{2\varepsilon^3} - \frac{2}{\varepsilon^3} + \frac{2}{\varepsilon^3} = \frac{1}{2\varepsilon^3}$,
-# a quarter.
+# same sum is $\frac{1}{2\varepsilon^3} - \frac{2}{\varepsilon^3} + \frac{2}{\varepsilon^3} =
+# \frac{1}{2\varepsilon^3}$, a quarter.
 #
 # </details>
 

@@ -84,20 +84,20 @@ right.set_xticks(range(len(BARS)), BARS)
 right.set_title(r"B: from RNN to LRU, $\nu_0 = 0.99$");
 
 # %% [markdown]
-# At $\nu_0 = 0.99$ the RNN ends with 380 times the loss of the LRU (95 % interval 150 to 2,000). At 0.36 the RNN is the
-# better student, by a factor of nine; at 0.68 and 0.84 neither is, beyond chance; from 0.92 on the LRU is. The paper's
-# teacher, with a factor of 17,000, lies among the largest of ours.
+# At $\nu_0 = 0.99$ the RNN ends with 380 times the loss of the LRU (95 % interval 150 to 2,000). At 0.36 the RNN is
+# the better student, by a factor of nine; at 0.68 and 0.84 neither is, beyond chance; from 0.92 on the LRU is. The
+# paper's teacher, with a factor of 17,000, lies among the largest of ours.
 #
 # The block-diagonal matrix alone closes the gap at 0.99. [From RNN to LRU](../ablation/02-from-rnn-to-lru.ipynb) tells
-# what the further steps bring and cost, alone and in every order. The paper's own figure, on one teacher, is in [Figure
-# 3b](fig03b.ipynb).
+# what the further steps bring and cost, alone and in every order. The paper's own figure, on one teacher, is in
+# [Figure 3b](fig03b.ipynb).
 
 # %% [markdown]
 # ## What is trained
-# A linear teacher with 10 units, all eigenvalues of modulus $\nu_0$ or more, answers white noise. Linear students of 64
-# units (128 for "more neurons") learn to give the same answers. Each student trains twice on each teacher: each run
-# takes the base rate that the other run chooses, and a run that diverges counts as the worst outcome. As a share of the
-# zero predictor's loss, they end here:
+# A linear teacher with 10 units, all eigenvalues of modulus $\nu_0$ or more, answers white noise. Linear students of
+# 64 units (128 for "more neurons") learn to give the same answers. Each student trains twice on each teacher: each run
+# takes the base rate that the other run chooses, and a run that diverges counts as the worst outcome. As a share of
+# the zero predictor's loss, they end here:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "From the shortest to the longest memory the RNN's loss rises by nearly five decades, the LRU's by one. Loss over that of predicting zero, on the same teachers; dots, medians and intervals as above.", "name": "fig-03-losses"}, "image": {"alt": "A logarithmic plot against the smallest modulus from 0.36 to 0.99. The LRU's loss rises from 5e-8 to 8e-7 of the zero predictor's, the RNN's from 3e-9 to 2e-4; they cross near 0.8."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")

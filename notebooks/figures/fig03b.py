@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 3b: the paper's protocol, on one teacher
 #
-# **You will see** Figure 3 as the paper draws it, means of ten seeds on one teacher, and how much hangs on that choice.
-# **You need** [Figure 3](fig03.ipynb). **Time** under a minute on a CPU: the figures show stored results.
+# **You will see** Figure 3 as the paper draws it, means of ten seeds on one teacher, and how much hangs on that
+# choice. **You need** [Figure 3](fig03.ipynb). **Time** under a minute on a CPU: the figures show stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -164,9 +164,9 @@ for student, rate in ablation["rate"].items():
     print(f"{label:22}", " ".join(f"{loss:.0e}" for loss in losses))
 
 # %% [markdown]
-# Dense RNNs end at about 0.04 or above 1, and blocks at 0.0065. Two of the ten students with more neurons get past that
-# plateau, and one of them ends with the complex students. Real students start from $\nu_0 = 0$ (erratum 13), complex
-# ones with the moduli of the teacher.
+# Dense RNNs end at about 0.04 or above 1, and blocks at 0.0065. Two of the ten students with more neurons get past
+# that plateau, and one of them ends with the complex students. Real students start from $\nu_0 = 0$ (erratum 13),
+# complex ones with the moduli of the teacher.
 
 # %% [markdown]
 # ## The fine print, checked
