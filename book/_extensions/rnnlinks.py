@@ -123,7 +123,7 @@ def connections(app, docname: str) -> nodes.container | None:
     from rnnlib.lab.claims import CLAIMS
 
     env, lines = app.env, []
-    figure = docname.rsplit("/", 1)[-1]
+    figure = re.sub(r"(?<=^fig\d\d)[a-z]$", "", docname.rsplit("/", 1)[-1])  # fig03b goes on with Figure 3
     count = sum(claim.figure == figure for claim in CLAIMS)
     if count and CLAIMS_PAGE in env.found_docs:
         uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{figure}"

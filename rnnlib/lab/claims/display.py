@@ -163,7 +163,7 @@ def picture(*names: str) -> Figure:
 
     frame = evaluate(*names)
     accepted = {entry.name: entry.accepted for entry in select(*names)}
-    drawn, ax = plt.subplots(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
+    drawn, ax = plt.subplots(figsize=(7.2, 0.5 + 0.3 * len(frame)), layout="constrained")
     ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
     for place, (_, row) in enumerate(frame[::-1].iterrows()):
         at = _scale(accepted[row["name"]], row)
@@ -177,7 +177,6 @@ def picture(*names: str) -> Figure:
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="center",
-            fontsize="small",
         )
     ax.set_yticks(range(len(frame)), frame["name"][::-1].str.partition("-")[2])
     ax.set_xlim(-0.55, 1.55)
