@@ -159,6 +159,24 @@ def test_table_of_one_figure():
     assert html.count("<td>holds</td>") == sum(claim.figure == "fig02" for claim in claims.CLAIMS)
 
 
+def test_hypotheses_are_listed_before_they_are_measured(monkeypatch):
+    entries = [
+        of(at_least(0, "x"), f"beyond-{name}", lambda: estimate(1.0, 2.0, 3.0), kind="beyond")
+        for name in ("01-a", "04a-b", "04b-c")
+    ]
+    monkeypatch.setattr("rnnlib.lab.claims.beyond.HYPOTHESES", entries)
+    monkeypatch.setattr(registry, "CLAIMS", entries[:2])
+    rows = BeautifulSoup(claims.hypotheses().to_html(), "html.parser").select("tr")
+    texts = [[cell.get_text() for cell in row.select("th, td")] for row in rows]
+    assert texts[0] == ["claim", "ours", "agrees if", "verdict"]
+    assert [text[1:] for text in texts[1:]] == [["2 (1 to 3), 32 teachers", "≥ 0", "holds"]] * 2 + [
+        ["–", "≥ 0", "not run yet"]
+    ]
+    assert claims.hypotheses("04").frame["name"].tolist() == ["beyond-04a-b", "beyond-04b-c"]
+    with pytest.raises(ValueError, match="no hypothesis '05'; choose from 01-a, 04a-b, 04b-c"):
+        claims.hypotheses("01", "05")
+
+
 def test_chapters_count_what_holds(monkeypatch):
     few = [of(at_least(0, "x"), "fig01-a"), of(at_least(1, "x"), "fig01-b"), of(at_least(0, "x"), "sec23-c")]
     monkeypatch.setattr(registry, "CLAIMS", few)
