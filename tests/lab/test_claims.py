@@ -159,6 +159,21 @@ def test_table_of_one_figure():
     assert html.count("<td>holds</td>") == sum(claim.figure == "fig02" for claim in claims.CLAIMS)
 
 
+@pytest.mark.parametrize(
+    ("decades", "text"),
+    [
+        ((2.176, 2.94, 3.987), "870 (150 to 9,700)"),
+        ((-math.inf, -0.91, 0.0), "0.12 (0 to 1)"),
+        ((-5.0, 2.0, math.inf), "100 (1 × 10⁻⁵ to ∞)"),
+        ((1.0, 5.98, 8.301), "950,000 (10 to 2 × 10⁸)"),
+    ],
+)
+def test_decades_are_shown_as_factors(decades, text):
+    low, value, high = decades
+    assert claims.factor(estimate(low, value, high)) == text
+    assert claims.factor(Estimate.exact(value)) == text.partition(" (")[0]
+
+
 def test_hypotheses_are_listed_before_they_are_measured(monkeypatch):
     entries = [
         of(at_least(0, "x"), f"beyond-{name}", lambda: estimate(1.0, 2.0, 3.0), kind="beyond")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ..statistics import Estimate
     from .ranges import Range
 
 VERDICTS = ("holds", "fails", "undecided")
@@ -45,6 +46,25 @@ def ours(row: pd.Series) -> str:
         return number(row["measured"])
     interval = f"{number(row['low'])} to {number(row['high'])}"
     return f"{number(row['measured'])} ({interval}), {row['n']} {row['unit']}"
+
+
+def factor(estimate: Estimate) -> str:
+    """An estimate in decades as a factor with its interval, two digits each: 870 (150 to 9,700).
+
+    Args:
+        estimate: of a decimal logarithm; an end may be infinite.
+    """
+    value, low, high = (_factor(end) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})" if estimate.n else value
+
+
+def _factor(decades: float) -> str:
+    if decades == -math.inf:
+        return "0"
+    value = 10.0 ** min(decades, 300)
+    if not math.isfinite(decades) or not 1e-3 <= value < 1e6:
+        return number(float(f"{value:.2g}")) if math.isfinite(decades) else "∞"
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 @dataclass(frozen=True)
