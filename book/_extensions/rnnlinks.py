@@ -25,11 +25,12 @@ log = logging.getLogger(__name__)
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
-CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d)-[a-z0-9-]+)(</code>)')
-SECTIONS = {
+CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d|beyond)-[a-z0-9-]+)(</code>)')
+PAGES = {  # that measure what is no figure
     "sec22": "notebooks/figures/fig01",
     "sec23": "notebooks/theory/04b-every-entry-explodes",
-}  # that measure them
+    "beyond": "notebooks/beyond/01-is-it-adam",
+}
 
 
 class claim_link(nodes.Inline, nodes.TextElement):
@@ -168,14 +169,17 @@ def link_claims(app, docname: str, html: str) -> str:
 
     On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
+    from rnnlib.lab.claims import CLAIMS
+
     on_its_page = docname == CLAIMS_PAGE or app.builder.name == "singlehtml"
     figures, anchors = set(), on_its_page and 'class="chapters"' in html
+    measured = {claim.name for claim in CLAIMS}  # the others have no row yet
 
     def linked(match: re.Match) -> str:
         begin, name, figure, end = match.groups()
         away = anchors or docname == CLAIMS_PAGE
-        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if away else CLAIMS_PAGE
-        if page in app.env.found_docs:
+        page = PAGES.get(figure, f"notebooks/figures/{figure}") if away else CLAIMS_PAGE
+        if page in app.env.found_docs and name in measured:
             uri = app.builder.get_relative_uri(docname, page) if away else row_uri(app, docname, name)
             text = f'<a href="{uri}">{name}</a>'
         else:

@@ -27,7 +27,7 @@ from . import (  # noqa: F401
     sec23,
 )
 from .beyond import HYPOTHESES
-from .display import Chapters, Table, ours, picture, table, tally
+from .display import Chapters, Table, factor, hypotheses, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
@@ -45,6 +45,8 @@ __all__ = [
     "between",
     "claim",
     "evaluate",
+    "factor",
+    "hypotheses",
     "near",
     "ours",
     "picture",
