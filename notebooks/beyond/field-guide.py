@@ -136,7 +136,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | LinOSS-IM | $\frac{1 + i \Delta \sqrt a}{1 + \Delta^2 a},\ \Delta = \sigma(d)$ | $\Delta \lambda \text{, position read}$ | cursed |
 # | Cayley rotation with decay | $e^{-e^a}\,\frac{1 + ib}{1 - ib}$ | $\gamma\text{, then learned}$ | tamed for the modulus alone |
 # | scoRNN (Cayley, orthogonal) | $\frac{1 + ib}{1 - ib}$ | $1$ | cursed |
-# | BD-LRU, a block of three | $p + q\omega + r\bar\omega,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0),\ \omega = e^{2 \pi i / 3}$ | $s$ | tamed |
+# | BD-LRU, a block of three | $p + q\omega + r\bar\omega,\ \omega^3 = 1,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)$ | $s$ | tamed |
 #
 # <details>
 # <summary>What makes memory long, why, what to use, and where it was read</summary>

@@ -478,7 +478,7 @@ MODELS: tuple[Model, ...] = (
         name="BD-LRU, a block of three",
         source="IgorDn8/mad-lab, mad/model/layers/bdlru_sel.py at 12aedab; Dubinin, Orvieto and Effenberger (2026), "
         "abstract; that the block is circulant is ours",
-        eigenvalue=r"p + q\omega + r\bar\omega,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0),\ \omega = e^{2 \pi i / 3}",
+        eigenvalue=r"p + q\omega + r\bar\omega,\ \omega^3 = 1,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)",
         scale="s",
         memory="a large, b = 0",
         unit=units.bd_lru,
