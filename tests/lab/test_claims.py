@@ -56,6 +56,7 @@ UNDECIDED = {
     "fig15-input-gates",
     "fig15-state-gates",
     "sec23-eigenvalues-dominate",
+    "beyond-gates-text",
 }
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.signal import cont2discrete
 
 from rnnlib import theory
-from rnnlib.lab import field_guide
+from rnnlib.lab import claims, field_guide
 from rnnlib.lab.field_guide import exponents, units
 
 NAMES = [model.name for model in field_guide.MODELS]
@@ -81,6 +82,18 @@ def test_the_page_shows_the_rows_as_they_are():
         assert row.count("|") == 5 and details.count("|") == 6, "a bar in a cell ends it"
     table = [line for line in page.splitlines() if line.startswith("# | ") and "---" not in line]
     assert len(table) == 2 * (len(field_guide.MODELS) + 1)
+
+
+def test_each_line_of_the_checklist_has_a_claim_that_holds():
+    page = (Path(__file__).resolve().parents[2] / "notebooks/beyond/field-guide.py").read_text(encoding="utf-8")
+    section = re.search(r"# ## A designer's checklist\n(.*?)\n# ## ", page, re.DOTALL)[1]
+    lines = re.split(r"\n# (?=\d+\. )", section)[1:]
+    assert 1 <= len(lines) <= 10
+    named = [re.findall(r"`(beyond-guide-[a-z0-9-]+)`", line) for line in lines]
+    assert all(len(names) == 1 for names in named), named
+    found = claims.evaluate(*(names[0] for names in named))
+    assert len(found) == len(lines) and set(found["verdict"]) == {"holds"}
+    assert all(name[0].startswith(f"beyond-guide-{number}-") for number, name in enumerate(named, 1))
 
 
 # How things are measured ----------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ with other simulations when these rows were written.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..experiments import moving_gates
@@ -15,6 +17,9 @@ from .measures import furthest as furthest_number
 from .measures import load
 from .ranges import between, near
 from .registry import claim
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 THREE_PERCENT = near(1.0, 0.03, "within 3 %: what was asked of the closed forms before they were derived")
 LONG = np.array([1e4, 1e5])  # time constants, many times longer than a draw lasts
@@ -127,15 +132,30 @@ def powers_of_gates_that_see_their_input() -> float:
     accepted=between(-np.log10(1.25), np.log10(1.25), "within a quarter; chosen when the means were known"),
 )
 def gates_on_text() -> Estimate:
-    return furthest(*(gap for quantity in fig15.QUANTITIES for gap in text_gaps(quantity)))
+    gaps = []
+    for quantity in fig15.QUANTITIES:
+        _, measured, predicted = effect_on_text(quantity)
+        gaps += [
+            Estimate(*np.log10([e.value, e.low, e.high] / ratio), e.n, e.unit)
+            for e, ratio in zip(measured, predicted, strict=True)
+        ]
+    return furthest(*gaps)
 
 
-def text_gaps(quantity: str) -> list[Estimate]:
-    """log10 of measured over predicted effect of gates that see the input, by bin of log T."""
+def effect_on_text(quantity: str) -> tuple[NDArray, list[Estimate], NDArray]:
+    """What gates that see the input change on the text of Figure 15.
+
+    Args:
+        quantity: ``"h2"`` or ``"s2"``.
+
+    Returns:
+        By bins of log T: the time constant; the mean over units whose gates see the input over that of units with
+        constant gates, networks paired; the same by the closed forms.
+    """
     seen, constant = (fig15._means(gates, quantity) for gates in ("input", "constant"))
     R = load("fig15", "inputs")["autocorrelation"].to_numpy()
     predicted = moving_gates.over_constant_gates_on_text(constant.T, R)[fig15.QUANTITIES.index(quantity)]
-    return [
-        fig15._estimate(lambda s, c, i=i: np.log10(s[..., i] / c[..., i] / predicted[i]), seen, constant)
-        for i in range(len(constant.T))
+    measured = [
+        fig15._estimate(lambda s, c, i=i: s[..., i] / c[..., i], seen, constant) for i in range(len(constant.T))
     ]
+    return constant.T, measured, predicted
