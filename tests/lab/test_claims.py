@@ -60,6 +60,7 @@ UNDECIDED = {
     "beyond-04b-rotation-costs-more-in-larger-blocks",
     "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
     "beyond-06-random-basis-of-the-state",
+    "beyond-gates-text",
 }
 
 

@@ -23,8 +23,10 @@ from . import (  # noqa: F401
     fig13,
     fig14,
     fig15,
+    moving_gates,
     sec22,
     sec23,
+    todays_models,
 )
 from .beyond import HYPOTHESES
 from .display import Chapters, Table, factor, hypotheses, ours, picture, table, tally

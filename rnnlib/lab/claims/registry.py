@@ -86,10 +86,14 @@ def claim(
     """Decorator: the function that follows measures this claim. Arguments as the attributes of :class:`Claim`.
 
     Raises:
-        ValueError: the name does not begin with a figure or section, or is another claim's; or there is no such kind.
+        ValueError: the name does not begin with a figure, a section or "beyond", or is another claim's; or there is no
+            such kind.
     """
-    if not re.fullmatch(r"(fig|sec)\d\d(-[a-z0-9]+)+", name):
-        raise ValueError(f"name of a claim {name!r}: give a figure or section and words, such as 'fig03-block-drop'")
+    if not re.fullmatch(r"((fig|sec)\d\d|beyond)(-[a-z0-9]+)+", name):
+        raise ValueError(
+            f"name of a claim {name!r}: give a figure or section and words, such as 'fig03-block-drop', or 'beyond' "
+            "and words"
+        )
     if any(entry.name == name for entry in CLAIMS):
         raise ValueError(f"name of a claim {name!r}: another claim has it; give this one its own")
     if kind not in KINDS:
