@@ -158,7 +158,8 @@ for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
 axes[0].set(title=r"$\mathrm{E}\, h^2$", xlim=(1.7, 330))
 axes[1].set(title=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
 for ax in axes:
-    ax.set(xlabel=r"memory length $1/(1-\lambda)$", xticks=[10, 100]);
+    ax.set(xlabel=r"memory length $1/(1-\lambda)$", xticks=[10, 100])
+fig;
 
 # %% [markdown]
 # ## The two regimes
