@@ -58,11 +58,16 @@ def losses(student, start, heads, name):
     return decades(name, student, start=start, heads=heads)
 
 
+def shown(factor):
+    """Two digits, and no power of ten: 9,700 or 0.16."""
+    rounded = float(f"{factor:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+
+
 def row(change, estimate, **more):
     """A row of a table: an estimate in decades as a factor with its 95 % interval."""
-    value, low, high = (10**end for end in (estimate.value, estimate.low, estimate.high))
-    factor = {"factor": f"{value:,.2g}", "95 % interval": f"{low:,.2g} to {high:,.2g}"}
-    return {"change": change, **factor, **more}
+    value, low, high = (shown(10**end) for end in (estimate.value, estimate.low, estimate.high))
+    return {"change": change, "factor": value, "95 % interval": f"{low} to {high}", **more}
 
 
 def table(rows):
@@ -76,7 +81,8 @@ for place, (before, after) in enumerate(itertools.pairwise(BARS)):
     fall = statistics.difference(losses(*BARS[before]), losses(*BARS[after]))
     color = style.COLORS[BARS[after][0].removesuffix("_real")]
     style.replicates(ax, place, fall, color=color, width=0.5, cap=7)
-    steps.append(row(after, statistics.median(fall), paper=f"{theirs[place] / theirs[place + 1]:,.2g}"))
+    paper = shown(theirs[place] / theirs[place + 1])
+    steps.append(row(after, statistics.median(fall), paper=paper))
 ax.plot(range(5), np.array(theirs[:-1]) / theirs[1:], **style.PAPER)
 ax.text(0.1, theirs[0] / theirs[1], "paper", color="0.4", va="center")
 ax.axhline(1, color="0.6", lw=0.8)
@@ -201,7 +207,7 @@ table(rows)
 # ## The base rate
 # The RNN is worse at its best rate and tolerates fewer rates. Ten of the teachers, one run each, at nine rates:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (diverged or above the zero predictor: 1). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near .0001 and rises to 1 at .0032. Block diagonal, complex numbers and gamma normalisation are lowest at .0032, more than a decade lower, and reach 1 at .032 or .1. The LRU is nearly flat from .001 to .01 and rises last. Below: the share of diverged runs rises to 1 between .001 and .032 for the RNN, between .01 and .1 for the three others, and stays 0 for the LRU."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (1: diverged, or no better than predicting zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near .0001 and rises to 1 at .0032. Block diagonal, complex numbers and gamma normalisation are lowest at .0032, more than a decade lower, and reach 1 at .032 or .1. The LRU is nearly flat from .001 to .01 and rises last. Below: the share of diverged runs rises to 1 between .001 and .032 for the RNN, between .01 and .1 for the three others, and stays 0 for the LRU."}}
 fig, axes = plt.subplots(
     2, 1, figsize=(7, 3.4), sharex=True, height_ratios=[3, 1], layout="constrained"
 )
@@ -229,7 +235,7 @@ for student in ["rnn", "block", "crnn", "crnn_gamma", "crnn_exp", "lru"]:
     rate = medians.idxmin()
     beyond = medians[medians.index > 9 * rate].iloc[0] / medians[rate]
     diverged = f"{mine['diverged'].sum()} of {len(mine)}"
-    rows.append((experiments.LABELS[student], f"{rate:g}", f"{beyond:,.2g}", diverged))
+    rows.append((experiments.LABELS[student], f"{rate:g}", shown(beyond), diverged))
 columns = ["student", "best rate", "loss at ten times that rate, factor", "runs that diverge"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 

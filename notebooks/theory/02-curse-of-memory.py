@@ -159,6 +159,7 @@ axes[0].set(title=r"$\mathrm{E}\, h^2$", xlim=(1.7, 330))
 axes[1].set(title=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$")
 for ax in axes:
     ax.set(xlabel=r"memory length $1/(1-\lambda)$", xticks=[10, 100])
+fig;
 
 # %% [markdown]
 # ## The two regimes

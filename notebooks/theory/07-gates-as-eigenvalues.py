@@ -56,6 +56,7 @@ titles = [r"$\mathrm{E}\,h^2$", r"$\mathrm{E}(\mathrm{d}_b h)^2$", "ratio"]
 for ax, title in zip(axes, titles, strict=True):
     ax.set(xlabel="$T$", title=title, ylim=(1e-6, 1e2), xlim=(0.05, 8e6))
     ax.set_xticks([0.1, 10, 1e3, 1e5])
+fig;
 
 # %% [markdown]
 # The gate scales the input by $1 - \lambda$, and the sigmoid reparametrises $\lambda$. The sensitivity stays below the
