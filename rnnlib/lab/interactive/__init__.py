@@ -7,6 +7,7 @@ to :mod:`rnnlib.theory`. Needs ``altair`` 5.4 or later, which Colab has.
 
 from .disc import complex_plane
 from .landscapes import landscape
+from .models import models
 from .paths import optimizer_paths, quadratic_paths
 
-__all__ = ["complex_plane", "landscape", "optimizer_paths", "quadratic_paths"]
+__all__ = ["complex_plane", "landscape", "models", "optimizer_paths", "quadratic_paths"]
