@@ -134,7 +134,8 @@ colors = style.sequence("lam", len(lam_stars))
 def figure6(draw, ylabel, **limits):
     """Rows: along modulus and angle; columns: parametrisations; one curve for each teacher."""
     _, axes = plt.subplots(2, 3, figsize=(7.2, 4), sharey="row", layout="constrained")
-    for row, along, name in zip(axes, (along_modulus, along_angle), (r"\nu", r"\theta"), strict=True):
+    directions = zip(axes, (along_modulus, along_angle), (r"\nu", r"\theta"), strict=True)
+    for row, along, name in directions:
         for ax, p in zip(row, parametrizations, strict=True):
             ends = ranges[along, p.name]
             omega = torch.linspace(min(ends), max(ends), 1500, dtype=torch.float64)
