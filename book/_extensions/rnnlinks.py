@@ -29,7 +29,9 @@ LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d|beyond)-[a-z0-9-]+)(</code>)')
 MEASURED_BY = {  # pages by how a claim's name begins; those of a figure are its page's
     "sec22-": "notebooks/figures/fig01",
-    "sec23-": "notebooks/theory/04-from-diagonal-to-dense",
+    "sec23-": "notebooks/theory/04b-every-entry-explodes",
+    "beyond-0": "notebooks/beyond/01-is-it-adam",
+    "beyond-1": "notebooks/beyond/01-is-it-adam",
     "beyond-gates-": "notebooks/beyond/gates-that-move",
     "beyond-guide-": "notebooks/beyond/field-guide",
 }
@@ -146,8 +148,9 @@ def connections(app, docname: str) -> nodes.container | None:
     from rnnlib.lab.claims import CLAIMS
 
     env, lines = app.env, []
-    figure = docname.rsplit("/", 1)[-1]
-    names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == docname]
+    home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
+    figure = home.rsplit("/", 1)[-1]
+    names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
     if names and CLAIMS_PAGE in env.found_docs:
         first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
         uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
@@ -192,14 +195,17 @@ def link_claims(app, docname: str, html: str) -> str:
 
     On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
+    from rnnlib.lab.claims import CLAIMS
+
     on_its_page = docname == CLAIMS_PAGE or app.builder.name == "singlehtml"
     figures, anchors = set(), on_its_page and 'class="chapters"' in html
+    measured = {claim.name for claim in CLAIMS}  # the others have no row yet
 
     def linked(match: re.Match) -> str:
         begin, name, figure, end = match.groups()
         away = anchors or docname == CLAIMS_PAGE
         page = page_of(name) if away else CLAIMS_PAGE
-        if page in app.env.found_docs:
+        if page in app.env.found_docs and name in measured:
             uri = app.builder.get_relative_uri(docname, page) if away else row_uri(app, docname, name)
             text = f'<a href="{uri}">{name}</a>'
         else:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -66,6 +67,9 @@ class Claim:
 
 
 CLAIMS: list[Claim] = []
+
+#: The verdict of a claim whose results are not stored yet.
+NOT_RUN = "not run yet"
 
 
 def claim(
@@ -139,10 +143,21 @@ def evaluate(*names: str) -> pd.DataFrame:
         RequirementError: pandas or scipy is missing.
         ValueError: a name is neither a figure with claims nor a claim.
     """
+    return measured(select(*names))
+
+
+def measured(entries: Sequence[Claim]) -> pd.DataFrame:
+    """Rows as of :func:`evaluate`; a claim that is not in ``CLAIMS`` has no number and the verdict ``NOT_RUN``.
+
+    Raises:
+        RequirementError: pandas or scipy is missing.
+    """
     need("pandas", "scipy", extra="lab")
     import pandas as pd
 
-    return pd.DataFrame([_row(entry, entry.evaluate()) for entry in select(*names)])
+    nothing = Estimate.exact(math.nan)
+    rows = [_row(e, e.evaluate()) if e in CLAIMS else _row(e, nothing) | {"verdict": NOT_RUN} for e in entries]
+    return pd.DataFrame(rows)
 
 
 def _row(entry: Claim, measured: Estimate) -> dict[str, object]:
