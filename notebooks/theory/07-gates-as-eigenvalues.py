@@ -145,7 +145,7 @@ for rho, color in zip([0, 0.99, 0.999, 1], style.sequence("rho", 4), strict=True
     place = {0: (1, 0.06), 0.99: (1, 1.7e-2), 0.999: (1, 1.7e-3), 1: (3, 1.3)}[rho]
     axes[0].text(*place, rf"$\rho = {rho}$", color=color)
 axes[0].set(xlabel="$T$", ylabel="sensitivity / state", ylim=(2e-4, 3))
-for name, (response, line) in responses.items():
+for response, line in responses.values():
     axes[1].plot(response(20 / 21, 120)[1], line, color="black")
 axes[1].text(38, 0.0155, "LSTM")
 axes[1].text(10, -0.022, "GRU")
