@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import beyond, fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
+from . import (
+    beyond,
+    fig12,
+    fig14,
+    fig15,
+    grids,
+    history,
+    orthogonality,
+    plateaus,
+    precision,
+    propagation,
+    rounding,
+    runner,
+    store,
+)
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -18,6 +32,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
+#: Those beyond the paper, in the order in which they run.
+BEYOND: tuple[Experiment | Measurement, ...] = (
+    *beyond.BEYOND,
+    history.EXPERIMENT,
+    plateaus.EXPERIMENT,
+    orthogonality.EXPERIMENT,
+)
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
     experiment.name: experiment
@@ -47,7 +69,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
-        *beyond.BEYOND,
+        *BEYOND,
     )
 }
 
