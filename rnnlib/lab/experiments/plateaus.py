@@ -58,8 +58,8 @@ class Plateaus(Observation):
 
     optimizers: tuple[str, ...] = ("adam", "muon")
     rates: tuple[float, ...]
-    newton_steps: int = 30
-    lanczos_steps: int = 300
+    newton_steps: int = 20
+    lanczos_steps: int = 200
 
     def parts(self) -> list[str]:
         return list(self._trainings())
