@@ -8,7 +8,6 @@ them no small step removes, and what it has along one of small curvature takes g
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -175,9 +174,9 @@ def escape(loss: Callable[[Tensor], Tensor], x: Float[Tensor, "P"], direction: F
     """
     lengths = x.norm() * torch.logspace(_SHORTEST, 0, _DISTANCES, dtype=x.dtype)
     steps = torch.cat([lengths, -lengths])[:, None] * (direction / direction.norm())
-    losses = torch.func.vmap(loss)(x + steps)
-    best = losses[losses.isfinite()].min() if losses.isfinite().any() else losses.new_tensor(math.inf)
-    return max(0.0, math.log10(loss(x).item() / best.item()))
+    here, losses = loss(x), torch.func.vmap(loss)(x + steps)
+    best = torch.where(losses.isfinite(), losses, here).min().clamp(max=here)
+    return (here / best).log10().item()
 
 
 @dataclass(frozen=True)

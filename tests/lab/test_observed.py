@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -39,6 +40,28 @@ def test_tables_have_the_shape_that_the_definition_says(name):
     assert experiment.hash != small.hash
     for table in set(tables) - {"runs"}:
         assert experiments.load(experiment, table, scale="smoke").notna().to_numpy().all()
+
+
+@pytest.mark.parametrize("name", ["beyond_history", "beyond_plateaus", "beyond_orthogonality"])
+def test_a_number_that_is_blank_alone_is_noticed(name):
+    experiment = experiments.get(name).at("smoke")
+    for table, schema in experiment.schemas().items():
+        frame = pd.DataFrame(schema.rows, columns=list(schema.key)).assign(
+            **{column: 0.5 for column in schema.columns if column not in schema.key}
+        )
+        frame = frame[list(schema.columns)]
+        if table == "losses":
+            frame["diverged"] = False
+        assert experiment.problem(frame, table, frame) is None
+        blanks = [column for column, kind in schema.columns.items() if str(kind).endswith("blank")]
+        for column in blanks:
+            edited = frame.copy()
+            edited.loc[len(frame) - 1, column] = math.nan
+            last = experiment.problem(edited, table, frame)
+            assert (last or "").startswith(f"row {len(frame)}: "), (table, column)
+        if "diverged" not in frame:
+            frame.loc[0, blanks] = math.nan
+            assert experiment.problem(frame, table, frame) is None
 
 
 def test_the_hash_follows_who_trains_but_not_what_the_table_of_the_students_is_called():

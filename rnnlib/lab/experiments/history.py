@@ -16,6 +16,7 @@ from .observed import Observation, middle, observe, significant
 from .schema import Schema
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _KEYS = ["beta2", "student", "start", "teacher", "seed", "step"]
 _DECADES = ("ratio", "ratio_low", "ratio_high", "root_v", "moment")
-_SHARES = ("first_hundredth", "first_tenth", "noise")
+_SHARES = ("first_hundredth", "first_tenth")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,11 @@ class History(Observation):
 
     def schemas(self) -> dict[str, Schema]:
         of = {"beta2": "number", "student": "text", "start": "number", "teacher": "whole", "seed": "whole"}
-        of |= {"step": "whole"} | dict.fromkeys(_DECADES, "number or blank") | dict.fromkeys(_SHARES, "size or blank")
+        of |= (
+            {"step": "whole"}
+            | dict.fromkeys(_DECADES, "number or blank")
+            | dict.fromkeys((*_SHARES, "noise"), "size or blank")
+        )
         keys = [
             (beta2, run.student, run.start, run.teacher, run.seed, step)
             for beta2 in self.beta2
@@ -68,11 +73,16 @@ class History(Observation):
         ]
         return {"runs": Schema(of | {"loss": "number or blank"}, _KEYS, keys)}
 
+    def together(self, frame: pd.DataFrame, table: str) -> list[pd.DataFrame]:
+        plain = [*_DECADES, "noise", "loss"]
+        steps = zip(_SHARES, _early(self.training.protocol.steps), strict=True)
+        return [frame[plain], *(frame.loc[frame["step"] >= step, [*plain, share]] for share, step in steps)]
+
     def measure(self, part: str, device: str) -> Tables:
         beta2 = dict(zip(self.parts(), self.beta2, strict=True))[part]
         protocol = replace(self.training.protocol, beta2=beta2)
         training, rows = replace(self.training, protocol=protocol), []
-        early: dict[int, dict[int, Tensor]] = {max(1, protocol.steps // 100): {}, max(1, protocol.steps // 10): {}}
+        early: dict[int, dict[int, Tensor]] = {step: {} for step in _early(protocol.steps)}
         for step, ensemble in observe(training, tuple(sorted({*self.steps, *early})), device):
             if step in early:
                 early[step] = {index: v for tile in ensemble.tiles for index, v in _second_moments(tile).items()}
@@ -80,10 +90,10 @@ class History(Observation):
                 continue
             numbers = self._numbers(ensemble, early)
             for index, run in enumerate(training.runs()):
-                values = numbers.get(index, [""] * (len(_DECADES) + len(_SHARES) + 1))
+                values = numbers.get(index, [""] * (len(_DECADES) + len(_SHARES) + 2))
                 key = (beta2, run.student, run.start, run.teacher, run.seed, step)
                 rows.append((*key, *map(significant, values)))
-        return {"runs": ([*_KEYS, *_DECADES, *_SHARES, "loss"], rows)}
+        return {"runs": ([*_KEYS, *_DECADES, *_SHARES, "noise", "loss"], rows)}
 
     def _numbers(self, ensemble: Ensemble, early: Mapping[int, Mapping[int, Tensor]]) -> dict[int, list]:
         """The numbers of a row, by member."""
@@ -105,6 +115,11 @@ class History(Observation):
                 loss_decades = (loss.log10() - torch.tensor(ensemble.population_zero[index]).log10()).item()
                 numbers[index] = [*decades, *shares, noise, loss_decades]
         return numbers
+
+
+def _early(steps: int) -> tuple[int, int]:
+    """The first hundredth and the first tenth of all steps."""
+    return max(1, steps // 100), max(1, steps // 10)
 
 
 def _second_moments(tile: Tile) -> dict[int, Float[Tensor, "P"]]:

@@ -16,6 +16,7 @@ from .definition import Cell, Experiment
 from .measurement import Measurement
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float
     from numpy import ndarray
 
@@ -45,6 +46,22 @@ class Observation(Measurement):
         training = self.training.definition()
         del training["name"]
         return super().definition() | {"training": training}
+
+    def together(self, frame: pd.DataFrame, table: str) -> list[pd.DataFrame]:
+        """Parts of a table in which the numbers of a row are there or all blank, since its run diverged."""
+        raise TypeError(f"{type(self).__name__} must define together()")
+
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: numbers are blank alone."""
+        if wrong := super().problem(frame, table, main):
+            return wrong
+        for part in self.together(frame, table):
+            blank = part.isna()
+            for row in part.index[blank.any(axis=1) & ~blank.all(axis=1)][:1]:
+                return (
+                    f"row {row + 1}: {', '.join(part.columns[blank.loc[row]])} is blank though the run did not diverge"
+                )
+        return None
 
 
 def observe(training: Experiment, steps: tuple[int, ...], device: str) -> Iterator[tuple[int, Ensemble]]:

@@ -21,6 +21,7 @@ from .schema import Schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
     from jaxtyping import Float
     from torch import Tensor
 
@@ -89,6 +90,11 @@ class Orthogonality(Observation):
             "losses": Schema(of | ends, _KEYS, losses),
         }
 
+    def together(self, frame: pd.DataFrame, table: str) -> list[pd.DataFrame]:
+        if table == "losses":
+            return [frame[["loss"]].assign(converged=frame["diverged"].map({True: None, False: True}))]
+        return [frame[[*_SPREADS[:2]]], frame.loc[frame["student"] != "rnn", [*_SPREADS]]]
+
     def measure(self, part: str, device: str) -> Tables:
         training = replace(self.training, cells=(self._cells()[part],))
         last = training.protocol.steps
@@ -125,15 +131,18 @@ def spreads(tile: Tile, step: int) -> dict[int, tuple[float, ...]]:
     every = updates(tile, step)
     own = [value for value, recurrent in zip(every, tile.recurrent, strict=True) if recurrent]
     columns = [torch.stack([spread(kind(value)) for value in own]).mean(0) for kind in (matrices, _numbers)]
-    columns.append(_spread_of_eigenvalues(tile, every))
-    rows = torch.stack(columns, dim=1).tolist()
+    lost = ~torch.stack(columns).isfinite().all(0)
+    if isinstance(tile.layer, DiagonalLayer):
+        columns.append(_spread_of_eigenvalues(tile, every))
+        lost |= ~columns[-1].isfinite()  # numbers so large that the update is lost in them
+    else:
+        columns.append(torch.full_like(columns[0], math.nan))
+    rows = torch.stack(columns, dim=1).masked_fill(lost[:, None], math.nan).tolist()
     return {index: tuple(rows[row]) for row, index in enumerate(tile.indices)}
 
 
 def _spread_of_eigenvalues(tile: Tile, every: Sequence[Tensor]) -> Float[Tensor, "M"]:
-    """By a centred difference; NaN for a dense A."""
-    if not isinstance(tile.layer, DiagonalLayer):
-        return torch.full((len(tile.rate),), math.nan, dtype=torch.float64)
+    """By a centred difference."""
     ends = []
     for distance in (-_DIFFERENCE, _DIFFERENCE):
         layer = copy.deepcopy(tile.layer).double()

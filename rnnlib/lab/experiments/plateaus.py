@@ -17,6 +17,7 @@ from .observed import Observation, middle, observe, significant
 from .schema import Schema
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
     from ..training import Ensemble
@@ -102,6 +103,15 @@ class Plateaus(Observation):
                 [(*key, number) for key in runs for number in range(self.training.cells[0].width // 2)],
             ),
         }
+
+    def together(self, frame: pd.DataFrame, table: str) -> list[pd.DataFrame]:
+        columns = {
+            "runs": _RUN,
+            "curves": ("loss", "gradient"),
+            "modes": _MODE[3:],
+            "eigenvalues": ("modulus", "angle"),
+        }
+        return [frame[[*columns[table]]]]
 
     def _modes(self, run: Run) -> landscape.Modes:
         system = systems.teacher(run.teacher, run.nu0, math.pi * run.theta0)
