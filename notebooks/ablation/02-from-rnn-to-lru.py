@@ -237,7 +237,7 @@ by_positive.agg(["median", "count"]).style.format(precision=2)
 # Hardly. The number of real eigenvalues, or of positive ones, orders neither step beyond a weak tendency: the more eigenvalues are
 # positive, the less blocks bring. Teacher 0, which serves all seeds in this book's runs of the paper's protocol, is an exception: it has four positive
 # eigenvalues within .01 of 1, more than any other, and is the one on which complex numbers bring a factor of more than a hundred. The second large
-# drop of [the paper's protocol](../figures/fig03.ipynb#the-papers-protocol-one-teacher) on it belongs to that teacher.
+# drop of [the paper's protocol](../figures/fig03b.ipynb) on it belongs to that teacher.
 
 # %% [markdown]
 # ## The base rate

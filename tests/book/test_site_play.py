@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from references import torch_path
+from references import torch_eigenvalues, torch_path
 
 from rnnlib import theory
 
@@ -238,6 +238,30 @@ def test_descent_shows_the_paths_of_pytorch(play, optimizer):
         np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(31)], expected, atol=1e-5)
         losses.append(0.5 * expected[-1] @ np.array(H) @ expected[-1])
     assert numbers(found["readout"].split("dense")[1]) == pytest.approx(losses, rel=0.05)
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"optimizer": "Adam", "angle": 45, "rate": -2.5, "step": 25},
+        {"optimizer": "Adam", "angle": 90, "rate": -2.5, "step": 25},
+        {"optimizer": "gradient descent", "angle": 30, "rate": -3, "step": 25},
+        {"optimizer": "Gauss-Newton", "angle": 75, "rate": -1.5, "step": 25},
+    ],
+)
+def test_bases_show_the_paths_of_pytorch(play, at):
+    reader, tab = play("04-basis")
+    found = tab.evaluate(SET % "rows('basis').flat()", at)
+    losses, lags = [], np.arange(600)
+    for basis, angle in [("own axes", 0), ("turned", at["angle"])]:
+        expected = torch_eigenvalues(at["optimizer"], angle, 10 ** at["rate"], 25)
+        rows = {row["t"]: row for row in found["rows"] if row["basis"] == basis}
+        assert sorted(rows) == list(range(26))
+        np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(26)], expected, atol=1e-5)
+        losses.append(0.5 * np.square((expected[-1][:, None] ** lags).sum(0) - 0.5**lags - 0.95**lags).sum())
+    readout = found["readout"].replace(f"turned by {at['angle']}°", "").split("own axes")[1]
+    assert numbers(readout) == pytest.approx(losses, rel=0.01)
     reader.must_be_flawless()
 
 

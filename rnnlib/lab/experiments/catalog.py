@@ -14,6 +14,7 @@ from . import (
     fig15,
     grids,
     history,
+    moving_gates,
     orthogonality,
     plateaus,
     precision,
@@ -69,6 +70,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        moving_gates.EXPERIMENT,
         *BEYOND,
     )
 }
