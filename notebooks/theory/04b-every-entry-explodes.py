@@ -68,6 +68,7 @@ axes[1].text(9e3, 800, "two or more", color="#a86400", ha="right")
 axes[1].set(ylabel="eigenvalues / eigenvectors", title="which part, 32 matrices")
 for ax in axes:
     ax.set(xlabel=r"shortest memory $1/(1 - \nu_0)$")
+fig;
 
 # %% [markdown]
 # The explosion spreads over all entries, as the paper says. It also says that the eigenvalues cause it. That is true
