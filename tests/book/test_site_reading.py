@@ -82,6 +82,7 @@ def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
             assert first.locator("a").get_attribute("href").endswith(f"{home}.html")
             row = first.inner_text()
             tab = reader.open(f"{home}.html")
+            tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
             tab.get_by_role("link", name=row, exact=True).first.click()
             assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
     reader.must_be_flawless()
