@@ -16,7 +16,7 @@ WITH_ARGS := $(BIN)/python tools/with_args.py
 override HOST := $(shell command -v python3 || command -v python3.13 || command -v python3.12 || command -v python3.11)
 export HOST
 
-.PHONY: help book pdf slides lab test lint format serve reproduce reproduce-all bench kernels course pairs bounds pins set-repository colab clean
+.PHONY: help book pdf slides lab test lint format shapes serve reproduce reproduce-all bench kernels course pairs bounds pins set-repository colab clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 24
@@ -52,6 +52,9 @@ test: lint book ## lint, build the site, run all tests and all notebooks at smok
 format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend
 	$(BIN)/ruff check --fix --exclude notebooks .
 	$(BIN)/ruff format .
+
+shapes: book ## print height, first picture, visible code and smallest text of every page
+	@$(BIN)/python tools/shapes.py
 
 serve: book ## show the site on http://localhost:8000 (PORT= for another port)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html "$${PORT:-8000}"

@@ -3,23 +3,21 @@
 Needs Chromium or Chrome on PATH, and the browser driver of the extra "test", which `make` installs.
 """
 
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from chromium import find, typeset
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ["chromium", "chromium-browser", "google-chrome"]
 TARGET = ROOT / "_build" / "book.pdf"
-TYPESET = "async () => { await MathJax.startup.promise; await document.fonts.ready; }"
 
 
 def main() -> None:
     start = time.monotonic()
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = find()
     if program is None:
         sys.exit("make: Chromium or Chrome is needed to print the book (Debian, Ubuntu: apt-get install chromium).")
     builder = Path(sys.executable).with_name("jupyter-book")
@@ -34,8 +32,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(color_scheme="light")
         tab.goto(page.as_uri(), timeout=120_000)
-        tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
-        tab.evaluate(TYPESET)
+        typeset(tab)
         charts = "[...document.querySelectorAll('.play')].every((chart) => chart.view)"
         tab.wait_for_function(charts, timeout=120_000)
         tab.pdf(path=TARGET, format="A4", outline=True, tagged=True, print_background=True)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chromium import find, typeset
+from matplotlib import rc_params_from_file
+from matplotlib.font_manager import font_scalings
+
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "_build" / "html"
-PROGRAMS = ["chromium", "chromium-browser", "google-chrome"]
 WINDOW = {"width": 1280, "height": 900}
-DOTS_PER_POINT = 150 / 72  # of rnnlib.mplstyle
-STYLE = {"legend": 8.5, "other": 9.0}  # points, of rnnlib.mplstyle
-SIZES = {"xx-small": 5.2, "x-small": 6.2, "small": 7.5, "medium": 9.0, "large": 10.8}  # names, times its 9 points
+STYLE = rc_params_from_file(ROOT / "rnnlib" / "lab" / "rnnlib.mplstyle", use_default_template=False)
+DOTS_PER_POINT = STYLE["figure.dpi"] / 72
+SIZES = {name: scale * STYLE["font.size"] for name, scale in font_scalings.items() if name}  # points
 
 MEASURE = """() => {
   const article = document.querySelector("article.bd-article");
@@ -58,7 +60,7 @@ def points(source: str) -> float:
     """Size of the smallest text that a cell draws: the style's, or what the cell names."""
     named = re.findall(r"""(?<![a-z_])(?:font|label|title)?_?size["']?\s*[=:]\s*["']?([\d.]+|[\w-]+)""", source)
     sizes = [SIZES[one] if one in SIZES else float(one) for one in named if one in SIZES or one[0].isdigit()]
-    style = STYLE["legend"] if "legend" in source else STYLE["other"]
+    style = STYLE["legend.fontsize" if "legend" in source else "font.size"]
     return min([style, *sizes])
 
 
@@ -75,9 +77,7 @@ def drawn(page: str) -> dict[str, float]:
 def measure(tab: Any, address: str, page: str) -> Shape:
     """The shape of one page, by its name without a suffix, in a tab of Playwright whose window is ``WINDOW``."""
     tab.goto(f"{address}{page}.html", wait_until="load", timeout=120_000)
-    if tab.locator("script[src*='mathjax']").count():
-        tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
-        tab.evaluate("async () => { await MathJax.startup.promise; await document.fonts.ready; }")
+    typeset(tab)
     found = tab.evaluate(MEASURE)
     sizes = drawn(page)
     text = [sizes[name] * DOTS_PER_POINT * shrunk for name, shrunk in found.pop("shrunk").items() if name in sizes]
@@ -97,7 +97,7 @@ def pages() -> list[str]:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    program = find()
     if program is None or not SITE.is_dir():
         sys.exit("tools/shapes.py measures the built site in Chromium or Chrome: run `make book`, install one of them.")
     print(f"{'page':<52} picture  height  code  text   words")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from chromium import find, typeset
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
@@ -62,7 +62,7 @@ def address(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    program = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    program = find()
     if program is None:
         message = "no Chromium on PATH: install it (Debian, Ubuntu: apt-get install chromium) to test the built site"
         if os.environ.get("CI") == "true":
@@ -102,9 +102,7 @@ class Visit:
     def open(self, page: str):
         self.where = page
         self.tab.goto(self.home + page, wait_until="load")
-        if self.tab.locator("script[src*='mathjax']").count():
-            self.tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
-            self.tab.evaluate("async () => { await MathJax.startup.promise; await document.fonts.ready; }")
+        typeset(self.tab)
         return self.tab
 
     def must_be_flawless(self) -> None:

@@ -232,8 +232,7 @@ def test_orthogonality_predicts_if_it_orders_bases_as_losses_do(planted, measure
 
 
 def test_spreads_are_means_over_training(measurements):
-    early = lambda runs: np.where(runs["step"] <= 1000, 3.0, 1.0) + runs["teacher"]  # noqa: E731
-    measurements("beyond_orthogonality", cv=early)
+    measurements("beyond_orthogonality", cv=lambda runs: np.where(runs["step"] <= 1000, 3.0, 1.0) + runs["teacher"])
     means = beyond.spread_of_updates("lru")
     assert means.shape == (8, 8)
     np.testing.assert_allclose(means, 2.0 + np.arange(8, 16)[:, None].repeat(8, 1), atol=0.01)

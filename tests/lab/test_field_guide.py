@@ -321,7 +321,10 @@ def test_a_forget_gate_alone_gives_a_min_lstm_no_long_memory():
 def test_the_step_of_s4d_has_a_constant_that_grows_as_the_square_of_the_frequency():
     def at(frequency):
         model = field_guide.get("S4D, memory from the step")
-        start = lambda memory: model.start(memory) | {"angle": frequency * math.pi}  # noqa: E731
+
+        def start(memory):
+            return model.start(memory) | {"angle": frequency * math.pi}
+
         return exponents.curvature(dataclasses.replace(model, start=start), 1000.0)["step"]
 
     assert at(16) / at(4) == pytest.approx(16, rel=0.05)

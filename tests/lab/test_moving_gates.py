@@ -75,7 +75,10 @@ def test_smoke_scale_runs_all_gates(tmp_path):
 def test_a_wrong_closed_form_fails(monkeypatch):
     """The claim can tell gates drawn anew from lasting ones."""
     right = moving_gates.EXPERIMENT.predicted
-    wrong = lambda self, gates, T: right("anew" if gates == "lasting" else gates, T)  # noqa: E731
+
+    def wrong(self, gates, T):
+        return right("anew" if gates == "lasting" else gates, T)
+
     monkeypatch.setattr(moving_gates.MovingGates, "predicted", wrong)
     assert rows.THREE_PERCENT.verdict(rows._over_closed_form("anew")) == "holds"
     assert rows.THREE_PERCENT.verdict(rows._over_closed_form("lasting")) == "fails"
