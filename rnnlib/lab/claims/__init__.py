@@ -23,11 +23,13 @@ from . import (  # noqa: F401
     fig13,
     fig14,
     fig15,
+    moving_gates,
     sec22,
     sec23,
+    todays_models,
 )
 from .beyond import HYPOTHESES
-from .display import Chapters, Table, ours, picture, table, tally
+from .display import Chapters, Table, factor, hypotheses, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
@@ -45,6 +47,8 @@ __all__ = [
     "between",
     "claim",
     "evaluate",
+    "factor",
+    "hypotheses",
     "near",
     "ours",
     "picture",

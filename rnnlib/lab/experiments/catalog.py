@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import beyond, fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
+from . import beyond, fig12, fig14, fig15, grids, moving_gates, precision, propagation, rounding, runner, store
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -47,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        moving_gates.EXPERIMENT,
         *beyond.BEYOND,
     )
 }
