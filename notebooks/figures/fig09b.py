@@ -72,7 +72,7 @@ for ax, (title, (student, groups, key)) in zip(axes.flat, PANELS.items(), strict
     ax.set_xticks(range(len(groups)), groups.values())
     ax.set(yscale="log", title=title)
 for ax in axes[:, 0]:
-    ax.set_ylabel("effective rate");
+    ax.set_ylabel("effective rate")
 
 # %% [markdown]
 # C: the LRU's angles have the lowest rates, as in the paper. D: from the start of the authors' code, as erratum 10
