@@ -121,13 +121,11 @@ style.label_ends(ax, labels);
 students = [("rnn", 0.0), ("lru", 0.98)]
 again = [decades("fig03a_again", name, start=start, nu0=0.98) for name, start in students]
 pairs = {f"{nu0:.2f}": (rnn[nu0], lru[nu0]) for nu0 in MEMORIES} | {"0.98, again": again}
-papers = [f"{paper:.2g}" for paper in ratio] + [""]
+papers = [f"{float(f'{paper:.2g}'):,g}" for paper in ratio] + [""]
 rows = {}
 for (name, (dense, diagonal)), paper in zip(pairs.items(), papers, strict=True):
-    estimate = statistics.paired_median(dense, diagonal)
-    value, low, high = (10**end for end in (estimate.value, estimate.low, estimate.high))
     rows[name] = {
-        "RNN over LRU": f"{value:.3g}  ({low:.2g} to {high:.2g})",
+        "RNN over LRU": claims.factor(statistics.paired_median(dense, diagonal)),
         "worse on": f"{(statistics.difference(dense, diagonal) > 0).sum()} of {len(dense)}",
         "RNN diverged": f"{np.isinf(dense).sum()} of {dense.size}",
         "LRU diverged": f"{np.isinf(diagonal).sum()} of {diagonal.size}",
