@@ -39,8 +39,9 @@ from rnnlib.lab.paper_values import paper_values
 
 style.use()
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run(NAME, "paper", device=experiments.choose_device(), progress=False)
+    experiments.run(NAME, "paper", device=device, progress=False)
 TIMES = times()
 LABELS = {"crnn": "complex RNN", "lru": "LRU", "gru": "GRU", "lstm": "LSTM"}
 GROUPS = {  # by kind: group, its label, line style, the paper's name
