@@ -65,6 +65,10 @@ for ax, moments, *_ in panels:
     style.label_ends(ax, list(zip(ends, names, colors, strict=True)))
 
 # %% [markdown]
+# For white inputs the second moment of the state is 1 and that of its sensitivity at most 1/2, whatever the memory. At
+# $\rho = 1$ both still grow, as $2/(1-\lambda)$.
+
+# %% [markdown]
 # ## Why
 # A state with memory $1/(1-\lambda)$ adds up that many inputs, so its variance grows in proportion. Scaling the input
 # by $\gamma = \sqrt{1 - \lambda^2}$ takes exactly this growth out when inputs are uncorrelated:
@@ -90,11 +94,11 @@ for value in [0.9, 0.99, 0.999]:
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# The paper's caption draws one line: both moments are controlled over all $\lambda$ for white inputs, and not for
-# correlated ones. The plots show a second line. For every $\rho < 1$ both level off, if high. At $\rho = 1$ both still
-# grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey curves.
+# The paper's caption makes one distinction: both moments are controlled over all $\lambda$ for white inputs, and not
+# for correlated ones. The plots show another. For every $\rho < 1$ both level off, at a height that grows with $\rho$.
+# At $\rho = 1$ both still grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey curves.
 #
-# No single parametrisation is best for all inputs while $\gamma$ knows only white ones. The steps
+# No single parametrisation is best for all inputs as long as $\gamma$ is made for white ones. The steps
 # $\mathrm{d}\lambda/\mathrm{d}\omega$ that would keep the sensitivity constant at $\rho = 1$, relative to those for
 # $\rho = 0$, change by a factor of 196 over these $\lambda$. With a $\gamma$ that is ideal for each input they change
 # by 1.4.

@@ -6,7 +6,7 @@
 # %% [markdown]
 # # Figure 3b: the paper's protocol, on one teacher
 #
-# **You will see** Figure 3 as the paper draws it, means of ten seeds on one teacher, and how much hangs on that
+# **You will see** Figure 3 as the paper draws it, means of ten seeds on one teacher, and how much depends on that
 # choice. **You need** [Figure 3](fig03.ipynb). **Time** under a minute on a CPU: the figures show stored results.
 
 # %% tags=["hide-input"]
@@ -105,7 +105,7 @@ figure3(divided=False);
 # 0.99 the ratio of means is 1,650, but one of the ten RNNs carries most of that mean; the ratio of medians is 470.
 #
 # B: this teacher has two large drops, one at "block diagonal", as in the paper, and a larger one at "complex numbers".
-# The other steps of the paper are factors below five. On [32 teachers](fig03.ipynb) only the first of the two is left.
+# The other steps of the paper are factors below five. On [32 teachers](fig03.ipynb) only the first of the two remains.
 #
 # The RNN's dot in B is its last point in A. The RNN's point at 0.84 is the mean of six seeds: at the rate with the
 # smallest mean four of ten diverge, and the paper's mean leaves them out (erratum 15). All other points are means of
@@ -119,7 +119,7 @@ figure3(divided=False);
 # and 2 of the paper, is in [from RNN to LRU](../ablation/02-from-rnn-to-lru.ipynb#tables-1-to-3), printed from the
 # definitions that ran.
 #
-# **Ours** differs in two ways. The paper draws its teacher from a default of one version of JAX (erratum 6); ours is
+# **Ours** differs in two ways. The paper's teacher depends on a default of one version of JAX (erratum 6); ours is
 # stored with the package. The largest angle is $\pi$ instead of 3.14 (erratum 17, below).
 #
 # No step unrolls the recurrence. A linear student is its impulse response $k$, and its loss on a minibatch is $\frac12
@@ -190,7 +190,7 @@ print("RNN over LRU:         ", " ".join(f"{ratio:.2g}" for ratio in ratios))
 figure3(divided=True);
 
 # %% [markdown]
-# **Erratum 14.** The slowest time constant $-1/\ln|\lambda|$ of a teacher exceeds the sequence of 300 steps:
+# **Erratum 14.** The slowest time constant $-1/\ln|\lambda|$ of each teacher is longer than the sequence of 300 steps:
 
 # %% tags=["hide-input"]
 slowest = [

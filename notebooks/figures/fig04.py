@@ -92,7 +92,7 @@ fig.colorbar(images[1], ax=axes[:, 1], label="entry of the eigenvector", **look)
 # Adam has one step size for each parameter. It can follow a sharp direction with few entries by making those few steps
 # small; a sharp direction with many entries forces all of them down.
 #
-# What becomes of that in training is in [Figure 4b](fig04b.ipynb), panels C and D of the paper.
+# [Figure 4b](fig04b.ipynb), panels C and D of the paper, shows what that means in training.
 
 # %% [markdown]
 # ## One system, two ways to write it
@@ -101,8 +101,8 @@ fig.colorbar(images[1], ax=axes[:, 1], label="entry of the eigenvector", **look)
 # rises.
 #
 # The paper samples inputs: 64 sequences of 300 steps. The expectation over white inputs needs no sample, because the
-# loss is $\frac12 \sum_\tau (1 - \tau/T) (k_\tau - k^*_\tau)^2$ for impulse responses $k$. Both are differentiated
-# twice through the recurrence, in float64:
+# loss is $\frac12 \sum_\tau (1 - \tau/T) (k_\tau - k^*_\tau)^2$ for impulse responses $k$. We differentiate both
+# losses twice through the recurrence, in float64:
 
 # %%
 x = torch.randn(64, T, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -143,9 +143,9 @@ for row, (panel, student) in enumerate(panels):
 axes[0].set_ylabel("effective rate");
 
 # %% [markdown]
-# The first moment matters in the paper's definition. Two fifths of the entries of $A$ are negative and missing from
-# its plot. Of the diagonal student, $B$, $C$ and $D$ sit near $\sqrt{10}$ times the base rate; the median of $\lambda$
-# is lower, because its past gradients are not always small.
+# The first moment matters in the paper's definition. Two fifths of the rates of $A$ are negative and missing from its
+# plot. Of the diagonal student, $B$, $C$ and $D$ sit near $\sqrt{10}$ times the base rate; the median of $\lambda$ is
+# lower, because its past gradients are not always small.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the medians and the share of negative rates", "code_prompt_hide": "Hide the table"}
 summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
@@ -154,8 +154,7 @@ summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": 
 print(provenance(rates))
 
 # %% [markdown]
-# Started from the teacher's ring, as the captions have it (erratum 13), the dense RNN has few effective rates to show.
-# At this base rate
+# Started from the teacher's ring, as the captions have it (erratum 13), the dense RNN rarely survives this base rate:
 
 # %% tags=["hide-input"]
 ring = experiments.load("fig04cd").query("student == 'rnn' and start > 0")

@@ -39,8 +39,9 @@ from rnnlib.lab.paper_values import paper_values
 
 style.use()
 scale = experiments.scale_from_environment()
+device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
-    experiments.run(NAME, "paper", device=experiments.choose_device(), progress=False)
+    experiments.run(NAME, "paper", device=device, progress=False)
 TIMES = times()
 LABELS = {"crnn": "complex RNN", "lru": "LRU", "gru": "GRU", "lstm": "LSTM"}
 GROUPS = {  # by kind: group, its label, line style, the paper's name
@@ -171,8 +172,8 @@ pd.DataFrame(rows, index=columns).T.style.format("{:.2f}")
 # with a complex RNN, an LRU or a GRU as layer. One number $T_c$ sets their memory. Eigenvalues start with moduli
 # between $1 - 1/T_c$ and $1 - 1/(2 T_c)$, gates of the GRU at time constants between $T_c$ and $2 T_c$ (Chrono
 # initialisation). The input is 16 sequences of 512 tokens, the loss half the mean squared error of a predicted
-# embedding, its gradient that of the batch. A draw draws the weights, which are the same at every $T_c$ and with every
-# normalisation, and the sequences of each of two texts, which are two halves of the articles.
+# embedding, its gradient that of the batch. A draw consists of the weights, which are the same at every $T_c$ and with
+# every normalisation, and of sequences from each of two texts, the two halves of the articles.
 #
 # The rest is every parameter that has no line of its own, encoder and decoder included, as in the paper (erratum 20).
 # In the paper panel A carries the label "variance of $h_t$"; what it shows is the output of blocks.

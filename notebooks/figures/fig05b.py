@@ -93,8 +93,8 @@ axes[0].invert_yaxis();
 
 # %% [markdown]
 # The autocorrelation lacks two things: the mean that all sequences share, place by place, and the covariances between
-# dimensions. With both the stand-in is within 0.05 decades of text, without them its gradients are too small by up to
-# 1.1 decades, most of all the GRU's.
+# dimensions. With both, the stand-in is within 0.05 decades of text. Without them, gradients are too small by up to
+# 1.1 decades, the GRU's most.
 
 # %% [markdown]
 # ## Three inputs

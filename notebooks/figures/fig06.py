@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 6: three parametrisations of one eigenvalue
 #
-# **You will see** that an exponential tames the curvature along the modulus at any memory, but the one along the angle
-# only as far as the angle is small. **You need** [normalisation and
+# **You will see** that an exponential stops the growth of curvature with memory along the modulus, but not along the
+# angle, where it only lowers the level. **You need** [normalisation and
 # reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]

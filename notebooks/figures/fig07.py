@@ -98,14 +98,14 @@ landscapes(fig, axes, normalized=False);
 
 # %% [markdown]
 # After 50,000 steps less than 0.3 % of the first loss remains with the polar and the exponential angle, about a third
-# with the optimal one. That path is not stuck in a minimum but in a valley so flat that Adam, which does climb, gets
-# from a raw angle of 55 to 80 on a way that ends at 442. The well at the optimum is as round as promised, but it is
+# with the optimal one. That path is not stuck in a minimum. It lies in a valley so flat that Adam, which does climb,
+# raises the raw angle only from 55 to 80; the valley ends at 442. The well at the optimum is as round as promised, but
 # out of reach.
 
 # %% [markdown]
 # ## Why the optimal angle overshoots
-# All paths start alike. With a wrong angle the best a student can do is to forget, so the modulus shrinks. With the
-# polar and the exponential angle the angle turns meanwhile, and the modulus grows back:
+# All paths start alike. With a wrong angle the best a student can do is to forget, so the modulus shrinks. In the
+# polar and the exponential parametrisation the angle turns meanwhile, and the modulus grows back:
 
 # %% tags=["hide-input"]
 shown = [0, 300, 1_000, 3_000]

@@ -66,7 +66,7 @@ style.label_ends(ax, ends);
 # %% [markdown]
 # For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as $1 -
 # |\lambda_0|^2$, and weak elsewhere. Correlation raises everything near $\lambda = 1$. Two maxima compete, and the
-# larger one changes between $\rho = 0.99$ and 0.999: the peak jumps, it does not drift.
+# larger one changes between $\rho = 0.99$ and 0.999: the peak jumps rather than drifts.
 
 # %% [markdown]
 # ## What is plotted
@@ -109,15 +109,15 @@ fig.colorbar(values, ax=axes, label=r"$|S(\lambda, \lambda_0)|$", extend="both",
 
 # %% [markdown]
 # The closed form explains both spots. $S$ divides by $(1 - \lambda\lambda_0)^3$, which is small near $\bar\lambda_0$.
-# Correlation divides by $(1 - \rho\lambda)^2$ too (and changes the numerator), which is small near 1. At $\lambda =
-# \bar\lambda_0$ stands the second moment of a single unit's own sensitivity, which [one eigenvalue,
-# dragged](../play/02-complex-plane.ipynb) gives for any eigenvalue and correlation.
+# Correlation adds a factor $(1 - \rho\lambda)^2$ to the denominator, which is small near 1 (and changes the
+# numerator). The value at $\lambda = \bar\lambda_0$ is the second moment of a single unit's own sensitivity, which
+# [one eigenvalue, dragged](../play/02-complex-plane.ipynb) gives for any eigenvalue and correlation.
 
 # %% [markdown]
 # ## Erratum 1: what the slip changes
 # The printed form has $1 - \rho$ where $1 - \rho^2$ is right, and the code of the figure plots it. It is too small by
 # a factor below 2 at the peak and at all but a few per cent of the disc. Near the zeros of $S$, which move, the ratio
-# has no bound. The peaks do not move, so what the paper concludes from the picture stays.
+# has no bound. The peaks do not move, so what the paper concludes from the picture holds.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Except near the zeros of $S$, the correct form is at most about twice the printed one. Ratio of the two over the disc.", "name": "fig-08-erratum"}, "image": {"alt": "Five discs of the ratio. It is 1 everywhere at correlations 0 and 1; between, it is near 2 in a lens around the conjugate of lambda zero, which shrinks as the correlation grows, has spots far from 1 at its two ends, and lies in a disc near 1."}}
 def quotient(ax, correct, printed):
