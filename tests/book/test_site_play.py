@@ -156,8 +156,7 @@ def test_what_the_page_says_of_memory_10_and_100(play):
 )
 def test_complex_plane_shows_the_closed_forms(play, at):
     reader, tab = play("02-complex-plane")
-    script = SET % "{steps: rows('response')[0], losses: rows('loss').flat(), lines: rows('level').flat()}"
-    found = tab.evaluate(script, at)
+    found = tab.evaluate(SET % "{steps: rows('response')[0], lines: rows('level').flat()}", at)
     lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_angle"])
     t = np.arange(101)
     steps = found["rows"]["steps"]
@@ -169,14 +168,6 @@ def test_complex_plane_shows_the_closed_forms(play, at):
     assert at["rho"] or not at["normalized"] or moments[0] == pytest.approx(1)
     assert numbers(found["readout"].split("E|h|²")[1]) == pytest.approx(moments, rel=6e-4)
 
-    rows = found["rows"]["losses"]
-    students = np.array([row["re"] + 1j * row["im"] for row in rows])
-    inside = abs(students) < 0.9999
-    assert inside.sum() > 2000
-    losses = theory.one_dimensional_loss(students[inside], lam, at["rho"], normalized=at["normalized"])
-    shown = np.array([row["loss"] for row in rows])[inside]
-    np.testing.assert_allclose(shown, losses, rtol=1e-6, atol=1e-9)
-
     lines = found["rows"]["lines"]
     levels = np.array([row["level"] for row in lines])
     assert sorted(set(levels)) == [0.001, 0.01, 0.1, 0.3]
@@ -184,7 +175,7 @@ def test_complex_plane_shows_the_closed_forms(play, at):
     inside = abs(students) < 0.999  # the rest of a line follows the circle
     assert inside.mean() > 0.7
     shares = theory.one_dimensional_loss(students[inside], lam, at["rho"], normalized=at["normalized"]) / moments[0]
-    np.testing.assert_allclose(shares, levels[inside], rtol=0.1)
+    np.testing.assert_allclose(shares, levels[inside], rtol=0.02)
     reader.must_be_flawless()
 
 
