@@ -105,7 +105,8 @@ def test_landscape_shows_the_closed_forms(play, at):
     assert len(rows) > 600
     lam = np.array([row["nu"] * np.exp(1j * row["theta"]) for row in rows])
     losses = theory.one_dimensional_loss(lam, star, at["rho"], normalized=at["normalized"])
-    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=1e-9)
+    close = 1e-12 * losses.max()  # rounding of the terms that cancel at the optimum
+    np.testing.assert_allclose([row["loss"] for row in rows], losses, rtol=1e-6, atol=close + 1e-9)
     # The raw parameter is where its parametrisation says: x from the optimum.
     stretch = (1 - nu**2) / (nu * (1 + nu**2) ** 0.5)
     for row in rows[::20]:

@@ -12,7 +12,7 @@ _WAY = "datum.k == 0 ? 'polar' : datum.k == 1 ? 'exponential' : 'optimal'"
 _DASHES = [[2, 2], [1, 0], [7, 3]]  # not by colour alone
 _UNDEFINED = "along == 'angle' && angle == 0"  # of the exponential parametrisation
 _SHOWN = f"!({_UNDEFINED} && datum.k == 1)"
-_SIZE = {"width": 265, "height": 240}
+_SIZE = {"width": 265, "height": 190}
 
 
 def landscape() -> alt.HConcatChart:
