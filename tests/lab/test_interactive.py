@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from references import torch_eigenvalues, torch_path
 
-from rnnlib.lab import interactive
+from rnnlib.lab import field_guide, interactive
+from rnnlib.lab.interactive.models import DIRECTIONS, MODELS
 
 eigenvalue_paths = functools.cache(interactive.eigenvalue_paths)
-CHARTS = ["landscape", "complex_plane", "optimizer_paths", "eigenvalue_basis"]
+CHARTS = ["landscape", "complex_plane", "optimizer_paths", "eigenvalue_basis", "models"]
 
 
 @pytest.mark.parametrize("name", CHARTS)
@@ -26,6 +27,11 @@ def test_charts_are_small_described_and_need_no_data_from_elsewhere(name):
     controls = [one for bind in binds for one in ([bind] if "input" in bind else bind.values())]  # a bind a field
     assert len(controls) >= 2
     assert all(control["name"] for control in controls), "an input without a label cannot be heard"
+
+
+def test_every_start_of_the_chart_is_a_row_of_the_field_guide():
+    assert set(MODELS) <= {model.name for model in field_guide.MODELS}
+    assert {direction for name in MODELS for direction in field_guide.get(name).sensitivity} == set(DIRECTIONS)
 
 
 @pytest.mark.parametrize("landscape", ["dense", "diagonal"])

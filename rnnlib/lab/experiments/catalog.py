@@ -7,7 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import beyond, fig12, fig14, fig15, grids, moving_gates, precision, propagation, rounding, runner, store
+from . import (
+    beyond,
+    fig12,
+    fig14,
+    fig15,
+    grids,
+    history,
+    moving_gates,
+    orthogonality,
+    plateaus,
+    precision,
+    propagation,
+    rounding,
+    runner,
+    store,
+)
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -18,6 +33,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
+#: Those beyond the paper, in the order in which they run.
+BEYOND: tuple[Experiment | Measurement, ...] = (
+    *beyond.BEYOND,
+    history.EXPERIMENT,
+    plateaus.EXPERIMENT,
+    orthogonality.EXPERIMENT,
+)
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
     experiment.name: experiment
@@ -48,7 +71,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
         moving_gates.EXPERIMENT,
-        *beyond.BEYOND,
+        *BEYOND,
     )
 }
 

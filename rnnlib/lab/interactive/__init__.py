@@ -8,6 +8,7 @@ to :mod:`rnnlib.theory`. Needs ``altair`` 5.4 or later, which Colab has.
 from .bases import eigenvalue_basis, eigenvalue_paths
 from .disc import complex_plane
 from .landscapes import landscape
+from .models import models
 from .paths import optimizer_paths, quadratic_paths
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "eigenvalue_basis",
     "eigenvalue_paths",
     "landscape",
+    "models",
     "optimizer_paths",
     "quadratic_paths",
 ]
