@@ -102,8 +102,9 @@ for (shape, rows), beside in zip(scans.groupby("shape"), [0.93, 1.07], strict=Tr
         color = style.COLORS["lru" if row.implementation == "rnnlib numba" else "rnn"]
         ax.plot(0.5 * beside, row.bandwidth * 0.5, "o", color=color, ms=4)
         if row.implementation in named:
-            place = {"ha": "right" if beside < 1 else "left", "va": "top" if beside < 1 else "center", "color": color}
-            ax.text(0.5 * beside**3, row.bandwidth * 0.5, named[row.implementation], **place)
+            ha, va = ("right", "top") if beside < 1 else ("left", "center")
+            at = 0.5 * beside**3, row.bandwidth * 0.5
+            ax.text(*at, named[row.implementation], ha=ha, va=va, color=color)
 ax.set(xlabel="operations a byte", ylabel="operations a second", ylim=(5e6, 1e11));
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the share of the copy's bandwidth, all machines"}
