@@ -13,7 +13,7 @@ _LEVELS = (0.001, 0.01, 0.1, 0.3)  # of the loss over E|h|^2, at which lines are
 _RAYS, _STEPS, _DECADES = 64, 40, 3.5  # of the search for these lines: directions, radii of each and their range
 _GAMMA2 = "(normalized ? 1 - pow(nu_lam, 2) : 1)"
 _VARIANCE, _SENSITIVITY = (f"({_GAMMA2} * {moment('nu_lam', 'theta_lam')})" for moment in (state_variance, sensitivity))
-_SQUARE = {"width": 158, "height": 158}
+_SQUARE = {"width": 155, "height": 155}
 
 
 def complex_plane() -> alt.HConcatChart:
@@ -199,5 +199,5 @@ def _trace(steps: alt.Chart, field: str, symbol: str, reach: float, moment: str,
     color = style.COLORS["lru"]
     line = steps.mark_line(point={"size": 12, "color": color}, strokeWidth=1, color=color)
     return line.encode(x=alt.X("t:Q", title="steps since the input, t"), y=y).properties(
-        width=152, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
+        width=146, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
     )
