@@ -72,8 +72,8 @@ axes[1].text(x[0] - 0.25, factor[0], "teacher 0", ha="right", va="center")
 axes[0].set_ylabel("loss before / loss after");
 
 # %% [markdown]
-# With one teacher, the sign of the step to complex numbers is close to a coin's. What the teachers differ in, the
-# number of their real eigenvalues, hardly explains it.
+# On one teacher in three the step to complex numbers helps, although it costs a factor of two in the median. The number
+# of a teacher's real eigenvalues hardly explains on which.
 
 # %% [markdown]
 # ## What a teacher asks for
@@ -133,9 +133,9 @@ for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
 # <details>
 # <summary>Solution 1</summary>
 #
-# One teacher in three says the opposite of the median: with one teacher, the sign of this step is close to a coin's.
-# The arithmetic mean says that complex numbers help by a factor of 59, and it owes this to one teacher: without it, 11.
-# The median says that they cost a factor of two, with and without it.
+# One teacher in three says the opposite of the median, so the sign of this step on a single teacher says little. The
+# arithmetic mean says that complex numbers help by a factor of 59, and it owes this to one teacher: without it, 11. The
+# median says that they cost a factor of two, with and without it.
 #
 # </details>
 
