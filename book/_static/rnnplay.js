@@ -9,7 +9,7 @@
       else if (value && typeof value === "object" && key !== "datasets") enlarge(value, factor);
     }
   };
-  const letters = (factor) => ({ labelFontSize: 10 * factor, titleFontSize: 11 * factor });
+  const letters = (factor) => ({ labelFontSize: 11 * factor, titleFontSize: 12 * factor });
 
   const colors = (factor) => {
     const style = getComputedStyle(document.documentElement);

@@ -8,7 +8,7 @@
 #
 # **You will see** the changes that turn a dense RNN into an LRU, and what each brings on 32 teachers, alone and in
 # every order. **You need** [Figure 3](../figures/fig03.ipynb). **Time** under a minute on a CPU: the numbers are stored
-# results of full runs, which [one matrix for thousands of students](01-one-gram-matrix.ipynb) makes possible.
+# results of full runs ([how](01-one-gram-matrix.ipynb)).
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The block-diagonal matrix is the one large step. Factor by which the loss falls from one student to the next, at $\\nu_0 = 0.99$. Dots: teachers; bars: median and 95 % interval of 32; below the line the change does harm. Grey: the paper, one teacher. Students start as in the paper.", "name": "fig-ablation-steps"}, "image": {"alt": "Five columns of dots on a logarithmic scale with a median and its interval. Block diagonal: median near 900, all dots above 1, from 2 to two million; the paper's marker at 23,000. More neurons: around 1. Complex numbers: median a third. Gamma normalisation: narrow, 1.7. LRU: median a third. The paper's markers of the last four lie between a half and two."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The block-diagonal matrix is the one large step. Factor by which the loss falls from one student to the next, at $\\nu_0 = 0.99$. Dots: teachers; bars: median and 95 % interval of 32; below the line the change does harm. Grey: the paper, one teacher.", "name": "fig-ablation-steps"}, "image": {"alt": "Five columns of dots on a logarithmic scale with a median and its interval. Block diagonal: median near 900, all dots above 1, from 2 to two million; the paper's marker at 23,000. More neurons: around 1. Complex numbers: median a third. Gamma normalisation: narrow, 1.7. LRU: median a third. The paper's markers of the last four lie between a half and two."}}
 import itertools
 import matplotlib.pyplot as plt
 import numpy as np
@@ -74,7 +74,7 @@ def table(rows):
     return pd.DataFrame(rows).style.hide(axis="index")
 
 
-fig, ax = plt.subplots(figsize=(7.2, 2.7), layout="constrained")
+fig, ax = plt.subplots(figsize=(7.2, 2.3), layout="constrained")
 theirs = [value for name, value in paper_values("fig03")["B"].items() if name != "nu0"]
 steps = []
 for place, (before, after) in enumerate(itertools.pairwise(BARS)):
@@ -108,10 +108,10 @@ ax.set_ylabel("loss before / loss after");
 # 6. **LRU**: $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and $\gamma = e^{\omega_\gamma}$ are learned through
 #    $\omega$.
 #
-# There are two runs of each student on each teacher. A run's rate is chosen by the other run, and a run that diverges
-# counts as the worst outcome.
+# There are two runs of each student on each teacher. They start as in the paper; a run's rate is chosen by the other
+# run, and a run that diverges counts as the worst outcome.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the steps in numbers"}
 table(steps)
 
 # %% [markdown]
@@ -147,7 +147,7 @@ ax.set_yscale("log")
 ax.set_xticks(range(3), CHANGES)
 ax.set_ylabel("loss before / loss after");
 
-# %% tags=["hide-cell"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the changes in numbers"}
 table(alone)
 
 # %% [markdown]
@@ -207,7 +207,7 @@ table(rows)
 # ## The base rate
 # The RNN is worse at its best rate and tolerates fewer rates. Ten of the teachers, one run each, at nine rates:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (1: diverged, or no better than predicting zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near .0001 and rises to 1 at .0032. Block diagonal, complex numbers and gamma normalisation are lowest at .0032, more than a decade lower, and reach 1 at .032 or .1. The LRU is nearly flat from .001 to .01 and rises last. Below: the share of diverged runs rises to 1 between .001 and .032 for the RNN, between .01 and .1 for the three others, and stays 0 for the LRU."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (1: diverged, or no better than predicting zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near 0.0001 and rises to 1 at 0.0032. Block diagonal, complex numbers and gamma normalisation are lowest at 0.0032, more than a decade lower, and reach 1 at 0.032 or 0.1. The LRU is nearly flat from 0.001 to 0.01 and rises last. Below: the share of diverged runs rises to 1 between 0.001 and 0.032 for the RNN, between 0.01 and 0.1 for the three others, and stays 0 for the LRU."}}
 fig, axes = plt.subplots(
     2, 1, figsize=(7, 3.4), sharex=True, height_ratios=[3, 1], layout="constrained"
 )
@@ -251,7 +251,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # The rows about the ablation; all of Figure 3's are [on its
 # page](../figures/fig03.ipynb#what-the-paper-claims-and-what-we-measure).
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims and their verdicts"}
 about_b = [claim.name for claim in claims.CLAIMS if claim.statement.startswith("B:")]
 claims.table(*(name for name in about_b if name.startswith("fig03")))
 

@@ -7,8 +7,8 @@
 # # One teacher in thirty-two
 #
 # **You will see** how far the steps from RNN to LRU depend on the teacher, and train all students on a teacher of your
-# choice. **You need** [from RNN to LRU](02-from-rnn-to-lru.ipynb). **Time** under a minute on a CPU: the numbers are
-# stored results of full runs, and seven students train here.
+# choice. **You need** [from RNN to LRU](02-from-rnn-to-lru.ipynb). **Time** under a minute on a CPU: seven students
+# train here, the other numbers are stored.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A single teacher can reverse a step: one in three says the opposite of the median. Factor by which the loss falls from the RNN to blocks (left) and from blocks to complex numbers (right) at $\\nu_0 = 0.99$, against the number of the teacher's positive real eigenvalues. Dots: 32 teachers; dashed: their median; ring: teacher 0, which serves all seeds of the paper's protocol.", "name": "fig-ablation-teachers"}, "image": {"alt": "Two scatter plots on a logarithmic axis. Left, RNN over blocks: all 32 dots above 1, from 2 to two million, with a weak tendency to fall with the number of positive eigenvalues. Right, blocks over complex numbers: dots between a thousandth and a thousand around a median of about a half; teacher 0, at four positive eigenvalues, is ringed above a hundred."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "One teacher in three says the opposite of the median. Factor by which the loss falls in two steps at $\\nu_0 = 0.99$, against the number of the teacher's positive real eigenvalues. Dots: 32 teachers; dashed: their median; ring: teacher 0, that of the paper's protocol.", "name": "fig-ablation-teachers"}, "image": {"alt": "Two scatter plots on a logarithmic axis. Left, RNN over blocks: all 32 dots above 1, from 2 to two million, with a weak tendency to fall with the number of positive eigenvalues. Teacher 0, at four positive eigenvalues, is ringed at seven. Right, blocks over complex numbers: dots from a thirtieth to a thousand, median 0.4; teacher 0 lies above a hundred."}}
 import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,19 +60,20 @@ teachers["RNN / block"] = statistics.difference(means["RNN"], block)
 teachers["block / complex"] = statistics.difference(block, means["complex numbers"])
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.4), sharey=True, layout="constrained")
 beside = np.random.default_rng(0).uniform(-0.15, 0.15, len(teachers))
-for ax, fall in zip(axes, ["RNN / block", "block / complex"], strict=True):
+titles = {"RNN / block": "from RNN to blocks", "block / complex": "from blocks to complex numbers"}
+for ax, (fall, title) in zip(axes, titles.items(), strict=True):
     x, factor = teachers["of them positive"] + beside, 10 ** teachers[fall]
     ax.semilogy(x, factor, "o", ms=4, color=style.COLORS["rnn"], alpha=0.7)
     ax.semilogy(x[0], factor[0], "o", ms=9, mfc="none", mec="black")
     ax.axhline(factor.median(), color="0.3", ls="--", lw=1)
     ax.axhline(1, color="0.6", lw=0.8)
-    ax.set(title=f"loss of {fall}", xlabel="positive real eigenvalues", xticks=range(5))
+    ax.set(title=title, xlabel="positive real eigenvalues", xticks=range(5))
 axes[1].text(x[0] - 0.25, factor[0], "teacher 0", ha="right", va="center")
-axes[0].set_ylabel("factor");
+axes[0].set_ylabel("loss before / loss after");
 
 # %% [markdown]
-# With one teacher, the sign of the step to complex numbers is close to a coin's. What the teachers differ in, the
-# number of their real eigenvalues, hardly explains it.
+# On one teacher in three the step to complex numbers helps, although it costs a factor of two in the median. The number
+# of a teacher's real eigenvalues hardly explains on which.
 
 # %% [markdown]
 # ## What a teacher asks for
@@ -132,9 +133,9 @@ for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
 # <details>
 # <summary>Solution 1</summary>
 #
-# One teacher in three says the opposite of the median: with one teacher, the sign of this step is close to a coin's.
-# The arithmetic mean says that complex numbers help by a factor of 59, and it owes this to one teacher: without it, 11.
-# The median says that they cost a factor of two, with and without it.
+# One teacher in three says the opposite of the median, so the sign of this step on a single teacher says little. The
+# arithmetic mean says that complex numbers help by a factor of 59, and it owes this to one teacher: without it, 11. The
+# median says that they cost a factor of two, with and without it.
 #
 # </details>
 

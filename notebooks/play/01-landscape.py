@@ -6,10 +6,9 @@
 # %% [markdown]
 # # Play: the needle in the landscape
 #
-# **You will see** the loss of one unit that imitates another, and its curvature, while you change the memory, the inputs and the
-# parametrisation. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb); the remedies come from
-# [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** as long as you like; the
-# figure runs in the browser, without a kernel.
+# **You will see** the loss of one unit that imitates another, and its curvature, while you change memory, inputs and
+# parametrisation. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as you like;
+# the figure runs in the browser, without a kernel.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -34,24 +33,26 @@ from rnnlib.lab import interactive
 interactive.landscape()
 
 # %% [markdown]
-# A unit with eigenvalue $\lambda$ imitates one with $\lambda^*$, both driven by the same input. Left: the loss, against the distance of the
-# trained parameter from its optimum. Right: the second derivative of the loss at the optimum; the dots are the teacher of the left
-# picture. Both are closed forms: [Figure 1](../figures/fig01.ipynb) has the unscaled landscapes, [Figure 6](../figures/fig06.ipynb)
-# those with $\gamma$.
+# The longer the memory, the narrower the well in which a student finds $\lambda^*$: train $\lambda$ itself (polar) and
+# it becomes a needle. With scaled inputs the exponential and the optimal parametrisation keep the well wide.
 #
-# Two things to know about the left picture. On a logarithmic axis every minimum is a spike, also a tame one: compare widths. And the three
-# parametrisations share the axis although their parameters differ: gradient descent takes steps in these units with one rate, so width on
-# this axis is what a rate has to fit.
+# A unit with eigenvalue $\lambda$ imitates one with $\lambda^*$, both driven by the same input. Left: the loss, over
+# that of predicting zero, against the distance of the trained parameter from its optimum. Right: the second derivative
+# of the loss at the optimum; the dots are the teacher of the left picture. The three parametrisations share the left
+# axis although their parameters differ: gradient descent takes steps in these units with one rate, so the rate has to
+# fit the width of the well on this axis. Both pictures are closed forms: [Figure 1](../figures/fig01.ipynb) has the
+# unscaled landscapes, [Figure 6](../figures/fig06.ipynb) those with $\gamma$, and [normalisation and
+# reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) derives the remedies.
 #
 # ## Predict, then look
-# 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps (the slider shows its logarithm, 1 to 2): by which factor does
-#    its curvature grow?
+# 1. The polar unit trains $\lambda$ itself. Memory goes from 10 to 100 steps (the slider shows its logarithm, 1 to 2):
+#    by which factor does its curvature grow?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# By nearly 1,000: at $\rho = 0$ the curvature is about $\tfrac14 (1 - \lambda^*)^{-3}$. From 1 to 2 on the slider, the number
-# under the controls goes from 264 to 251,000.
+# By nearly 1,000: at $\rho = 0$ the curvature is about $\tfrac14 (1 - \lambda^*)^{-3}$. From 1 to 2 on the slider, the
+# number under the controls goes from 264 to 251,000.
 #
 # </details>
 #
@@ -60,37 +61,38 @@ interactive.landscape()
 # <details>
 # <summary>Answer</summary>
 #
-# Exponential and optimal do, at 1/4 and at 1; polar still grows as $(1 - \lambda^*)^{-2}$. Untick it again: without $\gamma$ reparametrisation alone
-# leaves growth as $(1 - \lambda^*)^{-1}$. It takes both.
+# Exponential and optimal do, at 1/4 and at 1; polar still grows as $(1 - \lambda^*)^{-2}$. Untick it again: without
+# $\gamma$, the growth as $(1 - \lambda^*)^{-1}$ remains in either. It takes both remedies.
 #
 # </details>
 #
-# 3. Learn the angle instead, and set the teacher's to $.01\,\pi$ (an angle of 0 has no logarithm, so no exponential parametrisation). Which remedy is left? (And why might one not want it: [Figure 7](../figures/fig07.ipynb).)
+# 3. Learn the angle instead, and set the teacher's to $0.01\,\pi$ (an angle of 0 has no logarithm, so no exponential
+#    parametrisation). Which remedy is left? ([Figure 7](../figures/fig07.ipynb) shows why one might not want it.)
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Only the optimal parametrisation. The exponential one multiplies the angle's curvature by $\theta^{*2}$, a constant that does not
-# know how long the memory is.
+# Only the optimal parametrisation. The exponential one multiplies the angle's curvature by $\theta^{*2}$, a constant
+# that does not depend on the memory.
 #
 # </details>
 #
-# 4. Set $\rho$ to .999 and the angle back to 0, learn the modulus, scale inputs. Do the flat curves stay flat?
+# 4. Set $\rho$ to 0.999 and the angle back to 0, learn the modulus, scale inputs. Do the flat curves stay flat?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Until the memory reaches $1/(1 - \rho)$, here 1,000 steps, they grow; inputs that hardly change within the memory are not tamed by a
-# scale made for white ones. See [Figure 2](../figures/fig02.ipynb).
+# They grow until the memory reaches $1/(1 - \rho)$, here 1,000 steps: inputs that hardly change within the memory are
+# not tamed by a scale made for white ones. See [Figure 2](../figures/fig02.ipynb).
 #
 # </details>
 #
-# 5. Now set the angle to $.01\,\pi$. Why do the curves turn down at a memory of some thirty steps?
+# 5. Now set the angle to $0.01\,\pi$. Why do the curves turn down at a memory of some thirty steps?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# The angle is .031 radians, and $1/.031 = 32$. A unit that remembers longer turns further within its memory than inputs that hardly change:
-# it is out of tune with them and hears less of them the longer it remembers.
+# The angle is 0.031 radians, and $1/0.031 = 32$. A unit that remembers longer turns within its memory while its inputs
+# hardly change. So it is out of tune with them, and hears less of them the longer it remembers.
 #
 # </details>

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Play: one eigenvalue, dragged
 #
-# **You will see** what an eigenvalue remembers, how the state reacts when it changes, and how small the region is from which a student
-# finds it. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as you like; the figure runs in the
-# browser, without a kernel.
+# **You will see** what an eigenvalue remembers, how the state reacts when it changes, and how small the region is from
+# which a student finds it. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as
+# you like; the figure runs in the browser, without a kernel.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -33,21 +33,26 @@ from rnnlib.lab import interactive
 interactive.complex_plane()
 
 # %% [markdown]
-# Drag $\lambda$ over the disc, or use the sliders. The first picture shows the loss of a student at every place of the disc that imitates
-# $\lambda$, as a share of $\mathrm{E}|h|^2$; the second shows the same within $\pm .15$ of $\lambda$, a window that does not shrink with the basin. On the right: the impulse
-# response $\mathrm{Re}\,\gamma\lambda^t$ and its derivative with respect to $\lambda$, $\mathrm{Re}\,\gamma t\lambda^{t-1}$. Above them: the second moments
-# of state and sensitivity, [closed forms](../../book/api.md) in the correlation $\rho$ of the inputs. The factor $\gamma$ is 1; the checkbox scales inputs by
-# $\gamma = \sqrt{1 - |\lambda|^2}$, the first of the [remedies](../theory/03-normalisation-and-reparametrisation.ipynb). As in
-# [Figure 2](../figures/fig02.ipynb), the derivative holds $\gamma$ constant.
+# Drag $\lambda$ towards the circle: its response lasts longer, the derivative of the response grows much more, and the
+# region from which a student finds it shrinks to a point.
+#
+# The lines on the disc join students $\lambda'$ of equal loss, as a share of $\mathrm{E}|h|^2$; the second picture
+# shows them within $\pm 0.15$ of $\lambda$, a window that does not shrink with the region. On the right are the impulse
+# response $\mathrm{Re}\,\gamma\lambda^t$ and its derivative with respect to $\lambda$,
+# $\mathrm{Re}\,\gamma t\lambda^{t-1}$. The numbers above them are the second moments of state and sensitivity, closed
+# forms in the correlation $\rho$ of the inputs ([reference](../../book/api.md)). The factor $\gamma$ is 1, or
+# $\sqrt{1 - |\lambda|^2}$ if you scale the inputs, the first of the
+# [remedies](../theory/03-normalisation-and-reparametrisation.ipynb). As in [Figure 2](../figures/fig02.ipynb), the
+# derivative holds $\gamma$ constant.
 #
 # ## Predict, then look
-# 1. Where is the largest value of $t \lambda^{t-1}$ for a real $\lambda$, and how large is it at $\lambda = .99$?
+# 1. For which $t$ is $t \lambda^{t-1}$ largest, for a real $\lambda$, and how large is it at $\lambda = 0.99$?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# At $t = -1/\ln\lambda$, about the memory; there it is about $1/(e (1 - \lambda))$, so 37. The response itself never exceeds 1. Set the angle to 0
-# and the memory to 2.
+# At $t = -1/\ln\lambda$, about the memory; there it is about $1/(e (1 - \lambda))$, so 37. The response itself never
+# exceeds 1. Set the angle to 0 and the memory to 2.
 #
 # </details>
 #
@@ -56,19 +61,21 @@ interactive.complex_plane()
 # <details>
 # <summary>Answer</summary>
 #
-# Neither: with white inputs they depend on $|\lambda|$ alone. With $\rho = .9$ both are largest at angle 0, where the slow inputs
-# are in tune with the unit. [Figure 8](../figures/fig08.ipynb) has the cross terms.
+# Neither: with white inputs they depend on $|\lambda|$ alone. With $\rho = 0.9$ both are largest at angle 0, where the
+# slow inputs are in tune with the unit. [Figure 8](../figures/fig08.ipynb) has the cross terms.
 #
 # </details>
 #
-# 3. In the window, is the basin longer along the radius or around the circle? Compare memory .7 and 1.3 on the slider, and tick $\gamma$.
+# 3. In the window, are the lines longer along the radius or around the circle? Compare memory 0.7 and 1.3 on the
+#    slider, and tick $\gamma$.
 #
 # <details>
 # <summary>Answer</summary>
 #
-# Without $\gamma$ it is round near $\lambda$, at any memory: the loss is about $\frac12 \mathrm{E}|\mathrm{d}_\lambda h|^2$ times the squared distance. (In
-# radians the curvature is $|\lambda|^2$ times that along the modulus, but a radian is $|\lambda|$ long.) With $\gamma$ the curvature around the circle is, per
-# unit of length, $1 + |\lambda|^2$ times the one along the radius, so about twice: the basin is longer along the radius, by $\sqrt2$. Its width is about
-# $1 - |\lambda|$ either way.
+# Without $\gamma$ they are round near $\lambda$, at any memory: the loss is about
+# $\frac12 \mathrm{E}|\mathrm{d}_\lambda h|^2$ times the squared distance. (In radians the curvature is $|\lambda|^2$
+# times that along the modulus, but a radian is $|\lambda|$ long.) With $\gamma$ the curvature around the circle is, per
+# unit of length, $1 + |\lambda|^2$ times the one along the radius, so about twice: the lines are longer along the
+# radius, by $\sqrt2$. Their size is in proportion to $1 - |\lambda|$ either way.
 #
 # </details>

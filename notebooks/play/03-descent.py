@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Play: descent in two valleys
 #
-# **You will see** gradient descent, sign descent and Adam in the same narrow valley, once along an axis and once turned by 45 degrees.
-# **You need** [Adam likes diagonal networks](../theory/06-adam-likes-diagonal.ipynb). **Time** as long as you like; the figure runs in
-# the browser, without a kernel.
+# **You will see** gradient descent, sign descent and Adam in the same narrow valley, once along an axis and once turned
+# by 45 degrees. **You need** [Adam likes diagonal networks](../theory/06-adam-likes-diagonal.ipynb). **Time** as long
+# as you like; the figure runs in the browser, without a kernel.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -33,10 +33,13 @@ from rnnlib.lab import interactive
 interactive.optimizer_paths()
 
 # %% [markdown]
-# The valley has curvatures 1,000 and 1. *Diagonal*: the steep direction is one of the two parameters, as it is for most directions of a
-# diagonal network near its optimum. *Dense*: every parameter has a share of it ([Figure 4](../figures/fig04.ipynb) shows real
-# Hessians of both kinds). Both runs start with the same loss in the steep and in the flat direction. A path that ends early has left the
-# picture: the run diverged. The loss is 1 at the start.
+# Turning the valley does not matter to gradient descent. Adam is slower in the turned one even at its best rate there,
+# and sign descent may never arrive.
+#
+# The valley has curvatures 1,000 and 1. *Diagonal*: the steep direction is one of the two parameters, as most sharp
+# directions of a diagonal network are near its optimum. *Dense*: every parameter has a share of it ([Figure
+# 4](../figures/fig04.ipynb) shows real Hessians of both kinds). Both runs start with the same loss in the steep and in
+# the flat direction. A path that ends early has left the picture: the run diverged. The loss is 1 at the start.
 #
 # ## Predict, then look
 # 1. Gradient descent: at which rate does it diverge, and does it matter how the valley is turned?
@@ -44,8 +47,8 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# Above $2/1000$, so from $10^{-2.5}$ on. It does not matter: gradient descent commutes with rotations, and the two loss curves lie
-# on each other.
+# Above $2/1000$, so from $10^{-2.5}$ on. It does not matter: gradient descent commutes with rotations, and the two loss
+# curves lie on each other.
 #
 # </details>
 #
@@ -54,8 +57,8 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. A thousandth of the loss is
-# left after 293 steps there, and for good after 66 along the axis.
+# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. A
+# thousandth of the loss is left after 293 steps there, and for good after 66 along the axis.
 #
 # </details>
 #
@@ -64,8 +67,9 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# No. In the turned valley every other rate of the slider takes longer than 293 steps. Along the axis no rate stays below a thousandth sooner
-# than after 66; some cross it earlier, on their way to the other side. At $10^{-2.5}$ and below neither valley gets there in 400 steps.
+# No. In the turned valley every other rate of the slider takes longer than 293 steps. Along the axis no rate stays
+# below a thousandth before step 66; some cross it earlier, on their way to the other side. At $10^{-2.5}$ and below
+# neither valley gets there in 400 steps.
 #
 # </details>
 #
@@ -74,10 +78,10 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# Along an axis both parameters walk to the minimum side by side, up to one step length. In the turned valley a step leads along the
-# floor only where the two entries of the gradient differ in sign, in a strip that reaches to a thousandth of the way that is left on either side of it; elsewhere both
-# parameters jump across the valley together. Whether steps of fixed length land in the strip is an accident of the rate: at
-# $10^{-2.25}$ a twentieth of the loss is left, at $10^{-2}$ half of it, forever. Sign descent is what the code of
-# [Figure 7](../figures/fig07.ipynb) runs in place of Adam.
+# Along an axis both parameters move to the minimum side by side, up to one step length. In the turned valley a step
+# leads along the floor only where the two entries of the gradient differ in sign: in a strip whose half-width is 1/1000
+# of the remaining distance. Elsewhere both parameters jump across the valley together. Whether steps of fixed length
+# land in the strip is an accident of the rate: at $10^{-2.25}$ a twentieth of the loss is left, at $10^{-2}$ half of
+# it, forever. The code of [Figure 7](../figures/fig07.ipynb) runs sign descent in place of Adam.
 #
 # </details>

@@ -109,7 +109,7 @@ def moments(name, along, memory, rho, sigma):
 
 
 memories = np.geomspace(3, 1e4, 25)
-fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.4), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
 for name, (color, label, along) in SHOWN.items():
     for (rho, sigma), line in {(0.0, 0.0): "-", (0.9, 1.0): ":"}.items():
         values = np.array([moments(name, along, m, rho, sigma) for m in memories]).T
@@ -117,4 +117,4 @@ for name, (color, label, along) in SHOWN.items():
             ax.loglog(memories, value, line, color=color, lw=1.5, label=label if rho == 0 else None)
 for ax, title in zip(axes, ["state", "sensitivity"], strict=True):
     ax.set(title=title, xlabel=r"memory $1 / (1 - |\lambda|)$")
-axes[1].legend(fontsize=8);
+axes[1].legend();

@@ -101,7 +101,7 @@ CASE = ["shape", "dtype", "lam", "pass"]
 def test_pages_say_what_gpus_did(root, gpus):
     """Every number of a GPU in the prose of the performance page, and those that other pages repeat."""
     prose = {name: " ".join((root / name).read_text().replace("\n# ", " ").split())
-             for name in ("book/performance.md", "README.md", "notebooks/lab/01-chunked-scan.py")}  # fmt: skip
+             for name in ("book/performance.md", "README.md", "notebooks/lab/02-scan-on-hardware.py")}  # fmt: skip
     page = prose["book/performance.md"]
     records = {name: next(r for r in RECORDS if name in r["machine"]) for name in gpus}
     scans = {name: benchmarks.table(record, "scan") for name, record in records.items()}
@@ -121,8 +121,8 @@ def test_pages_say_what_gpus_did(root, gpus):
     assert f"at {wide['H100']} % of the fastest copy's rate on an NVIDIA H100, at {wide['H200']} % on an H200" in page
     assert f"reaches {long['H100']} % on the H100 and {long['H200']} % on the H200" in page
     assert f"keeps the host busy for {between(host, '{:.1f}', 1e3)} ms" in page
-    assert f"at {wide['H100']} % of the fastest copy's rate" in prose["notebooks/lab/01-chunked-scan.py"]
-    assert f"need at {long['H100']} %" in prose["notebooks/lab/01-chunked-scan.py"]
+    assert f"at {wide['H100']} % of the fastest copy's rate" in prose["notebooks/lab/02-scan-on-hardware.py"]
+    assert f"need at {long['H100']} %" in prose["notebooks/lab/02-scan-on-hardware.py"]
     assert f"at {wide['H200']} % of the fastest copy's rate" in prose["README.md"]
 
     for name, dtype in (("H200", "float16"), ("H100", "bfloat16")):
@@ -155,9 +155,14 @@ def test_pages_say_what_gpus_did(root, gpus):
 
 def test_the_page_says_what_a_cpu_did(root):
     page = " ".join((root / "book/performance.md").read_text().split())
-    scans = pd.concat([benchmarks.table(record, "scan") for record in benchmarks.records("cpu")])
+    records = benchmarks.records("cpu")
+    scans = pd.concat([benchmarks.table(r, "scan").assign(machine=r["machine"]) for r in records], ignore_index=True)
     loops = scans[(scans["implementation"] == "rnnlib numba") & (scans["pass"] == "forward")]
     assert f"take {between(loops['times_clone'], '{:.1f}', 1)} times as long as `clone()` for a forward pass" in page
+    others = scans[scans["implementation"] != "clone"]
+    cases = others.loc[others.groupby(["machine", "shape", "lam", "pass"])["times_clone"].idxmin(), "implementation"]
+    cpu = " ".join((root / "book/performance-cpu.md").read_text().split())
+    assert f"are the fastest in {(cases == 'rnnlib numba').sum()} of {len(cases)} cases" in cpu
 
 
 def test_the_page_says_how_fast_other_implementations_are(root, gpus):
@@ -205,7 +210,7 @@ def test_the_page_says_why_look_back_is_gone(root, gpus):
     auto = frame[frame["auto"]].set_index(CASE)["median_s"]
     gains = auto[times.index[times < 1]] / best[True][times < 1]
     assert f"by {' and '.join(f'{gain:.2f}' for gain in sorted(gains))} times once it had been tuned for them" in prose
-    notebook = " ".join((root / "notebooks/lab/01-chunked-scan.py").read_text().replace("\n# ", " ").split())
+    notebook = " ".join((root / "notebooks/lab/02-scan-on-hardware.py").read_text().replace("\n# ", " ").split())
     assert f"slower in {len(slower)} of {len(times)} cases" in notebook
 
 

@@ -9,9 +9,11 @@ from .controls import EMBED, rho_and_normalization
 from .expressions import sensitivity, state_variance, with_loss
 
 _WINDOW = 0.15  # half the side of the second picture
+_LEVELS = (0.001, 0.01, 0.1, 0.3)  # of the loss over E|h|^2, at which lines are drawn
+_RAYS, _STEPS, _DECADES = 64, 40, 3.5  # of the search for these lines: directions, radii of each and their range
 _GAMMA2 = "(normalized ? 1 - pow(nu_lam, 2) : 1)"
 _VARIANCE, _SENSITIVITY = (f"({_GAMMA2} * {moment('nu_lam', 'theta_lam')})" for moment in (state_variance, sensitivity))
-_SQUARE = {"width": 158, "height": 158}
+_SQUARE = {"width": 155, "height": 155}
 
 
 def complex_plane() -> alt.HConcatChart:
@@ -21,20 +23,21 @@ def complex_plane() -> alt.HConcatChart:
     and ``angle`` (:math:`\theta/\pi`), which follow sliders or the pointer; ``rho``; ``normalized``.
 
     Returns:
-        Chart: the disc and a window of fixed size around the eigenvalue, both coloured by the loss of a student that
-        imitates it, over :math:`\mathrm{E}|h|^2`; :math:`\mathrm{Re}\,\gamma\lambda^t` and
+        Chart: the disc and a window of fixed size around the eigenvalue, both with lines of equal loss of a student
+        that imitates it, over :math:`\mathrm{E}|h|^2`; :math:`\mathrm{Re}\,\gamma\lambda^t` and
         :math:`\mathrm{Re}\,\gamma t\lambda^{t-1}` against t, with their second moments. :math:`\gamma` is 1 or, where
         inputs are scaled, :math:`\sqrt{1 - |\lambda|^2}`; it is held constant in derivatives, as in Figure 2.
 
     Source: Zucchet and Orvieto (2024), sections 2.2 and 2.3; :func:`rnnlib.theory.one_dimensional_loss`.
     """
-    plane = (_heat(1.0, 60, ("0", "0"), "λ") + _cross("x:Q", "y:Q") + _handles()).properties(
-        title="drag λ over the disc", **_SQUARE
-    )
-    around = ("nu_lam * cos(theta_lam)", "nu_lam * sin(theta_lam)")
-    window = (_heat(_WINDOW, 45, around, "(λ′ − λ)") + _cross("zero:Q", "zero:Q")).properties(
-        title="loss of a student at λ′", **_SQUARE
-    )
+    contours = _contours()
+    here = ("nu_lam * cos(theta_lam)", "nu_lam * sin(theta_lam)")
+    plane = alt.layer(
+        _circle(1.0, ("0", "0"), "λ"), _lines(contours, ("0", "0")), _cross("x:Q", "y:Q"), _handles()
+    ).properties(title="drag λ over the disc", **_SQUARE)
+    window = alt.layer(
+        _circle(_WINDOW, here, "(λ′ − λ)"), _lines(contours, here), _cross("zero:Q", "zero:Q")
+    ).properties(title="near λ: loss at λ′", **_SQUARE)
     steps = alt.Chart(alt.sequence(0, 101, 1, as_="t")).transform_calculate(
         response=f"sqrt({_GAMMA2}) * pow(nu_lam, datum.t) * cos(datum.t * theta_lam)",
         sensitivity="datum.t == 0 ? 0 : "
@@ -58,45 +61,98 @@ def complex_plane() -> alt.HConcatChart:
         )
         .properties(
             description="Three charts that follow an eigenvalue lambda, set by sliders or dragged over the first. "
-            "First: the unit disc, coloured by the loss of a student at each point that imitates lambda. "
+            "First: the unit disc, with lines of equal loss of a student that imitates lambda. "
             "Second: the same in a window of fixed size around lambda. Third: real parts of the impulse "
             "response and of its derivative against time. As lambda nears the circle the response lasts "
-            "longer, its derivative grows much more, and the region of low loss shrinks to a point.",
+            "longer, its derivative grows much more, and the lines of low loss shrink to a point.",
             usermeta=EMBED,
         )
     )
 
 
-def _heat(half: float, cells: int, centre: tuple[str, str], of: str) -> alt.Chart:
-    """Squares over a window, coloured by the loss where they lie in the disc."""
-    side = 2 * half / cells
-    edge = 0.53 * side  # neighbours overlap, so that no seam shows
-    chart = alt.Chart(alt.sequence(0, cells * cells, 1, as_="i")).transform_calculate(
-        re=f"{centre[0]} + {side} * (datum.i % {cells} + 0.5) - {half}",
-        im=f"{centre[1]} + {side} * (floor(datum.i / {cells}) + 0.5) - {half}",
+def _contours() -> alt.Chart:
+    """Points (re, im) of lines of equal loss: on each ray from the eigenvalue, where the loss first reaches a level.
+
+    Between two radii the loss is taken as a power of the radius. At the circle it counts as infinite, so that each ray
+    has a point of each line.
+    """
+    grid = alt.Chart(alt.sequence(0, _RAYS * (_STEPS + 1), 1, as_="i")).transform_calculate(
+        ray=f"floor(datum.i / {_STEPS + 1})", step=f"datum.i % {_STEPS + 1}"
     )
-    chart = chart.transform_calculate(nu="sqrt(datum.re * datum.re + datum.im * datum.im)")
-    chart = chart.transform_filter("datum.nu < 0.9999").transform_calculate(theta="atan2(datum.im, datum.re)")
-    chart = with_loss(chart, "datum.nu", "datum.theta", "nu_lam", "theta_lam")
-    x, y = (f"datum.{part}" + (f" - {c}" if c != "0" else "") for part, c in zip(("re", "im"), centre, strict=True))
-    bands = f"pow(10, floor(2 * log(datum.loss / {_VARIANCE}) / LN10) / 2)"
-    chart = chart.transform_calculate(shown=bands, x=x, y=y).transform_calculate(
-        x1=f"datum.x - {edge}", x2=f"datum.x + {edge}", y1=f"datum.y - {edge}", y2=f"datum.y + {edge}"
+    grid = grid.transform_calculate(turn=f"2 * PI * datum.ray / {_RAYS}")
+    grid = grid.transform_calculate(  # the reach is where the ray meets the circle
+        direction="theta_lam + datum.turn",
+        reach="sqrt(1 - pow(nu_lam * sin(datum.turn), 2)) - nu_lam * cos(datum.turn)",
     )
+    # Radii crowd at the circle, where the loss of a student with scaled inputs changes fast.
+    grid = grid.transform_calculate(r=f"datum.reach * pow(10, -{_DECADES} * pow(1 - datum.step / {_STEPS}, 1.5))")
+    grid = grid.transform_calculate(
+        re="nu_lam * cos(theta_lam) + datum.r * cos(datum.direction)",
+        im="nu_lam * sin(theta_lam) + datum.r * sin(datum.direction)",
+    )
+    grid = grid.transform_calculate(nu="sqrt(datum.re * datum.re + datum.im * datum.im)")
+    grid = grid.transform_calculate(theta="atan2(datum.im, datum.re)")
+    grid = with_loss(grid, "datum.nu", "datum.theta", "nu_lam", "theta_lam")
+    grid = grid.transform_calculate(share=f"datum.step == {_STEPS} ? 1e9 : datum.loss / {_VARIANCE}")
+    grid = grid.transform_window(
+        sort=[{"field": "step"}],
+        groupby=["ray"],
+        r_before="lag(r)",
+        share_before="lag(share)",
+    )
+    below = {name: " + ".join(f"(datum.{name} >= {level})" for level in _LEVELS) for name in ("share", "share_before")}
+    crossed = grid.transform_filter(f"datum.step > 0 && {below['share']} > {below['share_before']}")
+    crossed = crossed.transform_calculate(level=f"{list(_LEVELS)}").transform_flatten(["level"])
+    crossed = crossed.transform_filter("datum.share >= datum.level && datum.share_before < datum.level")
+    crossed = crossed.transform_calculate(
+        part="datum.share > 1e8 ? 1 : log(datum.level / datum.share_before) / log(datum.share / datum.share_before)"
+    )
+    crossed = crossed.transform_calculate(r="datum.r_before * pow(datum.r / datum.r_before, datum.part)")
+    first = crossed.transform_aggregate(r="min(r)", groupby=["ray", "direction", "level"])
+    return first.transform_calculate(
+        re="nu_lam * cos(theta_lam) + datum.r * cos(datum.direction)",
+        im="nu_lam * sin(theta_lam) + datum.r * sin(datum.direction)",
+    )
+
+
+def _axes(half: float, of: str) -> tuple[alt.X, alt.Y]:
     scale, axis = alt.Scale(domain=[-half, half], nice=False), alt.Axis(grid=False, tickCount=5)
-    legend = {"orient": "bottom", "direction": "horizontal", "gradientLength": 158, "format": ".0e"}
-    return chart.mark_rect().encode(
-        x=alt.X("x1:Q", title=f"Re {of}", scale=scale, axis=axis),
-        y=alt.Y("y1:Q", title=f"Im {of}", scale=scale, axis=axis),
-        x2="x2:Q",
-        y2="y2:Q",
-        color=alt.Color(
-            "shown:Q",
-            title="loss / E|h|²",
-            scale=alt.Scale(type="log", domain=[1e-4, 1], clamp=True, scheme="viridis"),
-            legend=alt.Legend(values=[1e-4, 1e-3, 1e-2, 0.1, 1], **legend),
-        ),
+    return alt.X("x:Q", title=f"Re {of}", scale=scale, axis=axis), alt.Y(
+        "y:Q", title=f"Im {of}", scale=scale, axis=axis
     )
+
+
+def _circle(half: float, centre: tuple[str, str], of: str) -> alt.Chart:
+    """The unit circle, seen from ``centre``."""
+    x, y = _axes(half, of)
+    return (
+        alt.Chart(alt.sequence(0, 1441, 1, as_="i"))
+        .transform_calculate(x=f"cos(PI * datum.i / 720) - ({centre[0]})", y=f"sin(PI * datum.i / 720) - ({centre[1]})")
+        .mark_line(color="#888888", strokeWidth=1, clip=True)
+        .encode(x=x, y=y, order="i:Q")
+    )
+
+
+def _lines(contours: alt.Chart, centre: tuple[str, str]) -> alt.Chart:
+    """One closed line a level."""
+    look = {"symbolType": "stroke", "symbolSize": 300, "direction": "horizontal"}
+    legend = alt.Legend(orient="bottom", title="loss / E|h|²", **look)
+    return (
+        contours.transform_calculate(x=f"datum.re - ({centre[0]})", y=f"datum.im - ({centre[1]})")
+        .mark_line(interpolate="linear-closed", strokeWidth=1.6, clip=True)
+        .encode(
+            x="x:Q",
+            y="y:Q",
+            order="ray:Q",
+            color=alt.Color("level:O", legend=legend, scale=alt.Scale(domain=list(_LEVELS), range=_shades())),
+        )
+    )
+
+
+def _shades() -> list[str]:
+    from matplotlib.colors import to_hex
+
+    return [to_hex(color) for color in reversed(style.sequence("lam", len(_LEVELS)))]
 
 
 def _handles() -> alt.Chart:
@@ -127,17 +183,13 @@ def _handles() -> alt.Chart:
     )
 
 
-def _cross(x: str, y: str) -> alt.LayerChart:
-    """An open cross at the eigenvalue that is seen on every colour and hides no basin."""
+def _cross(x: str, y: str) -> alt.Chart:
+    """A small cross at the eigenvalue that hides no line."""
     point = alt.Chart(alt.sequence(0, 1, 1, as_="i")).transform_calculate(
         x="nu_lam * cos(theta_lam)", y="nu_lam * sin(theta_lam)", zero="0"
     )
-    cross = {"shape": "cross", "filled": False, "size": 60, "opacity": 1, "strokeWidth": 1.2}
-    layers = [
-        point.mark_point(**cross | {"stroke": "black", "strokeWidth": 3}),
-        point.mark_point(**cross, stroke="white"),
-    ]
-    return alt.layer(*(layer.encode(x=alt.X(x), y=alt.Y(y)) for layer in layers))
+    cross = point.mark_point(shape="cross", filled=True, size=30, opacity=1, color=style.COLORS["lru"])
+    return cross.encode(x=alt.X(x), y=alt.Y(y))
 
 
 def _trace(steps: alt.Chart, field: str, symbol: str, reach: float, moment: str, value: str) -> alt.Chart:
@@ -147,5 +199,5 @@ def _trace(steps: alt.Chart, field: str, symbol: str, reach: float, moment: str,
     color = style.COLORS["lru"]
     line = steps.mark_line(point={"size": 12, "color": color}, strokeWidth=1, color=color)
     return line.encode(x=alt.X("t:Q", title="steps since the input, t"), y=y).properties(
-        width=152, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
+        width=146, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
     )

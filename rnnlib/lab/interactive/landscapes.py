@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import altair as alt
 
-from .controls import EMBED, LOWEST_LOSS, colors, powers, radio, rho_and_normalization, slider, strokes
-from .expressions import curvature, with_loss
+from .controls import EMBED, colors, powers, radio, rho_and_normalization, slider, strokes
+from .expressions import curvature, state_variance, with_loss
 
 _WAYS = ("polar", "exponential", "optimal")  # in the order of the legend
 _WAY = "datum.k == 0 ? 'polar' : datum.k == 1 ? 'exponential' : 'optimal'"
 _DASHES = [[2, 2], [1, 0], [7, 3]]  # not by colour alone
 _UNDEFINED = "along == 'angle' && angle == 0"  # of the exponential parametrisation
-_SHOWN = f"(way_shown == 'all' || datum.way == way_shown) && !({_UNDEFINED} && datum.k == 1)"
-_SIZE = {"width": 265, "height": 240}
+_SHOWN = f"!({_UNDEFINED} && datum.k == 1)"
+_SIZE = {"width": 265, "height": 190}
 
 
 def landscape() -> alt.HConcatChart:
     r"""Loss of one unit that imitates another, and its curvature at the optimum, in three parametrisations.
 
     Parameters of the chart: ``memory`` (decimal logarithm of :math:`1/(1 - |\lambda^*|)`), ``rho``, ``normalized``,
-    ``along`` (the modulus or the angle is learned), ``way_shown`` (one parametrisation, or all), ``angle``
-    (:math:`\theta^*/\pi`), ``reach`` (how far the raw parameter goes from the optimum). The modulus is
-    :math:`\omega`, :math:`e^{-e^{\omega}}` or :math:`\tanh\omega`; the angle is :math:`\omega`,
-    :math:`e^{\omega}` or :math:`\omega (1 - \nu^2) / (\nu\sqrt{1 + \nu^2})` with the modulus held. Where the angle is
-    learned and :math:`\theta^* = 0`, the exponential parametrisation is missing: no :math:`\omega` has that angle.
+    ``along`` (the modulus or the angle is learned), ``angle`` (:math:`\theta^*/\pi`). The modulus is :math:`\omega`,
+    :math:`e^{-e^{\omega}}` or :math:`\tanh\omega`; the angle is :math:`\omega`, :math:`e^{\omega}` or
+    :math:`\omega (1 - \nu^2) / (\nu\sqrt{1 + \nu^2})` with the modulus held. Where the angle is learned and
+    :math:`\theta^* = 0`, the exponential parametrisation is missing: no :math:`\omega` has that angle.
 
     Returns:
-        Chart: loss against the raw parameter's distance from the optimum, and curvature at the optimum against memory
-        length.
+        Chart: loss, over that of predicting zero, against the raw parameter's distance from the optimum; and curvature
+        at the optimum against memory length.
 
     Source: Zucchet and Orvieto (2024), Figures 1 and 6; :func:`rnnlib.theory.one_dimensional_loss`.
     """
@@ -42,9 +41,7 @@ def landscape() -> alt.HConcatChart:
             slider("memory", 1.5, 0.1, 3, 0.01, "memory of the teacher, log₁₀ 1/(1 − |λ*|)"),
             *rho_and_normalization(),
             radio("along", "modulus", ("modulus", "angle"), "learn the"),
-            radio("way_shown", "all", ("all", *_WAYS), "parametrisation"),
             slider("angle", 0, 0, 1, 0.01, "angle of the teacher, θ*/π"),
-            slider("reach", 1, 0.01, 2, 0.01, "half width of the left picture"),
             alt.param(name="nu_star", expr="1 - pow(10, -memory)"),
             alt.param(name="theta_star", expr="PI * angle"),
             alt.param(name="stretch", expr="(1 - nu_star * nu_star) / (nu_star * sqrt(1 + nu_star * nu_star))"),
@@ -60,10 +57,10 @@ def landscape() -> alt.HConcatChart:
             ),
         )
         .properties(
-            description="Two charts that follow the controls. Left: loss of one unit that imitates another, against "
-            "the distance of its raw parameter from the optimum, one curve a parametrisation. Right: "
-            "curvature at the optimum against the teacher's memory, a dot at the present teacher. As "
-            "memory grows the polar well narrows to a needle; exponential and optimal parametrisations "
+            description="Two charts that follow the controls. Left: loss of one unit that imitates another, over that "
+            "of predicting zero, against the distance of its raw parameter from the optimum, one curve a "
+            "parametrisation. Right: curvature at the optimum against the teacher's memory, a dot at the present "
+            "teacher. As memory grows the polar well narrows to a needle; exponential and optimal parametrisations "
             "keep the well of the modulus wide once inputs are scaled.",
             usermeta=EMBED,
         )
@@ -71,9 +68,9 @@ def landscape() -> alt.HConcatChart:
 
 
 def _losses(look: dict) -> alt.Chart:
-    """x is the raw parameter minus its value at the optimum."""
+    """x is the raw parameter minus its value at the optimum; points crowd there, so that a needle has an inside."""
     base = alt.Chart(alt.sequence(0, 3 * 401, 1, as_="i")).transform_calculate(
-        k="floor(datum.i / 401)", x="reach * ((datum.i % 401) / 200 - 1)"
+        k="floor(datum.i / 401)", x="pow((datum.i % 401) / 200 - 1, 3)"
     )
     base = base.transform_calculate(way=_WAY, tanh="1 - 2 / (exp(2 * datum.x) + 1)").transform_filter(_SHOWN)
     base = base.transform_calculate(
@@ -83,14 +80,14 @@ def _losses(look: dict) -> alt.Chart:
         "theta_star * exp(datum.x) : theta_star + datum.x * stretch",
     ).transform_filter("datum.nu > 0 && datum.nu < 1 && abs(datum.theta) <= PI")
     base = with_loss(base, "datum.nu", "datum.theta", "nu_star", "theta_star")
-    scale = alt.Scale(type="log", domain=[LOWEST_LOSS, 1e4])
+    zero = f"0.5 * pow(datum.g_star, 2) * {state_variance('nu_star', 'theta_star')}"  # the loss of predicting zero
     title = alt.Title(alt.expr("'loss around |λ*| = ' + format(nu_star, '.4f')"))
     return (
-        base.transform_calculate(shown=f"max(datum.loss, {LOWEST_LOSS})")
+        base.transform_calculate(share=f"datum.loss / ({zero})")
         .mark_line(strokeWidth=2, clip=True)
         .encode(
             x=alt.X("x:Q", title="raw parameter, distance from the optimum", scale=alt.Scale(nice=False)),
-            y=alt.Y("shown:Q", title="loss", scale=scale, axis=powers()),
+            y=alt.Y("share:Q", title="loss / loss of predicting zero", scale=alt.Scale(domain=[0, 2])),
             **look,
         )
         .properties(title=title, **_SIZE)

@@ -12,7 +12,7 @@ _RATIO, _OPTIMIZERS, _STEPS = 1000, ("gradient descent", "sign descent", "Adam")
 _RATES, _FAR = np.linspace(-3, 0, 13), 10  # decimal logarithms; where a run has diverged
 _GRAIN = 1e-5  # paths are stored as whole multiples of it
 _LANDSCAPES = {"dense": 45, "diagonal": 0}  # degrees between the steep direction and the nearest axis
-_SIZE = {"width": 155, "height": 165}
+_SIZE = {"width": 152, "height": 165}
 
 
 def quadratic_paths() -> dict[tuple[str, str, int], np.ndarray]:
