@@ -127,8 +127,8 @@ def state_error(memory, bits):
     .. math:: \frac{\mathrm{E}|e|^2}{\mathrm{E}|h|^2} = \frac{4^{-p}}{8 \ln 2} \, \frac{1}{1 - \lambda^2}
               \approx \frac{4^{-p} m}{11}, \qquad m = \frac{1}{1 - |\lambda|}.
 
-    Each step's error is uniform and independent of the others, as where inputs move the state by a spacing or more,
-    and the mantissa of the state is spread evenly on a logarithmic scale, which changes the factor by a tenth.
+    Each step's error is uniform and independent of the others, as where inputs move the state by a spacing or more.
+    The factor is the mean over the height of the state between two powers of two; that of a Gaussian state is within 1 %.
 
     Args:
         memory: m, in steps, at least 1.

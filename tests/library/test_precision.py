@@ -110,7 +110,7 @@ def test_where_an_impulse_stalls(dtype, memory):
     ("dtype", "memory"), [(torch.bfloat16, 30), (torch.bfloat16, 600), (torch.float8_e4m3fn, 20), (torch.float16, 100)]
 )
 def test_error_of_a_rounded_state(dtype, memory):
-    """For white inputs, up to the tenth by which the height of the state changes it."""
+    """For white inputs; the rest is the scatter of the mean over units."""
     lam, generator = 1 - 1 / memory, torch.Generator().manual_seed(0)
     steps, units = 12 * memory, 60_000 // memory
     x = math.sqrt(1 - lam**2) * torch.randn(steps, units, dtype=torch.float64, generator=generator)

@@ -43,6 +43,21 @@ def test_pairs_of_poles_for_real_outputs():
     assert theory.readout_error(*pairs) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("count", [3, 10, 40])
+def test_equally_spaced_angles(count):
+    """The bound of the proofs page, which the angles in the middle between two reach."""
+    memory, middle = 12.0, np.pi * np.arange(1, count) / count
+    r = np.exp(-1 / memory)
+    poles = r * np.exp(1j * np.pi * (np.arange(2 * count) + 0.5) / count)
+    share = [theory.readout_error(poles, lam, np.ones(1)) * (1 - r**2) for lam in r * np.exp(1j * middle)[:, None]]
+    np.testing.assert_allclose(share, np.cosh(2 * count / memory) ** -2, rtol=1e-8)
+    others = [
+        theory.readout_error(poles, np.array([r * np.exp(1j * angle)]), np.ones(1)) * (1 - r**2)
+        for angle in np.linspace(0, 3, 50)
+    ]
+    assert max(others) <= share[0] * (1 + 1e-8)
+
+
 def test_leading_axes_and_tensors():
     poles = np.stack([0.5 * LAM, 0.9 * LAM])
     both = theory.readout_error(poles, LAM, WEIGHTS)

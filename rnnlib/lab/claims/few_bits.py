@@ -307,7 +307,7 @@ def noisy_states(memory: int = _MEMORY, units: int = 400) -> tuple[float, np.nda
     "Under white noise the same state is right to a fraction of a per cent of its variance, as the closed form has it",
     how="memory 1,000: second moment of the error of the rounded state over that of the state, over the closed form's "
     "4⁻ᵖ m / 11; 400 units",
-    accepted=between(0.75, 1.33, "to a third, beyond the tenth by which the state's height changes it"),
+    accepted=between(0.75, 1.33, "to a third: errors of neighbouring steps need not be independent"),
 )
 def error_over_closed_form() -> float:
     return noisy_states()[0] / theory.state_error(_MEMORY, 8)
