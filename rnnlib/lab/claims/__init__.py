@@ -26,10 +26,12 @@ from . import (  # noqa: F401
     fig14,
     fig15,
     fixed_poles,
+    moving_gates,
     sec22,
     sec23,
+    todays_models,
 )
-from .display import Chapters, Table, ours, picture, table, tally
+from .display import Chapters, Table, factor, hypotheses, ours, picture, table, tally
 from .ranges import Range, above, at_least, at_most, between, near, significantly, similar
 from .registry import CLAIMS, KINDS, Claim, claim, evaluate
 
@@ -49,6 +51,8 @@ __all__ = [
     "between",
     "claim",
     "evaluate",
+    "factor",
+    "hypotheses",
     "near",
     "ours",
     "picture",

@@ -7,7 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import beyond, fig12, fig14, fig15, fixed_poles, grids, precision, propagation, rounding, runner, storage, store
+from . import (
+    beyond,
+    fig12,
+    fig14,
+    fig15,
+    fixed_poles,
+    grids,
+    moving_gates,
+    precision,
+    propagation,
+    rounding,
+    runner,
+    storage,
+    store,
+)
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -47,6 +61,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        moving_gates.EXPERIMENT,
         fixed_poles.EXPERIMENT,
         storage.EXPERIMENT,
         *beyond.BEYOND,
