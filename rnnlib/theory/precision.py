@@ -128,7 +128,7 @@ def state_error(memory, bits):
               \approx \frac{4^{-p} m}{11}, \qquad m = \frac{1}{1 - |\lambda|}.
 
     Each step's error is uniform and independent of the others, as where inputs move the state by a spacing or more.
-    The factor is the mean over the height of the state between two powers of two; that of a Gaussian state is within 1 %.
+    The factor is the mean over heights of the state between two powers of two; a Gaussian state has it to 1 %.
 
     Args:
         memory: m, in steps, at least 1.

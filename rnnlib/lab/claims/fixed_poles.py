@@ -182,6 +182,7 @@ def gain_over_memories() -> Estimate:
     "Gradient descent finds the readout, too: with angles up to π/10, fixed eigenvalues train to within a factor of "
     "five of learned ones",
     "storage",
+    "storage_wider",
     how="θ₀/π = .1: decades from an LRU that learns its eigenvalues to one that does not, median of pairs; 16 "
     "teachers, 1,000 steps, the rate of a run chosen by the other run on its teacher",
     accepted=at_most(math.log10(5), "a small factor: five, as in Figure 3B"),
@@ -194,6 +195,7 @@ def cost_of_a_trained_readout() -> Estimate:
     "beyond-poles-trained-readout-all-angles",
     "With all angles they do not come near: a hundredfold or more",
     "storage",
+    "storage_wider",
     how="the same at θ₀ = π",
     accepted=at_least(2.0, "a factor of a hundred"),
 )

@@ -64,6 +64,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         moving_gates.EXPERIMENT,
         fixed_poles.EXPERIMENT,
         storage.EXPERIMENT,
+        storage.WIDER,
         *beyond.BEYOND,
     )
 }

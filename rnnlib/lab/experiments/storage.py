@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -174,4 +174,33 @@ EXPERIMENT = StorageTraining(
             "protocol": Protocol(steps=10, report=5, batch=8, length=40),
         },
     },
+)
+
+# The second look: in these settings more than one choice in twenty lay at that end of the rates. And one new setting,
+# both raw parameters in 16 bits, each with what helped it alone.
+_FURTHER = {
+    **dict.fromkeys(
+        (
+            *(f"lru, {how}" for how in ("float32", "nearest", "master", "float16", "float8_e4m3fn", "frozen")),
+            *(f"lru, {name} {how}" for name in ("modulus", "angle") for how in ("nearest", "stochastic")),
+            "plain, frozen",
+        ),
+        (0.1,),
+    ),
+    "lru, stochastic": (0.1, 0.00032),
+    **dict.fromkeys(("plain, stochastic", "plain, master"), (0.00032,)),
+    **dict.fromkeys(("lru, float32, nu0 .9", "lru, nearest, nu0 .9"), (0.32,)),
+    **dict.fromkeys(("lru, float32, theta0 .1", "lru, frozen, theta0 .1"), (1.0,)),
+}
+_MENDED = (*_few(MODULUS, how="stochastic"), Storage(ANGLE, "fixed", 16))
+
+WIDER = replace(
+    EXPERIMENT,
+    name="storage_wider",
+    title="further rates for the settings of storage whose best ones lay at an end, and both remedies together",
+    settings=(
+        *(replace(setting, rates=_FURTHER[setting.name]) for setting in _SETTINGS if setting.name in _FURTHER),
+        _lru("mended", _MENDED, rates=(0.1, 0.032, 0.01, 0.0032, 0.001)),
+    ),
+    smaller=EXPERIMENT.smaller | {"smoke": EXPERIMENT.smaller["smoke"] | {"settings": (_lru("mended", _MENDED),)}},
 )
