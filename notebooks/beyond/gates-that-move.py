@@ -4,11 +4,11 @@
 # ---
 
 # %% [markdown]
-# # Gates that move
+# # Gates that move, in closed form
 #
 # **You will see** what changes when a gate moves from step to step: the size of state and sensitivity, and no power of
-# memory, unless the gate sees the very input that it lets in; then the state stops shrinking. **You need** [gates as
-# eigenvalues](../theory/07-gates-as-eigenvalues.ipynb). **Time** ten seconds on a CPU.
+# memory, unless the gate sees the very input that it lets in; then the state stops shrinking. **You need** [gates that
+# move](../theory/07b-gates-that-move.ipynb). **Time** ten seconds on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

@@ -78,8 +78,7 @@ fig;
 # %% [markdown]
 # ## How it is computed
 # We draw A as the paper draws its teachers and dense students: independent normal entries, then all moduli moved to the
-# ring from $\nu_0$ to
-# 1. With white inputs to every unit the second moment of $\partial h / \partial A_{pq}$ solves three discrete Lyapunov
+# ring from $\nu_0$ to 1. With white inputs to every unit the second moment of $\partial h / \partial A_{pq}$ solves three discrete Lyapunov
 #    equations, which is exact and fast (`rnnlib.lab.dense_sensitivity`). An entry moves A in a direction $\mathrm{d}A$.
 #    With $\mathrm{d}M = V^{-1}\, \mathrm{d}A\, V$, its part $V\, \mathrm{diag}(\mathrm{d}M)\, V^{-1}$ moves the
 #    eigenvalues alone and the rest moves the eigenvectors alone, so each moment can be computed for either part.
@@ -131,8 +130,10 @@ claims.table("sec23")
 # <summary>Solution 1</summary>
 #
 # $h_t = \sum_{i<t} \lambda^i x_{t-i}$, so $\mathrm{E}|h_t|^2 = t$ and
-# $\mathrm{E}|\mathrm{d}h_t/\mathrm{d}\lambda|^2 = \sum_{i<t} i^2 = (t-1)t(2t-1)/6 \approx t^3/3$. Nothing is forgotten,
-# so the memory is all the time since the start, and time takes the place of the memory length.
+#
+# $$\mathrm{E}|\mathrm{d}h_t/\mathrm{d}\lambda|^2 = \sum_{i<t} i^2 = (t-1)\,t\,(2t-1)/6 \approx t^3/3.$$
+#
+# Nothing is forgotten, so the memory is all the time since the start, and time takes the place of the memory length.
 #
 # </details>
 

@@ -216,7 +216,7 @@ GATED = [name for name in MODELS if field_guide.get(name).noise]
 @pytest.mark.parametrize("model", MODELS)
 def test_models_show_the_closed_forms_of_the_field_guide(play, model):
     """Each parameter that a model has, at other positions of the sliders each."""
-    reader, tab = play("04-todays-models")
+    reader, tab = play("05-todays-models")
     positions = {"modulus": (2, 0, 0.5), "angle": (3.3, 0.9, 1.2), "step": (1.2, 0.4, 0)}
     script = SET % f"{{curves: {CURVES}, steps: rows('response').flat(), powers: rows('power').flat()}}"
     for along, (memory, rho, sigma) in positions.items():
@@ -252,7 +252,7 @@ def test_models_show_the_closed_forms_of_the_field_guide(play, model):
 
 
 def test_what_the_page_says_of_moving_gates_and_slow_inputs(play):
-    reader, tab = play("04-todays-models")
+    reader, tab = play("05-todays-models")
 
     def shown(**at):
         return numbers(tab.evaluate(SET % "[]", at)["readout"].split("E|h|²")[1])
@@ -268,7 +268,7 @@ def test_what_the_page_says_of_moving_gates_and_slow_inputs(play):
 
 
 def test_a_choice_survives_a_change_of_theme(play):
-    reader, tab = play("04-todays-models")
+    reader, tab = play("05-todays-models")
     choice = tab.get_by_label("parametrisation")
     choice.focus()
     tab.keyboard.press("ArrowDown")

@@ -19,15 +19,15 @@ from ... import theory
 from .. import readouts, systems
 from ..statistics import Estimate, by_teacher, cross_fitted, median, paired_median, smallest
 from ..storage import FORMATS, rounded, stored_eigenvalues
-from .awaiting import hypothesis
 from .measures import load
 from .ranges import FACTOR_OF_TWO, at_least, at_most, between, near, significantly, similar
+from .registry import claim
 
+_claim = functools.partial(claim, kind="beyond", source="not in the paper")
 _BITS_OF_A_DECADE = math.log2(10)
 _REFIT = "32 teachers, angles up to π, eigenvalues rounded, the readout solved anew on an infinite window"
 _RUNS = "16 teachers, 1,000 steps, ν₀ = .99, the rate of a run chosen by the other run on its teacher"
 _bfloat16 = FORMATS["bfloat16"]
-_TRAINED = ("storage", "storage_wider")
 
 
 # Eigenvalues of the teacher, rounded ----------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def _bits_a_decade(stored: str) -> Estimate:
     return paired_median(bits_needed(stored, 0.999) / 2, bits_needed(stored, 0.9) / 2)
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-of-parts",
     "Real and imaginary parts of an eigenvalue need 3.3 more bits for each decade of memory",
     how=f"bits for an error of a hundredth of the output's variance, half of those from ν₀ = .9 to .999; {_REFIT}",
@@ -67,7 +67,7 @@ def bits_of_parts() -> Estimate:
     return _bits_a_decade("parts")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-of-angle",
     "The logarithm of the angle needs as many",
     how=f"the same, with the logarithm of the angle rounded; {_REFIT}",
@@ -77,7 +77,7 @@ def bits_of_angle() -> Estimate:
     return _bits_a_decade("angle")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-of-modulus",
     "The LRU's raw modulus, ln(−ln |λ|), needs hardly any",
     how=f"the same, with the raw modulus rounded; {_REFIT}",
@@ -87,7 +87,7 @@ def bits_of_modulus() -> Estimate:
     return _bits_a_decade("modulus")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-rule-parts",
     "Rule of thumb: for an error of one per cent, three bits more than the logarithm of the memory",
     how=f"parts of the eigenvalue, ν₀ = .99: bits for a hundredth of the output's variance, minus log₂ 100; {_REFIT}",
@@ -97,7 +97,7 @@ def rule_for_parts() -> Estimate:
     return median(bits_needed("parts") - math.log2(100))
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-rule-angle",
     "The rule holds for the logarithm of the angle, too, where angles reach π",
     how=f"the same, with the logarithm of the angle rounded; {_REFIT}",
@@ -127,10 +127,9 @@ def _cost(setting: str, reference: str) -> Estimate:
     return paired_median(trained(setting), trained(reference))
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-lru",
     "An LRU whose raw parameters are stored in bfloat16 loses at least tenfold",
-    *_TRAINED,
     how=f"decades from float32 to bfloat16, rounded to nearest after each step, median of pairs; {_RUNS}",
     accepted=at_least(1.0, "a factor of ten"),
 )
@@ -138,10 +137,9 @@ def cost_for_lru() -> Estimate:
     return _cost("lru, nearest", "lru, float32")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-angle-to-blame",
     "Its angle is to blame: rounded alone it costs at least ten times as much as the modulus rounded alone",
-    *_TRAINED,
     how=f"decades from the modulus alone in bfloat16 to the angle alone, median of pairs; {_RUNS}",
     accepted=at_least(1.0, "a factor of ten"),
 )
@@ -149,10 +147,9 @@ def angle_over_modulus() -> Estimate:
     return _cost("lru, angle nearest", "lru, modulus nearest")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-plain-beats-lru",
     "In bfloat16 plain eigenvalues end below the LRU, whose angle is stored more coarsely",
-    *_TRAINED,
     how=f"decades from plain eigenvalues with γ to the LRU, both in bfloat16, median of pairs; {_RUNS}",
     accepted=at_least(0.5, "a factor of three, the step between two rates"),
 )
@@ -160,10 +157,9 @@ def lru_over_plain() -> Estimate:
     return _cost("lru, nearest", "plain, nearest")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-copy",
     "A float32 copy that takes the steps is no remedy while the loss sees bfloat16",
-    *_TRAINED,
     how=f"decades from float32 to a copy, the smaller of LRU and plain eigenvalues, medians of pairs; {_RUNS}",
     accepted=at_least(1.0, "a factor of ten: what is missing are the numbers, not the steps"),
 )
@@ -171,10 +167,9 @@ def cost_with_copy() -> Estimate:
     return smallest(*(_cost(f"{student}, master", f"{student}, float32") for student in ("lru", "plain")))
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-eigenvalues-rounded",
     "Nor are raw parameters in float32 if eigenvalues are computed in bfloat16",
-    *_TRAINED,
     how=f"LRU: decades from float32 to eigenvalues whose parts are rounded once computed, median of pairs; {_RUNS}",
     accepted=at_least(0.5, "a factor of three, the step between two rates"),
     seen=False,
@@ -183,10 +178,9 @@ def cost_of_rounded_eigenvalues() -> Estimate:
     return _cost("lru, eigenvalues rounded", "lru, float32")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-stochastic-modulus",
     "Stochastic rounding helps the modulus, whose steps are smaller than the spacing",
-    *_TRAINED,
     how=f"modulus alone in bfloat16: decades from stochastic rounding to nearest, median of pairs; {_RUNS}",
     accepted=significantly("helps: the interval of paired differences leaves out 0"),
     seen=False,
@@ -195,10 +189,9 @@ def stochastic_modulus() -> Estimate:
     return _cost("lru, modulus nearest", "lru, modulus stochastic")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-stochastic-angle",
     "It does not help the angle, whose spacing is too coarse",
-    *_TRAINED,
     how=f"angle alone in bfloat16: decades from stochastic rounding to nearest, median of pairs; {_RUNS}",
     accepted=at_most(FACTOR_OF_TWO, "not: by a factor of two at most"),
     seen=False,
@@ -207,10 +200,9 @@ def stochastic_angle() -> Estimate:
     return _cost("lru, angle nearest", "lru, angle stochastic")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-fixed-point",
     "The same 16 bits suffice if the angle is stored in fixed point",
-    *_TRAINED,
     how="decades from an angle in float32 to one in 65,536 parts of a turn, the modulus in bfloat16 in both, median of "
     f"pairs; {_RUNS}",
     accepted=similar("suffice: the same to a factor of two"),
@@ -220,10 +212,9 @@ def cost_of_fixed_point() -> Estimate:
     return _cost("lru, angle fixed", "lru, modulus nearest")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-mended",
     "Together the two remedies make 16 bits a parameter as good as 32",
-    *_TRAINED,
     how="LRU: decades from float32 to a modulus in bfloat16 with stochastic rounding and an angle in fixed point, "
     f"median of pairs; {_RUNS}. Supposed after the other rows of training were known, before this one was trained",
     accepted=similar("as good: the same to a factor of two"),
@@ -232,10 +223,9 @@ def cost_when_mended() -> Estimate:
     return _cost("lru, mended", "lru, float32")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-float16",
     "The three more bits of float16 do not suffice, either",
-    *_TRAINED,
     how=f"LRU: decades from float32 to float16, rounded to nearest after each step, median of pairs; {_RUNS}",
     accepted=at_least(FACTOR_OF_TWO, "a factor of two: beyond what other rows call the same"),
     seen=False,
@@ -244,10 +234,9 @@ def cost_of_float16() -> Estimate:
     return _cost("lru, float16", "lru, float32")
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-rule-short",
     "The rule in training: at a memory of 10, 6.3 bits, bfloat16 reaches one per cent",
-    *_TRAINED,
     how="LRU in bfloat16, ν₀ = .9: decades of the loss over the zero predictor's, median; 16 teachers, 1,000 steps",
     accepted=at_most(-2.0, "one per cent"),
     seen=False,
@@ -256,10 +245,9 @@ def rule_at_short_memory() -> Estimate:
     return median(trained("lru, nearest, nu0 .9"))
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-rule-long",
     "At a memory of 100, 9.6 bits, it does not",
-    *_TRAINED,
     how=f"LRU in bfloat16, ν₀ = .99: decades of the loss over the zero predictor's, median; {_RUNS}",
     accepted=at_least(-2.0, "one per cent"),
 )
@@ -272,7 +260,7 @@ def rule_at_long_memory() -> Estimate:
 _MEMORY = 1000
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-impulse-stays",
     "A real state in bfloat16 keeps an impulse for ever where its memory is 1,000 steps",
     how="the state 10,000 steps after an impulse of 1, λ in full precision; without rounding it would be 5 × 10⁻⁵",
@@ -319,7 +307,7 @@ def noisy_states(memory: int = _MEMORY, units: int = 400) -> tuple[float, np.nda
     return (sums[0] / sums[1]).item(), np.array(left)
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-noise-hides",
     "Under white noise the same state is right to a fraction of a per cent of its variance, as the closed form has it",
     how="memory 1,000: second moment of the error of the rounded state over that of the state, over the closed form's "
@@ -330,7 +318,7 @@ def error_over_closed_form() -> float:
     return noisy_states()[0] / theory.state_error(_MEMORY, 8)
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-noise-dithers",
     "On top of that noise the impulse fades as it should: noise is dither",
     how="the mean difference of runs with and without the impulse after 1,000 steps, over e⁻¹; 400 units",
@@ -340,7 +328,7 @@ def impulse_under_noise() -> float:
     return noisy_states()[1][-1] / math.exp(-1)
 
 
-@hypothesis(
+@_claim(
     "beyond-bits-turning-state",
     "A state that turns is its own dither: the impulse fades",
     how="the state 3,000 steps after an impulse of 1, over e⁻³; median of 32 angles from .1 to 3",

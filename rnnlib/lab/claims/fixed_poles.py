@@ -14,12 +14,12 @@ import math
 import numpy as np
 
 from ..statistics import Estimate, furthest, largest, median, paired_median, smallest
-from .awaiting import hypothesis
 from .few_bits import trained
 from .measures import decades, load
 from .ranges import at_least, at_most, between, similar
+from .registry import claim
 
-_TABLE = "fixed_poles"
+_claim = functools.partial(claim, kind="beyond", source="not in the paper")
 _COVERING = ("random", "even", "lattice", "other teachers")  # designs that have angles
 _ANGLES = (0.01, 0.0316, 0.1, 0.316, 1.0)
 _WIDE = (0.1, 0.316, 1.0)
@@ -30,7 +30,7 @@ _LEARNED = "the LRU of Figures 3 and 10 with 64 units, 10,000 steps; 32 teachers
 
 @functools.cache
 def _table(table: str):
-    frame = load(_TABLE, table)
+    frame = load("fixed_poles", table)
     return frame.set_index(["design", "nu0", "theta0", "width", "teacher"]).sort_index()
 
 
@@ -67,10 +67,9 @@ def _crossing(at: np.ndarray, values: np.ndarray, level: float = -2.0) -> float:
     return math.exp(at[last] + part * (at[last + 1] - at[last]))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-all-angles",
     "Where the teacher has all angles, learning the eigenvalues of 64 units gains at least three decades",
-    _TABLE,
     how=f"decades from {_LEARNED}, to the best of four designs of 64 fixed eigenvalues on each teacher; {_LEAST}; "
     "median of pairs",
     accepted=at_least(3.0, "orders of magnitude, as between RNN and LRU in Figure 3"),
@@ -79,10 +78,9 @@ def gain_at_all_angles() -> Estimate:
     return paired_median(np.min([fixed(design) for design in _COVERING], axis=0), learned())
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-concentrated",
     "Where its angles stay below π/3, it gains nothing: 64 random eigenvalues do better by a factor of ten or more",
-    _TABLE,
     how=f"decades from random fixed eigenvalues to {_LEARNED}; {_LEAST}; the smallest of θ₀/π = .01, .0316, .1 and "
     ".316, medians of pairs",
     accepted=at_least(1.0, "a factor of ten"),
@@ -91,10 +89,9 @@ def loss_by_learning_when_concentrated() -> Estimate:
     return smallest(*(paired_median(learned(angle), fixed("random", angle)) for angle in _ANGLES[:-1]))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-coarse-solution",
     "A readout with small weights is enough for 1e-5 there, up to angles of π/10",
-    _TABLE,
     how="decades of the loss of 64 random fixed eigenvalues over the zero predictor's, singular values below a "
     "thousandth of the largest left out; the largest of θ₀/π = .01, .0316 and .1, medians of 32 teachers",
     accepted=at_most(-5.0, "1e-5"),
@@ -103,10 +100,9 @@ def loss_of_a_coarse_solution() -> Estimate:
     return largest(*(median(fixed("random", angle, cutoff="loss_3")) for angle in _ANGLES[:3]))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-window",
     "On a window of T steps, T θ₀ / 2π units leave one per cent: one for each angle that the window tells apart",
-    _TABLE,
     how=f"decades from T θ₀ / 2π to the units that random eigenvalues need; {_LEAST}; that of θ₀/π = .1, .316 and 1 "
     "which is furthest from 0, medians of 32 teachers",
     accepted=between(-math.log10(1.5), math.log10(1.5), "a rule of thumb: within a factor of one and a half"),
@@ -116,10 +112,9 @@ def units_on_the_window() -> Estimate:
     return furthest(*map(median, estimates))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-endless",
     "Without a window, one to two units for each radian and step of memory, whatever the memory and the angles",
-    _TABLE,
     how="units that equally spaced eigenvalues need for one per cent over θ₀ m, m = 1 / (1 − ν₀): the furthest from "
     "1.5 of all ν₀ = .9, .99 and .999 and θ₀ for which θ₀ m is 10 to 500; closed form, medians of 32 teachers",
     accepted=between(1.0, 2.0, "one to two"),
@@ -133,10 +128,9 @@ def units_without_a_window() -> Estimate:
     return furthest(*estimates, target=1.5)
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-designs",
     "How the eigenvalues are placed hardly matters, as long as they cover the angles",
-    _TABLE,
     how=f"decades from the units that random eigenvalues need for one per cent to those of another design; {_LEAST}; "
     "that of equally spaced ones, a lattice of four memories and other teachers' eigenvalues, θ₀/π = .1, .316 and 1, "
     "which is furthest from 0, medians of pairs",
@@ -152,10 +146,9 @@ def spread_of_designs() -> Estimate:
     )
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-ladder",
     "Real eigenvalues, geometric in memory, do not stand in for angles: 512 of them leave half of the loss",
-    _TABLE,
     how=f"decades of the loss over the zero predictor's at θ₀ = π, memories from 1 to 1,000; {_LEAST}; median of 32 "
     "teachers",
     accepted=at_least(math.log10(0.5), "half"),
@@ -164,10 +157,9 @@ def loss_of_the_ladder() -> Estimate:
     return median(fixed("ladder", width=512))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-memory",
     "With all angles, learning gains tenfold or more from memories of three steps on",
-    _TABLE,
     how=f"decades from the LRU of Figure 3 to 64 random fixed eigenvalues; {_LEAST}; the smallest of ν₀ = .68 to .99, "
     "medians of pairs of 32 teachers",
     accepted=at_least(1.0, "a factor of ten"),
@@ -177,12 +169,10 @@ def gain_over_memories() -> Estimate:
     return smallest(*(paired_median(fixed("random", nu0=nu0), learned(nu0=nu0)) for nu0 in memories))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-trained-readout",
     "Gradient descent finds the readout, too: with angles up to π/10, fixed eigenvalues train to within a factor of "
     "five of learned ones",
-    "storage",
-    "storage_wider",
     how="θ₀/π = .1: decades from an LRU that learns its eigenvalues to one that does not, median of pairs; 16 "
     "teachers, 1,000 steps, the rate of a run chosen by the other run on its teacher",
     accepted=at_most(math.log10(5), "a small factor: five, as in Figure 3B"),
@@ -191,11 +181,9 @@ def cost_of_a_trained_readout() -> Estimate:
     return paired_median(trained("lru, frozen, theta0 .1"), trained("lru, float32, theta0 .1"))
 
 
-@hypothesis(
+@_claim(
     "beyond-poles-trained-readout-all-angles",
     "With all angles they do not come near: a hundredfold or more",
-    "storage",
-    "storage_wider",
     how="the same at θ₀ = π",
     accepted=at_least(2.0, "a factor of a hundred"),
 )

@@ -1,4 +1,4 @@
-"""Claims of the page "Gates that move": closed forms against simulations that are stored, and what follows from them.
+"""Claims of gates that move: closed forms against simulations that are stored, and what follows from them.
 
 The bound of 3 % is the one that was asked of the closed forms before they were derived. Tests had compared some of them
 with other simulations when these rows were written.

@@ -14,7 +14,10 @@ from . import (
     fig15,
     fixed_poles,
     grids,
+    history,
     moving_gates,
+    orthogonality,
+    plateaus,
     precision,
     propagation,
     rounding,
@@ -32,6 +35,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
+#: Those beyond the paper, in the order in which they run.
+BEYOND: tuple[Experiment | Measurement, ...] = (
+    *beyond.BEYOND,
+    history.EXPERIMENT,
+    plateaus.EXPERIMENT,
+    orthogonality.EXPERIMENT,
+)
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
     experiment.name: experiment
@@ -65,7 +76,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         fixed_poles.EXPERIMENT,
         storage.EXPERIMENT,
         storage.WIDER,
-        *beyond.BEYOND,
+        *BEYOND,
     )
 }
 
