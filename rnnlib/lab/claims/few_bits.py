@@ -264,7 +264,7 @@ _MEMORY = 1000
     "beyond-bits-impulse-stays",
     "A real state in bfloat16 keeps an impulse for ever where its memory is 1,000 steps",
     how="the state 10,000 steps after an impulse of 1, λ in full precision; without rounding it would be 5 × 10⁻⁵",
-    accepted=at_least(0.99, "all of it"),
+    accepted=at_least(0.99, "for ever: all of it is still there"),
 )
 def impulse_after_ten_memories() -> float:
     return impulse_response(10 * _MEMORY)[-1]
@@ -322,7 +322,7 @@ def error_over_closed_form() -> float:
     "beyond-bits-noise-dithers",
     "On top of that noise the impulse fades as it should: noise is dither",
     how="the mean difference of runs with and without the impulse after 1,000 steps, over e⁻¹; 400 units",
-    accepted=between(0.9, 1.1, "to a tenth"),
+    accepted=between(0.9, 1.1, "as it should: to a tenth"),
 )
 def impulse_under_noise() -> float:
     return noisy_states()[1][-1] / math.exp(-1)

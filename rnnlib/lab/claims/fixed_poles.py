@@ -94,7 +94,7 @@ def loss_by_learning_when_concentrated() -> Estimate:
     "A readout with small weights is enough for 1e-5 there, up to angles of π/10",
     how="decades of the loss of 64 random fixed eigenvalues over the zero predictor's, singular values below a "
     "thousandth of the largest left out; the largest of θ₀/π = .01, .0316 and .1, medians of 32 teachers",
-    accepted=at_most(-5.0, "1e-5"),
+    accepted=at_most(-5.0, "what the statement says: 1e-5"),
 )
 def loss_of_a_coarse_solution() -> Estimate:
     return largest(*(median(fixed("random", angle, cutoff="loss_3")) for angle in _ANGLES[:3]))
@@ -117,7 +117,7 @@ def units_on_the_window() -> Estimate:
     "Without a window, one to two units for each radian and step of memory, whatever the memory and the angles",
     how="units that equally spaced eigenvalues need for one per cent over θ₀ m, m = 1 / (1 − ν₀): the furthest from "
     "1.5 of all ν₀ = .9, .99 and .999 and θ₀ for which θ₀ m is 10 to 500; closed form, medians of 32 teachers",
-    accepted=between(1.0, 2.0, "one to two"),
+    accepted=between(1.0, 2.0, "what the statement says: one to two"),
 )
 def units_without_a_window() -> Estimate:
     estimates = []
@@ -151,7 +151,7 @@ def spread_of_designs() -> Estimate:
     "Real eigenvalues, geometric in memory, do not stand in for angles: 512 of them leave half of the loss",
     how=f"decades of the loss over the zero predictor's at θ₀ = π, memories from 1 to 1,000; {_LEAST}; median of 32 "
     "teachers",
-    accepted=at_least(math.log10(0.5), "half"),
+    accepted=at_least(math.log10(0.5), "what the statement says: half"),
 )
 def loss_of_the_ladder() -> Estimate:
     return median(fixed("ladder", width=512))
