@@ -23,9 +23,12 @@ from .moments import (
     sensitivity,
     state_variance,
 )
+from .precision import angle_error, longest_memory, memory_error, spacing, stalled_state, state_error
 from .random_gates import input_gate_moments, random_gate_moments
+from .readouts import readout_error
 
 __all__ = [
+    "angle_error",
     "cross_sensitivity",
     "cross_sensitivity_of",
     "diagonal_hessian",
@@ -35,7 +38,9 @@ __all__ = [
     "generating_function",
     "generating_function_of",
     "input_gate_moments",
+    "longest_memory",
     "lstm_response",
+    "memory_error",
     "one_dimensional_curvature",
     "one_dimensional_gradient",
     "one_dimensional_loss",
@@ -43,7 +48,11 @@ __all__ = [
     "power_law_exponents",
     "power_law_moments",
     "random_gate_moments",
+    "readout_error",
     "sensitivity",
+    "spacing",
+    "stalled_state",
+    "state_error",
     "state_variance",
     "window_moment",
 ]

@@ -61,6 +61,14 @@ UNDECIDED = {
     "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
     "beyond-06-random-basis-of-the-state",
     "beyond-gates-text",
+    "beyond-bits-rule-parts",
+    "beyond-bits-rule-angle",
+    "beyond-bits-fixed-point",
+    "beyond-bits-mended",
+    "beyond-poles-concentrated",
+    "beyond-poles-endless",
+    "beyond-poles-memory",
+    "beyond-poles-trained-readout",
 }
 
 

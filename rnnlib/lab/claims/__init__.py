@@ -8,6 +8,7 @@ the paper says, and no bound is moved to make a row pass: ``bounds.json`` names 
 # each registers its claims
 from . import (  # noqa: F401
     beyond,
+    few_bits,
     fig01,
     fig02,
     fig03,
@@ -23,6 +24,7 @@ from . import (  # noqa: F401
     fig13,
     fig14,
     fig15,
+    fixed_poles,
     moving_gates,
     sec22,
     sec23,

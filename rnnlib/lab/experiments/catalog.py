@@ -12,6 +12,7 @@ from . import (
     fig12,
     fig14,
     fig15,
+    fixed_poles,
     grids,
     history,
     moving_gates,
@@ -21,6 +22,7 @@ from . import (
     propagation,
     rounding,
     runner,
+    storage,
     store,
 )
 from .definition import SCALES, Experiment
@@ -71,6 +73,9 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
         moving_gates.EXPERIMENT,
+        fixed_poles.EXPERIMENT,
+        storage.EXPERIMENT,
+        storage.WIDER,
         *BEYOND,
     )
 }
