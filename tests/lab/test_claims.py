@@ -56,6 +56,10 @@ UNDECIDED = {
     "fig15-input-gates",
     "fig15-state-gates",
     "sec23-eigenvalues-dominate",
+    "beyond-04a-rotation-costs-adam",
+    "beyond-04b-rotation-costs-more-in-larger-blocks",
+    "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
+    "beyond-06-random-basis-of-the-state",
 }
 
 
@@ -244,7 +248,7 @@ def test_a_claim_is_of_a_known_kind():
 
 @pytest.mark.parametrize(("name", "choices"), [("fig99", "fig01, fig02"), ("fig04-rank", "fig04-dense-learns, ")])
 def test_an_unknown_name_is_answered_with_those_that_are_there(name, choices):
-    with pytest.raises(ValueError, match=f"no claims for '{name}'; choose from {choices}"):
+    with pytest.raises(ValueError, match=f"no claims for '{name}'; choose from .*{choices}"):
         claims.evaluate(name)
 
 
