@@ -7,7 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import checks
-from . import beyond, fig12, fig14, fig15, grids, precision, propagation, rounding, runner, store
+from . import (
+    angles,
+    beyond,
+    fig12,
+    fig14,
+    fig15,
+    grids,
+    long_inputs,
+    precision,
+    propagation,
+    rounding,
+    runner,
+    store,
+)
 from .definition import SCALES, Experiment
 from .devices import choose_device
 from .measurement import Measurement, measure
@@ -47,6 +60,9 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         grids.DIRECT_DIAGONAL,
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
+        angles.ONE_UNIT,
+        angles.TEACHERS,
+        long_inputs.EXPERIMENT,
         *beyond.BEYOND,
     )
 }
