@@ -8,7 +8,7 @@ nothing else is said the modulus is :math:`\tanh a`, as there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -362,21 +362,50 @@ def train(
     Returns:
         Losses and steps.
     """
-    entry = ANGLES[name]
-    raw = torch.stack(entry.raw(*start))
-    mean, square = torch.zeros_like(raw), torch.zeros_like(raw)
     first = loss(*start, *star)
     last, reached = torch.zeros_like(first), torch.full_like(first, math.nan)
-    unit = torch.ones_like(raw)
+    for step, (_, _, losses) in enumerate(_descend(name, start, star, rate, steps)):
+        reached = torch.where(reached.isnan() & (losses <= 0.01 * first), float(step), reached)
+        if step + 1 > 0.9 * steps:
+            last = torch.maximum(last, losses)  # NaN stays
+    return Outcome(first.numpy(), last.numpy(), reached.numpy())
+
+
+def path(name: str, start: complex, star: complex, rate: float, steps: int) -> np.ndarray:
+    """Where :func:`train` takes one eigenvalue.
+
+    Args:
+        name: a key of :data:`ANGLES`.
+        start: the student's first eigenvalue, angle in (0, pi).
+        star: the teacher's, likewise.
+        rate: of Adam.
+        steps: how many.
+
+    Returns:
+        Array ``(steps, 2)`` of moduli and angles before each step; angles are not wrapped.
+    """
+
+    def polar(lam: complex) -> tuple[Tensor, Tensor]:
+        return torch.tensor([abs(lam)], dtype=torch.float64), torch.tensor([np.angle(lam)], dtype=torch.float64)
+
+    found = _descend(name, polar(start), polar(star), torch.tensor([rate], dtype=torch.float64), steps)
+    return np.array([(nu.item(), theta.item()) for nu, theta, _ in found])
+
+
+def _descend(
+    name: str, start: tuple[Tensor, Tensor], star: tuple[Tensor, Tensor], rate: Tensor, steps: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Moduli, angles and losses before each step of Adam."""
+    entry = ANGLES[name]
+    raw = torch.stack(entry.raw(*start))
+    mean, square, unit = torch.zeros_like(raw), torch.zeros_like(raw), torch.ones_like(raw)
     for step in range(1, steps + 1):
         raw.requires_grad_(True)
         nu, theta = entry.eigenvalue(raw)
         losses = loss(nu, theta, *star)
         (gradient,) = torch.autograd.grad(losses.sum(), raw)
-        raw, losses = raw.detach(), losses.detach()
-        reached = torch.where(reached.isnan() & (losses <= 0.01 * first), step - 1.0, reached)
-        if step > 0.9 * steps:
-            last = torch.maximum(last, losses)  # NaN stays
+        raw = raw.detach()
+        yield nu.detach(), theta.detach(), losses.detach()
         if entry.scaled:
             unit[1] = stretch(nu.detach())
         gradient = gradient * unit
@@ -384,7 +413,6 @@ def train(
         square += (1 - BETAS[1]) * (gradient**2 - square)
         update = mean / (1 - BETAS[0] ** step) / ((square / (1 - BETAS[1] ** step)).sqrt() + EPS)
         raw = raw - rate * update * unit
-    return Outcome(first.numpy(), last.numpy(), reached.numpy())
 
 
 # Students of the teacher-student task: LRUs with other angles ---------------------------------------------------------

@@ -93,6 +93,14 @@ def polar(z):
     return torch.tensor([abs(z)]).double(), torch.tensor([np.angle(z)]).double()
 
 
+def test_a_path_is_that_of_training():
+    start, star = 0.95 * np.exp(0.5j), 0.97 * np.exp(0.3j)
+    path = angles.path("rectangular", start, star, 0.1, 50)
+    found = angles.train("rectangular", polar(start), polar(star), torch.tensor([0.1]).double(), 50)
+    losses = angles.loss(*torch.tensor(path.T), *(value[0] for value in polar(star)))
+    assert path[0] == pytest.approx((0.95, 0.5)) and found.last[0] == pytest.approx(float(losses[45:].max()))
+
+
 def test_scaled_steps_turn_by_shares_of_the_width():
     """The first step of Adam has the length of the rate, here times the stretch."""
     nu, theta = polar(0.99 * np.exp(0.5j))
