@@ -242,6 +242,110 @@ def oscillator_loses_some() -> Estimate:
     return smallest(*tenths("oscillator", 100))
 
 
+# Fresh teachers, one rate for all angles: written down after the rows above had been measured -------------------------
+
+_FRESH = "200 fresh teachers, one rate for all angles, which the first 40 teachers chose"
+
+
+@functools.cache
+def fresh(name: str, memory: float, quantity: str = "left") -> NDArray:
+    """As :func:`chosen`, of the fresh teachers (angles, teachers)."""
+    runs = load("angles_fresh")
+    runs = runs[(runs["angle"] == name) & (runs["memory"] == memory)].sort_values(["teacher_angle", "teacher"])
+    with np.errstate(divide="ignore"):
+        decades = {
+            "left": np.log10(runs["last"] / runs["first"]).clip(lower=_FLOOR),
+            "steps": np.log10(runs["reached"]),
+        }[quantity]
+    return decades.fillna(math.inf).to_numpy().reshape(len(ANGLES), -1)
+
+
+def fresh_tenths(name: str, memory: float) -> list[Estimate]:
+    """What all but a tenth of the runs stay below, by angle."""
+    return [quantile(rows, 0.9) for rows in fresh(name, memory)]
+
+
+_FRESH_TENTH = "decades from the first loss to the largest in the last tenth of the steps, quantile .9 over teachers"
+
+
+@hypothesis(
+    "angles-fresh-polar-arrives",
+    "With one rate for all angles, nine of ten students with the polar angle arrive",
+    "angles_fresh",
+    how=f"{_FRESH_TENTH}, the largest of five angles and two memories; {_FRESH}",
+    accepted=at_most(-2, _ARRIVED),
+    seen=True,
+)
+def fresh_polar_arrives() -> Estimate:
+    return largest(*(each for memory in (100, 1000) for each in fresh_tenths("polar", memory)))
+
+
+@hypothesis(
+    "angles-fresh-rectangular-has-both",
+    "Does any parametrisation have both? At a memory of 100 one does: the rectangular one has a curvature of at most "
+    "1, and nine of ten students arrive",
+    "angles_fresh",
+    how=f"{_FRESH_TENTH}, the largest of five angles; {_FRESH}",
+    accepted=at_most(-2, _ARRIVED),
+    seen=True,
+)
+def fresh_rectangular_arrives() -> Estimate:
+    return largest(*fresh_tenths("rectangular", 100))
+
+
+@hypothesis(
+    "angles-fresh-none-has-both",
+    "At a memory of 1,000 none does: where the curvature does not grow, with rectangular parameters, half of the "
+    "students or more do not arrive",
+    "angles_fresh",
+    how="decades from the first loss to the largest in the last tenth of the steps, median over teachers, the largest "
+    f"of five angles; {_FRESH}",
+    accepted=at_least(-2, _AWAY),
+    seen=True,
+)
+def fresh_rectangular_stays_away() -> Estimate:
+    return largest(*(median(rows) for rows in fresh("rectangular", 1000)))
+
+
+@hypothesis(
+    "angles-fresh-polar-alone-arrives",
+    "At a memory of 1,000 the polar parametrisation is the only one of nine whose students arrive at all five angles",
+    "angles_fresh",
+    how=f"{_FRESH_TENTH}, the largest of five angles, the smallest of the eight others; {_FRESH}",
+    accepted=at_least(-2, _AWAY),
+    seen=True,
+)
+def best_of_the_others() -> Estimate:
+    others = [name for name, entry in angles.ANGLES.items() if entry.is_parametrization and name != "polar"]
+    return smallest(*(largest(*fresh_tenths(name, 1000)) for name in others))
+
+
+@hypothesis(
+    "angles-fresh-scaled-steps-have-both",
+    "The rule for steps has both at either memory, with one rate",
+    "angles_fresh",
+    how=f"{_FRESH_TENTH}, the largest of five angles and two memories; {_FRESH}",
+    accepted=at_most(-2, _ARRIVED),
+    seen=True,
+)
+def fresh_scaled_arrives() -> Estimate:
+    return largest(*(each for memory in (100, 1000) for each in fresh_tenths("scaled", memory)))
+
+
+@hypothesis(
+    "angles-fresh-scaled-steps-are-faster",
+    "At a memory of 1,000 it is at least twice as fast as the polar angle",
+    "angles_fresh",
+    how="decades of steps to a hundredth of the first loss, polar minus scaled, the smallest median of pairs of five "
+    f"angles; {_FRESH}",
+    accepted=at_least(FACTOR_OF_TWO, "a factor of two: beyond what other rows call the same"),
+    seen=True,
+)
+def fresh_gain_of_scaled_steps() -> Estimate:
+    pairs = zip(*(fresh(name, 1000, "steps") for name in ("polar", "scaled")), strict=True)
+    return smallest(*(paired_median(*pair) for pair in pairs))
+
+
 # The teacher-student task ---------------------------------------------------------------------------------------------
 
 _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the other run on its teacher"

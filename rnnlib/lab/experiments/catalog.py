@@ -61,6 +61,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         rounding.EXPERIMENT,
         precision.EXPERIMENT,
         angles.ONE_UNIT,
+        angles.FRESH,
         angles.TEACHERS,
         long_inputs.EXPERIMENT,
         *beyond.BEYOND,
