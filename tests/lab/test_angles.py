@@ -1,6 +1,7 @@
 """Parametrisations of the angle: the maps and their inverses, exponents, and training against other implementations."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,19 @@ def test_curvatures_are_the_closed_forms(name, closed):
         along = along + math.sin(0.8) ** 2 / 4
     assert found["along"] == pytest.approx(along, rel=1e-6)
     assert found["through"] == pytest.approx(through, rel=1e-6, abs=1e-9)
+
+
+def test_the_page_shows_the_table_as_it_is():
+    def power(pair):
+        factors = [f"{base}^{{{number}}}" for base, number in zip(("m", r"\theta"), pair, strict=True) if number]
+        return f"${(chr(92) + ',').join(factors) or '1'}$"
+
+    page = (Path(__file__).resolve().parents[2] / "notebooks/beyond/angles.py").read_text(encoding="utf-8")
+    for entry in ANGLES.values():
+        through = power(entry.through) if entry.through else "none"
+        worst = f"$m^{entry.top}$" if entry.top else "$1$"
+        row = f"# | {entry.label} | ${entry.formula}$ | {power(entry.along)} | {through} | {worst} |\n"
+        assert row in page, row
 
 
 def test_holding_the_modulus_leaves_what_the_paper_derives():
