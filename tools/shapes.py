@@ -74,7 +74,7 @@ def drawn(page: str) -> dict[str, float]:
 
 def measure(tab: Any, address: str, page: str) -> Shape:
     """The shape of one page, by its name without a suffix, in a tab of Playwright whose window is ``WINDOW``."""
-    tab.goto(f"{address}{page}.html", wait_until="load")
+    tab.goto(f"{address}{page}.html", wait_until="load", timeout=120_000)
     if tab.locator("script[src*='mathjax']").count():
         tab.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
         tab.evaluate("async () => { await MathJax.startup.promise; await document.fonts.ready; }")

@@ -2,7 +2,8 @@
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
 - Each function of the reference names the pages that call it.
-- A claim's name in a table leads to its row on the page of claims, and there to the page of its figure.
+- A claim's name in a table leads to its row on the page of claims, and there to the page that measures it; a name in a
+  text, as code, leads to its row.
 - ``{claim}`380 (150 to 2,000) <fig03-name>` `` in prose leads from a number to the row that measures it.
 
 sphinx-codeautolink links calls as well, but between builds it forgets those of pages that are no .rst files.
@@ -25,11 +26,15 @@ log = logging.getLogger(__name__)
 REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
-CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d)-[a-z0-9-]+)(</code>)')
-SECTIONS = {
-    "sec22": "notebooks/figures/fig01",
-    "sec23": "notebooks/theory/04-from-diagonal-to-dense",
-}  # that measure them
+CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d|beyond)-[a-z0-9-]+)(</code>)')
+MEASURED_BY = {  # pages by how a claim's name begins; those of a figure are its page's
+    "sec22-": "notebooks/figures/fig01",
+    "sec23-": "notebooks/theory/04b-every-entry-explodes",
+    "beyond-0": "notebooks/beyond/01-is-it-adam",
+    "beyond-1": "notebooks/beyond/01-is-it-adam",
+    "beyond-gates-": "notebooks/beyond/gates-that-move",
+    "beyond-guide-": "notebooks/beyond/field-guide",
+}
 
 
 class claim_link(nodes.Inline, nodes.TextElement):
@@ -46,10 +51,30 @@ class ClaimRole(ReferenceRole):
         return [claim_link("", self.title, claim=self.target, reftitle=statements.get(self.target, ""))], []
 
 
+def page_of(claim: str) -> str:
+    """The page that measures a claim."""
+    pages = (page for begin, page in MEASURED_BY.items() if claim.startswith(begin))
+    return next(pages, f"notebooks/figures/{claim.partition('-')[0]}")
+
+
 def row_uri(app, docname: str, claim: str) -> str:
     """Where a claim's row is; a book on one page has all of them there."""
     page = "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(docname, CLAIMS_PAGE)
     return f"{page}#{claim}"
+
+
+def link_names(app, doctree, docname: str) -> None:
+    """Names of claims that stand as code in a notebook's text become links to their rows."""
+    from rnnlib.lab.claims import CLAIMS
+
+    statements = {claim.name: claim.statement for claim in CLAIMS}
+    for node in list(doctree.findall(nodes.literal)):
+        name = node.astext()
+        if name in statements and not isinstance(node.parent, nodes.reference):
+            uri = row_uri(app, docname, name)
+            node.replace_self(
+                nodes.reference("", "", node.deepcopy(), internal=True, refuri=uri, reftitle=statements[name])
+            )
 
 
 def link_numbers(app, doctree, docname: str) -> None:
@@ -123,11 +148,13 @@ def connections(app, docname: str) -> nodes.container | None:
     from rnnlib.lab.claims import CLAIMS
 
     env, lines = app.env, []
-    figure = docname.rsplit("/", 1)[-1]
-    count = sum(claim.figure == figure for claim in CLAIMS)
-    if count and CLAIMS_PAGE in env.found_docs:
-        uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{figure}"
-        text = f"{count} of this figure" if count > 1 else "one of this figure"
+    home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
+    figure = home.rsplit("/", 1)[-1]
+    names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
+    if names and CLAIMS_PAGE in env.found_docs:
+        first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
+        uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
+        text = f"{len(names)} of this {what}" if len(names) > 1 else f"one of this {what}"
         lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
@@ -168,14 +195,17 @@ def link_claims(app, docname: str, html: str) -> str:
 
     On the page of claims the names in the list of all are anchors, the first of each figure the figure's, too.
     """
+    from rnnlib.lab.claims import CLAIMS
+
     on_its_page = docname == CLAIMS_PAGE or app.builder.name == "singlehtml"
     figures, anchors = set(), on_its_page and 'class="chapters"' in html
+    measured = {claim.name for claim in CLAIMS}  # the others have no row yet
 
     def linked(match: re.Match) -> str:
         begin, name, figure, end = match.groups()
         away = anchors or docname == CLAIMS_PAGE
-        page = SECTIONS.get(figure, f"notebooks/figures/{figure}") if away else CLAIMS_PAGE
-        if page in app.env.found_docs:
+        page = page_of(name) if away else CLAIMS_PAGE
+        if page in app.env.found_docs and name in measured:
             uri = app.builder.get_relative_uri(docname, page) if away else row_uri(app, docname, name)
             text = f'<a href="{uri}">{name}</a>'
         else:
@@ -197,4 +227,5 @@ def setup(app) -> dict:
     app.add_role("claim", ClaimRole())
     app.connect("doctree-resolved", connect)
     app.connect("doctree-resolved", link_numbers)
+    app.connect("doctree-resolved", link_names)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -30,7 +30,7 @@
     const chart = JSON.parse(place.querySelector("script").textContent);
     const controls = place.querySelector(".play-controls");
     const host = place.querySelector(".play-chart");
-    const names = new Set([...controls.querySelectorAll("input")].map((input) => input.name));
+    const names = new Set([...controls.querySelectorAll("input, select")].map((input) => input.name));
     const values = [...names].map((name) => [name, place.view.signal(name)]);
     if (place.view) place.view.finalize();
     controls.replaceChildren();

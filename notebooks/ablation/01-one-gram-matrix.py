@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Thousands of students, one matrix
 #
-# **You will see** why all trained experiments of the paper fit on a laptop: the loss of a linear student on a minibatch is a quadratic form
-# whose matrix every student shares. **You need** linear recurrences and Adam. **Time** under a minute on a CPU.
+# **You will see** why all trained experiments of the paper fit on a laptop: the loss of a linear student on a minibatch
+# is a quadratic form, and all students share its matrix. **You need** linear recurrences and Adam. **Time** under a
+# minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -26,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with final losses on logarithmic axes, ten lines each from through G to through time. Dense RNN: level lines, nine near 0.04 and one at 1.3. LRU: lines between 2e-5 and 1.4e-3 that cross each other in both directions."}, "figure": {"name": "fig-through-time", "caption": "Training through the shared matrix G and training through time agree as far as rounding allows. Final losses of ten runs each way, from the same starts and on the same minibatches; a line joins the two runs of a seed."}}
 import time
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,16 +40,39 @@ from rnnlib.lab.experiments import LABELS
 from rnnlib.lab.experiments.analysis import provenance, wall_seconds
 from rnnlib.lab.training import Protocol, train
 
+style.use()
+pairs = {}
+for name in ("direct_dense", "direct_diagonal"):
+    direct = experiments.load(name)
+    on = ["student", "nu0", "rate", "seed", "start"]
+    pair = direct.merge(experiments.load("fig03a"), on=on, suffixes=[" through time", " through G"])
+    pair.attrs["origin"] = direct.attrs["origin"]
+    pairs[LABELS[pair["student"][0]]] = pair
+fig, axes = plt.subplots(1, 2, figsize=(6.6, 2.3), layout="constrained")
+for ax, (label, pair), color in zip(axes, pairs.items(), ["rnn", "lru"], strict=True):
+    losses = pair[["loss through G", "loss through time"]].to_numpy().T
+    ax.semilogy([0, 1], losses, "o-", ms=4, lw=1, color=style.COLORS[color])
+    ax.set(title=label, xticks=[0, 1], xticklabels=["through $G$", "through time"])
+    ax.set_xlim(-0.4, 1.4)
+axes[0].set_ylabel("final loss");
+
+# %% [markdown]
+# Inputs enter the loss through a matrix $G$ of 300 by 300, students through their impulse response of 300 numbers. So a
+# minibatch is drawn and multiplied once for all students. The dense RNN ends at the same losses as with
+# back-propagation through time. Rounding alone can change an LRU's final loss up to elevenfold, whichever way it is
+# trained.
+
 # %% [markdown]
 # ## A linear student is its impulse response
-# Teacher and student are linear, time-invariant and start at zero. Their outputs are convolutions of the input with responses $k^*$ and
-# $k$ of $T$ numbers each, so half the mean squared error over a minibatch of $B$ sequences is
+# Teacher and student are linear, time-invariant and start at zero. Their outputs are convolutions of the input with
+# responses $k^*$ and $k$ of $T$ numbers each, so half the mean squared error over a minibatch of $B$ sequences is
 #
 # $$\frac{1}{2BT} \sum_{b,t} (y_{b,t} - y^*_{b,t})^2 = \frac{1}{2} (k - k^*)^\top G \, (k - k^*),$$
 #
 # $$G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j}.$$
 #
-# Inputs enter through $G$ alone, students through $k$ alone.
+# We compute the same loss and the same gradient twice: by running the student over all 128 sequences and going back
+# through time, and through $G$:
 
 # %%
 x = systems.white_inputs(seed=0, step=0, batch=128, length=300).double()
@@ -56,10 +80,6 @@ G = exact.gram(x)
 target = systems.teacher(0, min_modulus=0.99).impulse_response(300)
 student = LRU(1, 64, 1, min_modulus=0.99, generator=torch.Generator().manual_seed(0)).double()
 
-# %% [markdown]
-# The same loss and the same gradient, once by running the student over all 128 sequences and going back through time, once through $G$:
-
-# %%
 error = student(x[..., None])[0][..., 0] - outputs(x, target)
 through_time = 0.5 * error.square().mean()
 gradients = torch.autograd.grad(through_time, student.parameters())
@@ -72,11 +92,11 @@ for (name, _), a, b in zip(student.named_parameters(), gradients, ours, strict=T
     print(f"gradient of {name:12} differs by {(a - b[0]).norm() / a.norm():.0e} of its norm")
 
 # %% [markdown]
-# ## What it buys
-# Going through time costs as much for each student as the minibatch is large. Through $G$, a minibatch is drawn and multiplied once; then
-# a student costs its impulse response and a product with $G$. Time for a loss and its gradient in single precision, here and now:
+# ## How much time it saves
+# Through time, each student pays for the whole minibatch. Through $G$, a student pays only for its impulse response and
+# a product with $G$. Milliseconds for a loss and its gradient in single precision, on the machine that built this page:
 
-# %%
+# %% tags=["hide-input"]
 def seconds(function, repeats=5):
     function()
     times = []
@@ -107,11 +127,11 @@ columns = ["through time, ms", "through G, ms a student of 64", "ratio"]
 pd.DataFrame(rows, index=columns).T.style.format("{:.3g}")
 
 # %% [markdown]
-# All runs of Figures 3, 10 and 11 train in lockstep, those with the same data seed on the same minibatches, and runs that two figures share
-# are trained once. What the runs of the paper took, and what they would take at the 84 to 170 ms a step that we saw the authors' code
-# take on two cores (that timing is not stored):
+# All runs of Figures 3, 10 and 11 train in lockstep: those with the same data seed see the same minibatches, and runs
+# that two figures share are trained once. The last lines compare with the 84 to 170 ms a step that we saw the authors'
+# code take on two cores (that timing is not stored):
 
-# %%
+# %% tags=["hide-input"]
 origin = experiments.load("fig11").attrs["origin"]
 together = [experiments.get(name) for name in origin["run together"]]
 runs = sum(len(experiment.runs()) for experiment in together)
@@ -125,33 +145,12 @@ print(f"at 84 to 170 ms: {ratios[0]:,.0f} to {ratios[1]:,.0f} times as long")
 
 # %% [markdown]
 # ## Trained through time after all
-# Tests hold losses and gradients equal to $10^{-9}$ in double precision, and trajectories over some hundred steps. Over ten thousand steps
-# in single precision, roundings may lead elsewhere. So the ten runs of the RNN and of the LRU at $\nu_0 = .99$, each at its best rate in
-# [Figure 3](../figures/fig03.ipynb), were also trained directly: the same starts and minibatches, the layer's own recurrence, automatic
-# differentiation through its 300 steps, `torch.optim.Adam`.
+# Tests hold losses and gradients equal to $10^{-9}$ in double precision, and trajectories over some hundred steps. Over
+# ten thousand steps in single precision, rounding may lead elsewhere. So we also trained the ten runs of the RNN and of
+# the LRU at $\nu_0 = 0.99$, each at its best rate in [Figure 3](../figures/fig03.ipynb), directly: the same starts and
+# minibatches, the layer's own recurrence, automatic differentiation through its 300 steps, `torch.optim.Adam`.
 
-# %%
-pairs = {}
-for name in ("direct_dense", "direct_diagonal"):
-    direct = experiments.load(name)
-    print(provenance(direct))
-    on = ["student", "nu0", "rate", "seed", "start"]
-    pair = direct.merge(experiments.load("fig03a"), on=on, suffixes=[" through time", " through G"])
-    pairs[LABELS[pair["student"][0]]] = pair
-    milliseconds = wall_seconds(direct.attrs["origin"]) / len(direct) / 10_000 * 1e3
-    print(f"a step of a run: {milliseconds:.0f} ms on one core, other work beside it\n")
-
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two panels with final losses on logarithmic axes, ten lines each from through G to through time. Dense RNN: level lines, nine near .04 and one at 1.3. LRU: lines between 2e-5 and 1.4e-3 that cross each other in both directions."}, "figure": {"name": "fig-through-time", "caption": "Final losses of ten runs through G and through time, from the same starts and on the same minibatches; a line joins the two of a seed."}}
-style.use()
-fig, axes = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
-for ax, (label, pair), color in zip(axes, pairs.items(), ["rnn", "lru"], strict=True):
-    losses = pair[["loss through G", "loss through time"]].to_numpy().T
-    ax.semilogy([0, 1], losses, "o-", ms=4, lw=1, color=style.COLORS[color])
-    ax.set(title=label, xticks=[0, 1], xticklabels=["through $G$", "through time"])
-    ax.set_xlim(-0.4, 1.4)
-axes[0].set_ylabel("final loss");
-
-# %%
+# %% tags=["hide-input"]
 for label, pair in pairs.items():
     decades = np.log10(pair["loss through time"] / pair["loss through G"])
     estimate = statistics.median(decades, "seeds")
@@ -162,12 +161,13 @@ for label, pair in pairs.items():
     print(f"{(decades.abs() < 5e-5).sum()} of {len(decades)} the same to 1e-4")
 
 # %% [markdown]
-# Each dense RNN ends within a seventh of the same loss, four of them within a ten-thousandth. LRUs do not: the losses of a pair differ by up
-# to a factor of eleven, while neither method ends higher beyond chance. Is training so sensitive that roundings decide?
+# Each dense RNN ends within a seventh of the same loss, four of them within a ten-thousandth. LRUs do not: the losses
+# of a pair differ by up to a factor of eleven, while neither method ends higher beyond chance. Can rounding alone do
+# this?
 #
 # ## How far a rounding leads
-# Sixteen copies of each of two LRUs, trained through $G$ on the same minibatches. All parameters of a copy are moved at the start by
-# about $10^{-7}$ of their size, which is one rounding of single precision; the first copy is not moved.
+# We train sixteen copies of each of two LRUs through $G$ on the same minibatches. At the start, all parameters of a
+# copy are moved by about $10^{-7}$ of their size, one rounding of single precision; the first copy is not moved.
 
 # %%
 device = experiments.choose_device()  # a GPU if there is one
@@ -195,34 +195,50 @@ print(f"two copies differ by a factor of {np.exp(within):.1f} (one standard devi
 print(f"runs through time and through G of the same seed by {np.exp(between):.1f}")
 
 # %% [markdown]
-# They do. Copies that differ by a rounding end as far apart as runs through time and through $G$ of the same seed. At this rate the final loss
-# of a single LRU is a draw from a distribution, which many teachers and seeds sample and one run does not. An earlier check of this book asked single runs to agree
-# within two standard deviations of ten seeds. It could hardly pass: independent draws from one distribution mostly do not, and
-# copies that differ by a rounding fail it. The check below compares medians at the end; ten pairs of LRUs can show a factor of four, not of two.
+# It can. Copies that differ by a rounding end as far apart as runs through time and through $G$ of the same seed. At
+# this rate the final loss of a single LRU is a draw from a distribution; one run says little about it, many teachers
+# and seeds do. So the check compares medians at the end. Ten pairs of LRUs can show a factor of four, not of two.
 
-# %%
+# %% tags=["hide-input"]
 claims.table("fig03-bptt-on-average")
 
 # %% [markdown]
+# <details>
+# <summary>An earlier check, and where the runs come from</summary>
+#
+# An earlier check of this book asked single runs to agree within two standard deviations of ten seeds. It could hardly
+# pass: independent draws from one distribution mostly differ by more, and so do copies that differ by a rounding.
+#
+# </details>
+
+# %% tags=["hide-cell"]
+for pair in pairs.values():
+    print(provenance(pair))
+    milliseconds = wall_seconds(pair.attrs["origin"]) / len(pair) / 10_000 * 1e3
+    print(f"a step of a run: {milliseconds:.0f} ms on one core, other work beside it\n")
+
+# %% [markdown]
 # ## An experiment of your own
-# A student is a layer with an `impulse_response`; an experiment is a grid of students, rates, memories and seeds. `examples/own_sweep.py`
-# in the repository has both in under 40 lines; `python -m rnnlib list` shows what is there, `python -m rnnlib run NAME --scale paper` runs
-# it. Interrupted, it goes on where it was, to the same numbers.
+# A student is a layer with an `impulse_response`; an experiment is a grid of students, rates, memories and seeds.
+# `examples/own_sweep.py` in the repository has both in under 40 lines. `python -m rnnlib list` lists the experiments,
+# `python -m rnnlib run NAME --scale paper` runs one; if interrupted, it resumes to the same numbers.
 
 # %% [markdown]
 # ## Exercises
 
 # %% [markdown]
-# ### Exercise 1: what predicting zero costs
-# *Derive. Medium.* Inputs are white with variance 1. What is $\mathrm{E}\,G$? Derive the expected loss of a student that predicts zero, the
-# denominator of all relative losses in this book. How much does the response at the longest lag count, compared with that at lag 0?
+# ### Exercise 1: the loss of predicting zero
+# *Derive. Medium.* Inputs are white with variance 1. What is $\mathrm{E}\,G$? Derive the expected loss of a student
+# that predicts zero, the denominator of all relative losses in this book. How much does the response at the longest lag
+# count, compared with that at lag 0?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# Off the diagonal products of different inputs have mean zero; on it $T - i$ of $T$ terms are there, so $\mathrm{E}\,G_{ii} = 1 - i/T$. With
-# $k = 0$ the expected loss is $\frac12 \sum_i (1 - i/T) \, k_i^{*2}$. The longest lag, $T - 1$, occurs once in a sequence and counts $1/T$: what
-# a teacher remembers for as long as a sequence lasts is hardly seen in the loss.
+# Off the diagonal, products of different inputs have mean zero. On it, $T - i$ of $T$ terms are there, so
+# $\mathrm{E}\,G_{ii} = 1 - i/T$. With $k = 0$ the expected loss is $\frac12 \sum_i (1 - i/T) \, k_i^{*2}$. The longest
+# lag, $T - 1$, occurs once in a sequence and counts $1/T$: what a teacher remembers for as long as a sequence lasts
+# hardly affects the loss.
 #
 # </details>
 

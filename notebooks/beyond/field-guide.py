@@ -72,17 +72,23 @@ axes[1].set(title="loss curvature")
 axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=8);
 # %% [markdown]
 # ## A designer's checklist
+# Each line ends with the row of the [claims](../../book/claims.md) that supports it.
+#
 # 1. Ask of each recurrent parameter how far it moves $\lambda$. It is tame if that is in proportion to $1 - |\lambda|$: *complex RNN* against
-#    *LRU*.
-# 2. For the modulus an exponential, a sigmoid, a softplus step all do that: *LRU*, *GRU*, *Mamba-1*.
-# 3. Scale the input by $\gamma$ or $1 - \lambda$, or put a norm after the state: *RG-LRU* against *GLA*.
+#    *LRU*. `beyond-guide-1-tame-parameters`
+# 2. For the modulus an exponential, a sigmoid, a softplus step all do that: *LRU*, *GRU*, *Mamba-1*. `beyond-guide-2-modulus`
+# 3. Scale the input by $\gamma$ or $1 - \lambda$, or put a norm after the state: *RG-LRU* against *GLA*. `beyond-guide-3-input-scale`
 # 4. On slow inputs prefer $1 - \lambda$ or the norm: on text $\gamma$ lets the state of *RG-LRU* grow, see below.
-# 5. Multiply angles by the step, and let the step carry the memory: *S4D*, *Mamba-3*, two rows each.
+#    `beyond-guide-4-slow-inputs`
+# 5. Multiply angles by the step, and let the step carry the memory: *S4D*, *Mamba-3*, two rows each. `beyond-guide-5-step`
 # 6. A bounded angle is not a tame one, nor is one that is learned on a scale of its own: *Cayley rotation*, *HGRN*.
+#    `beyond-guide-6-bounded-angle`
 # 7. Start long memories with the gate that can reach them: the input gate of *minLSTM*, a bias for *minGRU*.
-# 8. A flat tail ends an explosion and leaves a parameter that hardly moves: *Mamba-3* with the heavy tail.
-# 9. Gates that move need no allowance; noise in the logit changes constants and no power: all rows with gates.
-# 10. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*.
+#    `beyond-guide-7-input-gate`
+# 8. A flat tail ends an explosion and leaves a parameter that hardly moves: *Mamba-3* with the heavy tail. `beyond-guide-8-flat-tail`
+# 9. Gates that move need no allowance, [unless they see the input that they let in](gates-that-move.ipynb): noise changes constants and no
+#    power. `beyond-guide-9-moving-gates`
+# 10. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*. `beyond-guide-10-orthogonal`
 #
 # ## What is measured
 # Each model is reduced to [one unit of a few lines](https://repository.invalid/owner/name/blob/main/rnnlib/lab/field_guide/units.py), for
@@ -97,7 +103,7 @@ print(inspect.getsource(field_guide.units.mamba))
 # Its raw parameters start where the model puts them when memory is long. With gates that stand still the unit is its impulse response, so
 # moments are sums, and derivatives come from automatic differentiation; gates that move with the noise that inputs make in them
 # have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs.md)). Nothing is sampled. Expectations were written
-# down before measuring. For white inputs and for inputs with correlation 0.9, gates still or moving, the largest differences are:
+# down before measuring; they lie within 0.1 of the measured exponents, `beyond-guide-exponents`. For white inputs and for inputs with correlation 0.9, gates still or moving, the largest differences are:
 
 # %% tags=["hide-input"]
 guide["difference"] = (guide["measured"] - guide["expected"]).abs()
@@ -136,7 +142,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | LinOSS-IM | $\frac{1 + i \Delta \sqrt a}{1 + \Delta^2 a},\ \Delta = \sigma(d)$ | $\Delta \lambda \text{, position read}$ | cursed |
 # | Cayley rotation with decay | $e^{-e^a}\,\frac{1 + ib}{1 - ib}$ | $\gamma\text{, then learned}$ | tamed for the modulus alone |
 # | scoRNN (Cayley, orthogonal) | $\frac{1 + ib}{1 - ib}$ | $1$ | cursed |
-# | BD-LRU, rotation blocks | $p + iq,\ (p, q, s) = \mathrm{softmax}(a, b, 0)$ | $s$ | tamed |
+# | BD-LRU, a block of three | $p + q\omega + r\bar\omega,\ \omega^3 = 1,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)$ | $s$ | tamed |
 #
 # <details>
 # <summary>What makes memory long, why, what to use, and where it was read</summary>
@@ -157,8 +163,8 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | RG-LRU (Griffin) | softplus(a) small | decay rates are products, each factor moves a share; gamma keeps the state | nothing; its square root needs a bounded slope at 1, as the source has | google-deepmind/recurrentgemma, recurrentgemma/torch/layers.py at 2a3dde4 |
 # | minGRU | a large (this code has no bias: its own start remembers two steps) | a sigmoid's slope is the distance to 1, and the scale is that distance | a bias with Chrono initialisation | lucidrains/minGRU-pytorch, minGRU_pytorch/minGRU.py at 2707433 |
 # | minLSTM | input logit d far below 0: with f alone it ends at 1 / (1 + i) | only the ratio f / i counts; both logits move it by a share | start the input gate low, not the forget gate high | lucidrains/minGRU-pytorch, minGRU_pytorch/minLSTM.py at 63e86bb |
-# | GRU, Chrono start | a = log T | as minGRU | nothing | 0h-n0/chrono_initialization, chrono_initialization.py; Tallec and Ollivier (2018), abstract |
-# | LSTM, Chrono start | a = log T | both biases move by shares; the scale follows only at the start | tie the input gate to the forget gate, or keep its bias opposite | 0h-n0/chrono_initialization, chrono_initialization.py; Tallec and Ollivier (2018), abstract |
+# | GRU, Chrono start | a = log T | as minGRU | nothing | Zucchet and Orvieto (2024), appendix D.3; Tallec and Ollivier (2018), abstract |
+# | LSTM, Chrono start | a = log T | both biases move by shares; the scale follows only at the start | tie the input gate to the forget gate, or keep its bias opposite | 0h-n0/chrono_initialization, chrono_initialization/chrono_initialization.py at 16c26e6; Tallec and Ollivier (2018), abstract |
 # | HGRN | lower bound l near 1 (upper layers), any angle | the gate moves inside its bound; the angle is linear | no angle, as in HGRN2, or the angle times $1 - l$ | Doraemonzzz/hgru-pytorch, hgru/hgru1d.py at 0d55662 |
 # | HGRN2 | lower bound l near 1 (upper layers) | the gate moves inside its bound, and the scale follows | nothing | fla-org/flash-linear-attention, fla/layers/hgrn2.py at 0315a70 |
 # | GLA | a large; the root gives 16 times the memory of a sigmoid | a sigmoid's slope, and no input scale | the norm after the state, which the source has | fla-org/flash-linear-attention, fla/layers/gla.py at 0c4ada1 |
@@ -166,7 +172,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | LinOSS-IM | a near 0, $\Delta = \frac12$ | the angle is about the root of twice the decay rate, so it turns faster than the state decays; the position divides by root a once more, and a is linear | learn log a, which leaves a power of 1 | jaredbmit/damped-linoss, src/damped_linoss/models/LinOSS.py at 450b546 |
 # | Cayley rotation with decay | a ring near the circle, b = 1/2 | the tangent of half the angle bounds the slope, but not by the distance to the circle | as for the LRU | the transform: SpartinStuff/scoRNN, scoRNN.py at 3e34d5f; with a decay: unsourced, ours |
 # | scoRNN (Cayley, orthogonal) | none is lost: memory is the window | sums of 1 and of squared lags over the window | a decay; an orthogonal matrix cures vanishing and keeps the curse | SpartinStuff/scoRNN, scoRNN.py at 3e34d5f |
-# | BD-LRU, rotation blocks | a large, b = 0 | rows share a budget of 1, so long memory forces the rotation to shrink with the distance to 1 | nothing; but it cannot turn by a fixed angle and remember | Dubinin, Orvieto and Effenberger (2026), abstract; the equations are our reading of its row-wise L1 normalisation: unsourced |
+# | BD-LRU, a block of three | a large, b = 0 | rows share a budget of 1, so long memory forces all other weights to shrink with the distance to 1 | nothing; but weights are positive, so long memories lie near roots of unity, and a block of two cannot rotate | IgorDn8/mad-lab, mad/model/layers/bdlru_sel.py at 12aedab; Dubinin, Orvieto and Effenberger (2026), abstract; that the block is circulant is ours |
 #
 # </details>
 #

@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Figure 1: the curse of memory
 #
-# **You will see** how sharply a linear unit reacts to its own eigenvalue as its memory grows, and the needles this carves into the
-# loss. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** that a linear unit's sensitivity to its own eigenvalue grows with the third power of its memory or
+# faster, and that this carves needles into the loss. **You need** [the curse of
+# memory](../theory/02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -26,75 +27,90 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from rnnlib import theory
 from rnnlib.lab import claims, style
 
 style.use()
-
-# %% [markdown]
-# ## A: the sensitivity of the state
-# One unit, $h_{t+1} = \lambda h_t + x_{t+1}$, whose inputs have correlation $\rho^{|D|}$ at lag $D$. The memory length is about
-# $1/(1 - \lambda)$ steps. The second moment of $\mathrm{d}h/\mathrm{d}\lambda$ has a closed form, derived and simulated in
-# [the curse of memory](../theory/02-curse-of-memory.ipynb).
-
-# %%
 rhos = [0, 0.9, 0.99, 0.999, 1]
 eps = np.logspace(-4, 0, 400)  # distance to the edge of stability, 1 - lambda
 sensitivity = {rho: theory.sensitivity(1 - eps, rho) for rho in rhos}
-
-# %% [markdown]
-# ## B and C: the loss around one eigenvalue
-# A student unit imitates a teacher unit with eigenvalue $\lambda^*$, white inputs, loss $\frac{1}{2}\mathrm{E}|h - h^*|^2$. We cut the
-# loss twice: along the real axis, and along the circle $|\lambda| = \lambda^*$.
-
-# %%
 lam_stars = 1 - np.array([0.64, 0.32, 0.16, 0.08, 0.04, 0.02, 0.01])
 lam = np.linspace(0, 0.999, 4000)
 angle = np.linspace(-np.pi / 2, np.pi / 2, 4000)  # theta - theta*
 along_axis = {s: theory.one_dimensional_loss(lam, s) for s in lam_stars}
 along_circle = {s: theory.one_dimensional_loss(s * np.exp(1j * angle), s + 0j) for s in lam_stars}
 
-# %% mystnb={"figure": {"caption": "A: second moment of the sensitivity against the memory length, which is $-\\log_{10}(1 - \\lambda)$ from 0 to 4 on a logarithmic axis; grey, the second moment of the state itself at $\\rho = 1$. B: loss along the real axis for seven teachers. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's variance rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve falls below the axis at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
-fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.7), layout="constrained")
-for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
-    axes[0].loglog(1 / eps, sensitivity[rho], color=color, label=rf"$\rho = {rho}$")
-axes[0].loglog(1 / eps, theory.state_variance(1 - eps, 1), color="0.6")
-axes[0].text(2e2, 3, r"$\mathrm{E}\,h^2,\ \rho = 1$", color="0.4")
-axes[0].set(
-    title="A",
-    xlabel=r"memory length $1/(1 - \lambda)$",
-    ylabel=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$",
-)
-axes[0].legend()
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The longer the memory, the sharper a unit reacts to its eigenvalue and the narrower the needle in its loss. A: second moment of the sensitivity against the memory length; grey: of the state itself, at $\\rho = 1$. B: loss along the real axis, one curve for each teacher. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's second moment rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve falls below the axis at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), width_ratios=[1.15, 1, 1], layout="constrained")
+rho_colors = style.sequence("rho", len(rhos))
+for rho, color in zip(rhos, rho_colors, strict=True):
+    axes[0].loglog(1 / eps, sensitivity[rho], color=color)
+state = theory.state_variance(1 - eps, 1)
+axes[0].loglog(1 / eps, state, color="0.6")
+axes[0].set(title="A: sensitivity", xlabel=r"memory length $1/(1 - \lambda)$", xticks=[1, 1e2, 1e4])
+axes[0].set(ylabel=r"$\mathrm{E}\,(\mathrm{d}_\lambda h)^2$", yticks=[1, 1e4, 1e8, 1e12, 1e16])
 
-for lam_star, color in zip(lam_stars, style.sequence("lam", len(lam_stars)), strict=True):
+lam_colors = style.sequence("lam", len(lam_stars))
+for lam_star, color in zip(lam_stars, lam_colors, strict=True):
     axes[1].semilogy(lam, along_axis[lam_star], color=color)
-    axes[2].semilogy(angle, along_circle[lam_star], color=color, label=f"{lam_star:.2f}")
-axes[1].set(title="B", xlabel=r"$\lambda$", ylabel="loss", ylim=(1e-3, 1e3))
-axes[2].set(title="C", xlabel=r"$\theta - \theta^*$ (radians)", ylim=(1e-3, 1e3))
-axes[2].legend(title=r"$\lambda^*$", loc="center left", bbox_to_anchor=(1, 0.5));
+    axes[2].semilogy(angle, along_circle[lam_star], color=color)
+axes[1].set(title="B: loss, real axis", xlabel=r"$\lambda$", ylim=(1e-3, 1e3))
+axes[2].set(title="C: loss, circle", xlabel=r"$\theta - \theta^*$", ylim=(1e-3, 1e3))
+axes[2].set_yticklabels([])
+for ax in axes[1:]:
+    ax.set_yticks([1e-3, 1, 1e3])
+ends = [(sensitivity[rho][0], str(rho), c) for rho, c in zip(rhos, rho_colors, strict=True)]
+ends[-1] = (ends[-1][0], r"$\rho = 1$", ends[-1][2])
+style.label_ends(axes[0], [*ends, (state[0], r"$\mathrm{E}\,h^2$", "0.4")])
+ends = [
+    (along_circle[s][0], f"{s:.2f}", color) for s, color in zip(lam_stars, lam_colors, strict=True)
+]
+ends[-1] = (ends[-1][0], r"$\lambda^* = 0.99$", ends[-1][2])
+style.label_ends(axes[2], ends);
 
 # %% [markdown]
-# Between the needles the loss is flat. At $\lambda^* = .99$ no slope in the further half of either cut reaches a hundredth of the steepest near the
-# optimum, and gradient descent at the rate that the needle allows takes 7,500 times as many steps as at $.36$.
+# Nothing explodes over time, because $|\lambda| < 1$ throughout. Yet at $\rho = 1$ the second moment of the
+# sensitivity is 1 at $\lambda = 0$ and $10^{16}$ at $\lambda = 0.9999$.
 #
-# Nothing explodes over time here: $|\lambda| < 1$ throughout. Yet at $\rho = 1$, $\mathrm{E}\,(\mathrm{d}_\lambda h)^2$ is $10^{16}$ at
-# $\lambda = 0.9999$ and 1 at $\lambda = 0$. To move the needle yourself, and see by how much its curvature grows, play with
-# [the needle in the landscape](../play/01-landscape.ipynb), without $\gamma$.
+# Away from the needle the loss is flat. At $\lambda^* = 0.99$ no slope in the further half of either cut reaches a
+# hundredth of the steepest slope near the optimum. Gradient descent at the largest rate that this needle allows takes
+# 7,500 times as many steps as at $0.36$.
+
+# %% [markdown]
+# ## What is plotted
+# The unit is $h_{t+1} = \lambda h_t + x_{t+1}$. Its inputs have correlation $\rho^{|D|}$ at lag $D$, and its memory
+# length is about $1/(1 - \lambda)$ steps. The second moments of state and sensitivity have closed forms, derived and
+# simulated in [the curse of memory](../theory/02-curse-of-memory.ipynb). Their powers are slopes in logarithmic axes:
+
+# %%
+near, far = 1 - 1e-5, 1 - 1e-6  # two long memories, a factor of ten apart
+for rho in [0, 0.9, 1]:
+    state_power = np.log10(theory.state_variance(far, rho) / theory.state_variance(near, rho))
+    power = np.log10(theory.sensitivity(far, rho) / theory.sensitivity(near, rho))
+    print(f"rho = {rho}: state {state_power:.2f}, sensitivity {power:.2f}")
+
+# %% [markdown]
+# In B and C a student unit imitates a teacher unit with eigenvalue $\lambda^*$. Inputs are white, and the loss is
+# $\frac{1}{2}\mathrm{E}|h - h^*|^2$. B varies $\lambda$ along the real axis, C along the circle $|\lambda| =
+# \lambda^*$, in radians.
+#
+# You can move the needle yourself, and see how its curvature grows, in [the needle in the
+# landscape](../play/01-landscape.ipynb), without $\gamma$.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# The paper gives the formulas and says that sensitivity diverges faster than the state; it names no power, so the rows on powers at $\rho < 1$ are
-# ours. Powers are slopes in logarithmic axes; simulations run the recurrence of this package and differentiate it automatically. What section 2.2 says
-# of errors sent back, of other weights and of inputs that are not stationary has rows of its own.
+# The paper gives the formulas and says that the sensitivity diverges faster than the state. It names no power, so the
+# rows on powers at $\rho < 1$ are ours. Simulations run the recurrence of this package and differentiate it
+# automatically. The last rows test what section 2.2 says about errors sent back, about the other weights, and about
+# inputs that are not stationary.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-01-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-01-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig01", "sec22");
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table("fig01", "sec22")
 
 # %% [markdown]
@@ -103,16 +119,17 @@ claims.table("fig01", "sec22")
 # %% [markdown]
 # ### Exercise 1: how well must the eigenvalue be known?
 # *Derive. Medium.* In panel B, how close to $\lambda^*$ must $\lambda$ be for the loss to fall below one hundredth of
-# $\frac12 \mathrm{E} (h^*)^2$? Use the curvature $(1 + s^2)/(1 - s^2)^3$ at $s = \lambda^*$. Give the answer as a fraction of
-# $1 - \lambda^*$. Do the needles get narrower in these units?
+# $\frac12 \mathrm{E} (h^*)^2$? Use the curvature $(1 + s^2)/(1 - s^2)^3$ at $s = \lambda^*$. Give the answer as a
+# fraction of $1 - \lambda^*$. Do the needles get narrower in these units?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 = \frac{1}{2(1-s^2)}$. Equate
-# to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a
-# little steeper towards 1, gives 0.13). In units of $1 - \lambda^*$ all needles are alike: the time constant has to be right within one part in
-# seven, however long it is. What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
+# Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 =
+# \frac{1}{2(1-s^2)}$. Equate to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to
+# $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a little steeper towards 1, gives 0.13). In units of $1 -
+# \lambda^*$ all needles are alike: the time constant has to be right within one part in seven, however long it is.
+# What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
 #
 # </details>
 

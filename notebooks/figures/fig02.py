@@ -4,11 +4,11 @@
 # ---
 
 # %% [markdown]
-# # Figure 2: normalise the input, bend the eigenvalue
+# # Figure 2: two changes that stop the growth
 #
-# **You will see** how an input scale and a change of variable keep a long memory from blowing up, unless inputs are perfectly
-# correlated. **You need** [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb).
-# **Time** under a minute on a CPU.
+# **You will see** that scaling the input and reparametrising the eigenvalue end the growth with memory, unless inputs
+# are perfectly correlated. **You need** [normalisation and
+# reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from rnnlib import theory
@@ -37,62 +37,72 @@ style.use()
 rhos = [0, 0.9, 0.99, 0.999, 1]
 eps = np.logspace(-4, -0.01, 400)  # distance to the edge of stability, 1 - lambda
 lam = 1 - eps
-
-# %% [markdown]
-# ## A: the state
-# A state that forgets slowly adds up many inputs, so its variance grows as $\lambda \to 1$. Scaling the input by
-# $\gamma = \sqrt{1 - \lambda^2}$ undoes exactly that growth when inputs are uncorrelated ($\rho = 0$).
-
-# %%
 gamma2 = 1 - lam**2
+slope2 = (lam * np.log(lam)) ** 2  # (d lambda / d nu)^2
 variance = {rho: gamma2 * theory.state_variance(lam, rho) for rho in rhos}
+sensitivity = {rho: gamma2 * slope2 * theory.sensitivity(lam, rho) for rho in rhos}
 
-# %% [markdown]
-# ## B: its sensitivity
-# The second moment of the sensitivity to $\lambda$ grows faster, so the scale is not enough. Writing $\lambda = e^{-e^{\nu}}$ makes equal steps
-# of $\nu$ ever smaller steps of $\lambda$; by the chain rule the moment is multiplied by $(\mathrm{d}\lambda/\mathrm{d}\nu)^2 =
-# (\lambda \ln \lambda)^2$. The scale $\gamma$ is held constant when differentiating, as the paper does. (Here $\nu$ is the paper's letter for the
-# raw parameter that the other pages call $\omega_\nu$.)
-
-# %%
-sensitivity = {
-    rho: gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho) for rho in rhos
-}
-
-# %% mystnb={"figure": {"caption": "Second moments after normalisation and reparametrisation. Grey: without either, at $\\rho = 1$ (in B the derivative is then with respect to $\\lambda$). The horizontal axis is $-\\log_{10}(1 - \\lambda)$ from 0 to 4, written as the memory length on a logarithmic axis. Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.7), sharex=True, sharey=True, layout="constrained")
-panels = [
-    ("A", axes[0], variance, theory.state_variance(lam, 1), 1.0, r"$\mathrm{E}\,h^2$"),
-    (
-        "B",
-        axes[1],
-        sensitivity,
-        theory.sensitivity(lam, 1),
-        0.5,
-        r"$\mathrm{E}\,(\mathrm{d}_\nu h)^2$",
-    ),
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Below perfect correlation every curve levels off, at a height that the correlation sets; at $\\rho = 1$ both moments still grow. A: second moment of the state. B: of its sensitivity to $\\nu$. Grey: with neither change, at $\\rho = 1$ (in B the derivative is then with respect to $\\lambda$). Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), sharex=True, sharey=True, layout="constrained")
+panels = [  # axes, moments, moments without either change, plateau at rho = 0
+    (axes[0], variance, theory.state_variance(lam, 1), 1.0),
+    (axes[1], sensitivity, theory.sensitivity(lam, 1), 0.5),
 ]
-for title, ax, moments, plain, factor, label in panels:
-    ax.loglog(1 / eps, plain, color="0.6", label=r"neither, $\rho = 1$")
-    for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
-        ax.loglog(1 / eps, moments[rho], color=color, label=rf"$\rho = {rho}$")
+colors = style.sequence("rho", len(rhos))
+for ax, moments, plain, factor in panels:
+    ax.loglog(1 / eps, plain, color="0.6")
+    for rho, color in zip(rhos, colors, strict=True):
+        ax.loglog(1 / eps, moments[rho], color=color)
         if rho < 1:
             ax.axhline(factor * (1 + rho) / (1 - rho), color=color, ls=":", lw=1)
-    ax.set(title=f"{title}: {label}", xlabel=r"memory length $1/(1 - \lambda)$", ylim=(1e-2, 1e6))
-axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5));
+    ax.set(xlabel=r"memory length $1/(1 - \lambda)$", ylim=(1e-2, 1e6))
+axes[0].set_title(r"A: state, $\mathrm{E}\,h^2$")
+axes[1].set_title(r"B: sensitivity, $\mathrm{E}\,(\mathrm{d}_\nu h)^2$")
+axes[0].text(150, 1e5, "neither change,\n" + r"$\rho = 1$", color="0.4", ha="right")
+names = ["0", "0.9", "0.99", "0.999", r"$\rho = 1$"]
+for ax, moments, *_ in panels:
+    ends = [moments[rho][0] for rho in rhos]
+    style.label_ends(ax, list(zip(ends, names, colors, strict=True)))
+
+# %% [markdown]
+# ## Why
+# A state with memory $1/(1-\lambda)$ adds up that many inputs, so its variance grows in proportion. Scaling the input
+# by $\gamma = \sqrt{1 - \lambda^2}$ takes exactly this growth out when inputs are uncorrelated:
+
+# %%
+theory.state_variance(0.999, 0.0) * (1 - 0.999**2)
+
+# %% [markdown]
+# The second moment of the sensitivity grows with the third power of memory, so the scale is not enough. Training $\nu$
+# in $\lambda = e^{-e^{\nu}}$ makes equal steps of $\nu$ ever smaller steps of $\lambda$: the chain rule multiplies the
+# moment by $(\mathrm{d}\lambda/\mathrm{d}\nu)^2 = (\lambda \ln \lambda)^2$, which removes the other two powers:
+
+# %%
+for value in [0.9, 0.99, 0.999]:
+    plain = theory.sensitivity(value, 0.0)
+    scaled = (1 - value**2) * plain
+    print(f"lambda {value}: {plain:.3g}, with gamma {scaled:.3g}, "
+          f"with gamma and nu {scaled * (value * np.log(value)) ** 2:.3f}")
+
+# %% [markdown]
+# The derivative holds $\gamma$ constant, as the paper does. (Here $\nu$ is the paper's letter for the raw parameter
+# that the other pages call $\omega_\nu$.)
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# The paper's caption draws one line: both moments are controlled over all $\lambda$ for white inputs and not for correlated ones. The plots show a
-# second: for every $\rho < 1$ both level off, if high; at $\rho = 1$ both still grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey
-# curves. Nor is one parametrisation the best for all inputs while $\gamma$ knows only white ones: the steps $\mathrm{d}\lambda/\mathrm{d}\omega$ that would
-# keep the sensitivity constant at $\rho = 1$ and at $\rho = 0$ change against each other by a factor of 196 over these $\lambda$. With a
-# $\gamma$ that is ideal for each input they change by 1.4.
+# The paper's caption draws one line: both moments are controlled over all $\lambda$ for white inputs, and not for
+# correlated ones. The plots show a second line. For every $\rho < 1$ both level off, if high. At $\rho = 1$ both still
+# grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey curves.
+#
+# No single parametrisation is best for all inputs while $\gamma$ knows only white ones. The steps
+# $\mathrm{d}\lambda/\mathrm{d}\omega$ that would keep the sensitivity constant at $\rho = 1$, relative to those for
+# $\rho = 0$, change by a factor of 196 over these $\lambda$. With a $\gamma$ that is ideal for each input they change
+# by 1.4.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-02-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-02-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig02");
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table("fig02")
 
 # %% [markdown]
@@ -100,19 +110,22 @@ claims.table("fig02")
 
 # %% [markdown]
 # ### Exercise 1: when the scale is differentiated too
-# *Predict, then run. Medium.* Panel B holds $\gamma$ constant. Let gradients flow through $\gamma(\lambda)$ as well: does the second moment of
-# the sensitivity rise or fall, and what becomes of the plateau $\frac{1+\rho}{2(1-\rho)}$? And of $2/(1-\lambda)$ at $\rho = 1$? Use
-# $\mathrm{E}[h\,\mathrm{d}_\lambda h] = \frac12 \frac{\mathrm{d}}{\mathrm{d}\lambda} \mathrm{E}h^2$.
+# *Predict, then run. Medium.* Panel B holds $\gamma$ constant. Let gradients flow through $\gamma(\lambda)$ as well:
+# does the second moment of the sensitivity rise or fall, and what becomes of the plateau $\frac{1+\rho}{2(1-\rho)}$?
+# And of $2/(1-\lambda)$ at $\rho = 1$? Use $\mathrm{E}[h\,\mathrm{d}_\lambda h] = \frac12
+# \frac{\mathrm{d}}{\mathrm{d}\lambda} \mathrm{E}h^2$.
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# $\mathrm{d}_\lambda(\gamma h) = \gamma' h + \gamma\, \mathrm{d}_\lambda h$ with $\gamma' = -\lambda/\gamma$, and a longer memory means a
-# larger state and a smaller scale: the two parts work against each other. For $\rho < 1$ let $K = \frac{1+\rho}{1-\rho}$. Then $\mathrm{E}h^2
-# \approx \frac{K}{2\varepsilon}$, $\mathrm{E}[h\,\mathrm{d}_\lambda h] \approx \frac{K}{4\varepsilon^2}$, $\mathrm{E}(\mathrm{d}_\lambda h)^2
-# \approx \frac{K}{4\varepsilon^3}$, and with $\gamma^2 \approx 2\varepsilon$ the sum is $\frac{K}{4\varepsilon^2} - \frac{K}{2\varepsilon^2} +
-# \frac{K}{2\varepsilon^2} = \frac{K}{4\varepsilon^2}$. Times $\varepsilon^2$ it is half the plateau. At $\rho = 1$ the same sum is
-# $\frac{1}{2\varepsilon^3} - \frac{2}{\varepsilon^3} + \frac{2}{\varepsilon^3} = \frac{1}{2\varepsilon^3}$, a quarter.
+# $\mathrm{d}_\lambda(\gamma h) = \gamma' h + \gamma\, \mathrm{d}_\lambda h$ with $\gamma' = -\lambda/\gamma$, and a
+# longer memory means a larger state and a smaller scale: the two parts work against each other. For $\rho < 1$ let
+# $K = \frac{1+\rho}{1-\rho}$. Then $\mathrm{E}h^2 \approx \frac{K}{2\varepsilon}$, $\mathrm{E}[h\,\mathrm{d}_\lambda h]
+# \approx \frac{K}{4\varepsilon^2}$, $\mathrm{E}(\mathrm{d}_\lambda h)^2 \approx \frac{K}{4\varepsilon^3}$, and with
+# $\gamma^2 \approx 2\varepsilon$ the sum is $\frac{K}{4\varepsilon^2} - \frac{K}{2\varepsilon^2} +
+# \frac{K}{2\varepsilon^2} = \frac{K}{4\varepsilon^2}$. Times $\varepsilon^2$ it is half the plateau. At $\rho = 1$ the
+# same sum is $\frac{1}{2\varepsilon^3} - \frac{2}{\varepsilon^3} + \frac{2}{\varepsilon^3} =
+# \frac{1}{2\varepsilon^3}$, a quarter.
 #
 # </details>
 

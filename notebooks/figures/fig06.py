@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 6: three parametrisations of one eigenvalue
 #
-# **You will see** the loss of a single unit and its curvature along the modulus and along the angle of its eigenvalue, in three
-# parametrisations. **You need** [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time**
-# under a minute on a CPU.
+# **You will see** that an exponential tames the curvature along the modulus at any memory, but the one along the angle
+# only as far as the angle is small. **You need** [normalisation and
+# reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -36,36 +36,27 @@ from rnnlib.lab import claims, style
 from rnnlib.parametrization import EXPONENTIAL, OPTIMAL, POLAR
 
 style.use()
+parametrizations = [POLAR, EXPONENTIAL, OPTIMAL]
 lam_stars = 1 - torch.tensor([0.64, 0.32, 0.16, 0.08, 0.04, 0.02, 0.01], dtype=torch.float64)
-
-# %% [markdown]
-# ## The loss and how it is cut
-# A unit with input scale $\gamma = \sqrt{1 - |\lambda|^2}$ imitates another one, white inputs. With $\lambda = \nu e^{i\theta}$,
-#
-# $$L = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1 - \bar\lambda \lambda^*} .$$
-#
-# The optimiser does not see $\nu$ and $\theta$ but raw parameters $\omega_\nu, \omega_\theta$. We cut the loss twice: along $\omega_\nu$
-# for real eigenvalues, and along $\omega_\theta$ on the circle $\nu = \nu^*$ with $\theta^* = \pi / 100$. Curvatures are second derivatives
-# by automatic differentiation, one for each point of a cut.
+theta_star = torch.tensor(np.pi / 100, dtype=torch.float64)
 
 
-# %%
 def cut(loss, omega):
     """Loss and second derivative at every point of omega."""
     return loss(omega), torch.func.vmap(torch.func.hessian(loss))(omega)
 
 
 def along_modulus(parametrization, nu_star):
+    """The loss of a real eigenvalue as a function of the raw modulus."""
+
     def loss(omega):
         return theory.one_dimensional_loss(parametrization.modulus(omega), nu_star, normalized=True)
 
     return loss
 
 
-theta_star = torch.tensor(np.pi / 100, dtype=torch.float64)
-
-
 def along_angle(parametrization, nu_star):
+    """The loss on the circle of the teacher's modulus as a function of the raw angle."""
     star = torch.polar(nu_star, theta_star)
 
     def loss(omega):
@@ -75,72 +66,122 @@ def along_angle(parametrization, nu_star):
     return loss
 
 
+def at_the_optimum(along, parametrization, nu_star):
+    """Raw parameter of the teacher and the curvature there."""
+    if along is along_modulus:
+        star = parametrization.modulus_inverse(nu_star)
+    else:
+        star = parametrization.angle_inverse(theta_star, nu_star)
+    return star, cut(along(parametrization, nu_star), star[None])[1].item()
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Along the modulus two parametrisations keep the curvature from growing with memory; along the angle only the optimal one does. Second derivative of the loss at its optimum with respect to the raw parameter, against the memory length $1/(1 - |\\lambda^*|)$; dots: the seven teachers of the paper's figure. The angle is $\\theta^* = \\pi/100$.", "name": "fig-06"}, "image": {"alt": "Two log-log plots of curvature against memory length, one line for each parametrisation. Modulus: the polar line rises with slope two from memory 2 to 10,000; the exponential one levels off at one quarter, the optimal one lies at 1. Angle: polar and exponential lines rise with slope two, the exponential one lower by a factor of a thousand; the optimal one lies at 1."}}
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), sharey=True, layout="constrained")
+memories = np.logspace(np.log10(1 / 0.64), 4, 20)
+ends = {ax: [] for ax in axes}
+for ax, along in zip(axes, (along_modulus, along_angle), strict=True):
+    for p in parametrizations:
+        color = style.COLORS[p.name]
+        nus = torch.tensor(1 - 1 / memories)
+        values = [at_the_optimum(along, p, nu)[1] for nu in nus]
+        ax.loglog(memories, values, color=color)
+        dots = [at_the_optimum(along, p, nu)[1] for nu in lam_stars]
+        ax.plot(1 / (1 - lam_stars), dots, "o", ms=4, color=color)
+        ends[ax].append((values[-1], p.name, color))
+    ax.set(xlabel=r"memory length $1/(1 - |\lambda^*|)$")
+for ax in axes:
+    style.label_ends(ax, ends[ax])
+axes[0].set(title="modulus", ylabel="curvature at the optimum")
+axes[1].set_title("angle");
+
 # %% [markdown]
-# Each parametrisation gets the range of $\omega$ that covers the same eigenvalues.
+# Along the angle, $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not depend on
+# memory. Here that factor is about 0.001: at $|\lambda^*| = 0.99$ the exponential parametrisation has curvature 4.8
+# where the polar one has 4,900. At the paper's $\lambda^*$ both forms thus control the curvature, as its caption says;
+# closer to the circle the exponential one goes on climbing, as its text says of the angle.
+#
+# The optimal parametrisation takes the memory into account. In return its wells lie ever further out:
+# $\omega_\theta^*$ grows as $1/(1-\nu^2)$.
+
+# %% [markdown]
+# ## The loss and how it is cut
+# A unit with input scale $\gamma = \sqrt{1 - |\lambda|^2}$ imitates another one on white inputs. With $\lambda = \nu
+# e^{i\theta}$,
+#
+# $$L = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1 - \bar\lambda \lambda^*} .$$
+#
+# The optimiser does not see $\nu$ and $\theta$ but raw parameters $\omega_\nu, \omega_\theta$. We cut the loss twice:
+# along $\omega_\nu$ for real eigenvalues, and along $\omega_\theta$ on the circle $\nu = \nu^*$ with $\theta^* = \pi /
+# 100$. Automatic differentiation gives the curvature at every point of a cut, here at the optimum:
 
 # %%
-parametrizations = [POLAR, EXPONENTIAL, OPTIMAL]
+for p in parametrizations:
+    star = p.angle_inverse(theta_star, lam_stars[-1])
+    curvature = torch.func.hessian(along_angle(p, lam_stars[-1]))(star)
+    print(f"{p.name:12} raw angle {star:6.3f}, curvature {curvature:8.3f}")
+
+# %% tags=["hide-input"]
+ranges = {}  # each parametrisation has the range of omega that covers the same eigenvalues
 nus = torch.tensor([0.05, 0.9995], dtype=torch.float64)
 thetas = torch.tensor([np.pi / 1000, np.pi / 4], dtype=torch.float64)
-
-
-def axis(ends, points=1500):
-    return torch.linspace(min(ends), max(ends), points, dtype=torch.float64)
-
-
-moduli, angles = {}, {}
 for p in parametrizations:
-    moduli[p.name] = axis(p.modulus_inverse(nus).tolist())
-    angles[p.name] = axis(p.angle_inverse(thetas, torch.tensor(0.9)).tolist())
-angles["polar"] = axis([-0.15, 0.25])
-angles["optimal"] = axis([-4, 8])
+    ranges[along_modulus, p.name] = p.modulus_inverse(nus).tolist()
+    ranges[along_angle, p.name] = p.angle_inverse(thetas, torch.tensor(0.9)).tolist()
+ranges[along_angle, "polar"], ranges[along_angle, "optimal"] = [-0.15, 0.25], [-4, 8]
+colors = style.sequence("lam", len(lam_stars))
 
-# %% mystnb={"figure": {"caption": "Rows: parametrisations. Columns: loss and its second derivative along the raw modulus, then along the raw angle. One colour for each teacher eigenvalue, dots mark the optima. Where the loss is concave the size of the second derivative is dotted. Right-hand axis: the same curvature for an angle in units of $\\pi$, as the paper's axes have it, $\\pi^2$ times larger (erratum 19).", "name": "fig-06"}, "image": {"alt": "Twelve panels in three rows, polar, exponential and optimal. Along the modulus the polar loss narrows to needles as the teacher approaches 1 and its curvature at the optimum rises by four decades; in the exponential row the wells have similar width and curvatures at or below one quarter; in the optimal row the wells have the same shape and curvature 1. Along the angle the wells narrow and the curvature at the optimum rises in the polar and in the exponential row; in the optimal row all have curvature 1."}}
-fig, axes = plt.subplots(3, 4, figsize=(10, 6.4), sharey="col", layout="constrained")
-for row, p in zip(axes, parametrizations, strict=True):
-    cuts = [(row[:2], along_modulus, moduli[p.name]), (row[2:], along_angle, angles[p.name])]
-    for nu_star, color in zip(lam_stars, style.sequence("lam", len(lam_stars)), strict=True):
-        raw = [p.modulus_inverse(nu_star), p.angle_inverse(theta_star, nu_star)]
-        for (panels, along, omega), star in zip(cuts, raw, strict=True):
-            loss, curvature = cut(along(p, nu_star), omega)
-            _, at_optimum = cut(along(p, nu_star), star[None])
-            panels[0].plot(omega, loss, color=color, lw=1.2, label=f"{nu_star:.2f}")
-            convex = curvature.where(curvature > 0, np.nan)
-            concave = curvature.where(curvature < 0, np.nan)
-            panels[1].semilogy(omega, convex, color=color, lw=1.2)
-            panels[1].semilogy(omega, -concave, color=color, lw=0.8, ls=":")
-            panels[1].plot(star, at_optimum, "o", ms=5, color=color)
-    row[0].set_ylabel(f"{p.name}\nloss")
-    row[1].set(ylabel="curvature", ylim=(1e-3, 1e5))
-    row[3].set(ylim=(1e-3, 1e5))
-    if p is not EXPONENTIAL:  # there a unit of the angle only shifts the raw parameter
-        units = (lambda y: np.pi**2 * y, lambda y: y / np.pi**2)
-        in_pi = row[3].secondary_yaxis("right", functions=units)
-        in_pi.set_ylabel(r"per (unit of $\pi$)$^2$")
-for ax, name in zip(axes[2], [r"\nu", r"\nu", r"\theta", r"\theta"], strict=True):
-    ax.set_xlabel(rf"raw parameter $\omega_{name}$")
-titles = ["modulus: loss", "modulus: curvature", "angle: loss", "angle: curvature"]
-for ax, title in zip(axes[0], titles, strict=True):
-    ax.set_title(title)
-entries = axes[0, 0].get_legend_handles_labels()
-axes[1, 1].legend(*entries, title=r"$|\lambda^*|$", ncols=2, loc="upper center");
+
+def figure6(draw, ylabel, **limits):
+    """Rows: along modulus and angle; columns: parametrisations; one curve for each teacher."""
+    _, axes = plt.subplots(2, 3, figsize=(7.2, 4), sharey="row", layout="constrained")
+    directions = zip(axes, (along_modulus, along_angle), (r"\nu", r"\theta"), strict=True)
+    for row, along, name in directions:
+        for ax, p in zip(row, parametrizations, strict=True):
+            ends = ranges[along, p.name]
+            omega = torch.linspace(min(ends), max(ends), 1500, dtype=torch.float64)
+            for nu_star, color in zip(lam_stars, colors, strict=True):
+                draw(ax, omega, *cut(along(p, nu_star), omega), color)
+                star, curvature = at_the_optimum(along, p, nu_star)
+                if "yscale" in limits:
+                    ax.plot(star, curvature, "o", ms=4, color=color)
+            ax.set(xlabel=rf"raw parameter $\omega_{name}$", **limits)
+    for ax, p in zip(axes[0], parametrizations, strict=True):
+        ax.set_title(p.name)
+    axes[0, 0].set_ylabel(f"modulus\n{ylabel}")
+    axes[1, 0].set_ylabel(f"angle\n{ylabel}")
+    names = [f"{nu:.2f}" for nu in lam_stars[:-1]] + [r"$|\lambda^*| = 0.99$"]
+    low, high = axes[0, 2].get_ylim()
+    heights = np.geomspace(low, high, 9) if "yscale" in limits else np.linspace(low, high, 9)
+    style.label_ends(axes[0, 2], list(zip(heights[1:-1], names, colors, strict=True)))
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Along the modulus the exponential and the optimal wells keep their width, along the angle only the optimal ones do. Loss along the raw modulus (above) and the raw angle (below), one curve for each teacher eigenvalue, from short memory (light) to long (dark).", "name": "fig-06-losses"}, "image": {"alt": "Six panels of loss curves. Modulus: polar wells narrow to needles as the teacher approaches 1; exponential and optimal wells keep their width. Angle: polar and exponential wells narrow as memory grows; optimal wells keep their width and lie further out, and those of short memories repeat."}}
+figure6(lambda ax, omega, loss, _, color: ax.plot(omega, loss, color=color, lw=1.2), "loss")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) climbs along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; where the loss is concave its size is dotted.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by four decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
+def draw(ax, omega, _, curvature, color):
+    """The second derivative where it is positive, its size where it is negative."""
+    ax.plot(omega, curvature.where(curvature > 0, np.nan), color=color, lw=1.2)
+    ax.plot(omega, -curvature.where(curvature < 0, np.nan), color=color, lw=0.8, ls=":")
+
+
+figure6(draw, "curvature", yscale="log", ylim=(1e-3, 1e5));
 
 # %% [markdown]
-# Read the dots from light to dark. Along the modulus they climb in the first row alone. Along the angle they climb in the first two:
-# $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not know how long the memory is. That factor is about .001 here, so
-# that the exponential dots end at 4.8 where the polar ones end at 4,900: at these $\lambda^*$ both forms control the curvature, as the paper's
-# caption says. Closer to the circle the exponential ones go on climbing, as its text says of the angle. The optimal parametrisation does know the
-# memory, and pays with wells that lie ever further out: $\omega_\theta^*$ grows as $1/(1-\nu^2)$.
+# ## How wide the basins are
+# Call half a basin's width the distance within which the loss stays below half of its largest value. Along the modulus
+# it is the same for every memory: 2.6 (exponential) and 1.3 (optimal). Along the exponential angle it shrinks from 3.8
+# at $|\lambda^*| = 0.36$ to 0.5 at 0.99. Along the optimal angle it does not shrink (0.6 and 1.4), but the basins, one
+# in each turn, become fewer: a turn takes 159 times as much of $\omega_\theta$. (The lightest curve repeats because
+# for a short memory the range shown goes around the circle several times.)
 #
-# The basins tell modulus and angle apart. Call half a basin's width the distance within which the loss stays below half of its largest value. Along
-# the modulus it is the same for every memory, 2.6 (exponential) and 1.3 (optimal). Along the exponential angle it shrinks from 3.8 at
-# $|\lambda^*| = .36$ to .5 at .99. Along the optimal angle it does not shrink (.6 and 1.4), but the basins, one in each turn, become fewer: a turn takes
-# 159 times as much of $\omega_\theta$. (The lightest curve repeats: for a short memory the range shown goes around the circle several times.)
-# [The needle in the landscape](../play/01-landscape.ipynb) has such cuts with the memory, the angle and the inputs' correlation on sliders.
+# [The needle in the landscape](../play/01-landscape.ipynb) has such cuts with the memory, the angle and the inputs'
+# correlation on sliders.
 #
 # ## Erratum 19: angles in units of pi
-# The paper's angle axes are in units of $\pi$. A second derivative over $\theta / \pi$ is $\pi^2$ times one over $\theta$, so the two
-# columns of curvatures do not share a scale there. (The code of the figure also has a shift of the angle by 1/100 that never applies.)
+# The paper's angle axes are in units of $\pi$. A second derivative over $\theta / \pi$ is $\pi^2$ times one over
+# $\theta$, so in the paper the curvatures along modulus and angle do not share a scale. (The code of the figure also
+# has a shift of the angle by 1/100 that never applies.)
 
 # %%
 star = torch.polar(lam_stars[-1], theta_star)
@@ -159,10 +200,10 @@ print(f"ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
 # ## What the paper claims, and what we measure
 # Exponents are slopes of the curvature at the optimum against $1 - \nu$, in logarithms.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-06-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-06-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig06");
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table("fig06")
 
 # %% [markdown]
@@ -170,16 +211,16 @@ claims.table("fig06")
 
 # %% [markdown]
 # ### Exercise 1: another angle
-# *Predict, then run. Easy.* Put the teacher's angle at $\theta^* = .5$ instead of $\pi/100$. Which of the three curvatures along the raw
-# angle change at the optimum, and by what factor?
+# *Predict, then run. Easy.* Put the teacher's angle at $\theta^* = 0.5$ instead of $\pi/100$. Which of the three
+# curvatures along the raw angle change at the optimum, and by what factor?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# The curvature in $\theta$ depends on the modulus alone, and so do $\mathrm{d}\theta/\mathrm{d}\omega_\theta = 1$ (polar) and
-# $(1-\nu^2)/(\nu\sqrt{1+\nu^2})$ (optimal). The exponential parametrisation has $\mathrm{d}\theta/\mathrm{d}\omega_\theta = \theta$: its
-# curvature grows by $(.5 / (\pi/100))^2 \approx 253$. Small angles look tame in the LRU because they are small, not because the parametrisation
-# has tamed them.
+# The curvature in $\theta$ depends on the modulus alone, and so do $\mathrm{d}\theta/\mathrm{d}\omega_\theta = 1$
+# (polar) and $(1-\nu^2)/(\nu\sqrt{1+\nu^2})$ (optimal). The exponential parametrisation has
+# $\mathrm{d}\theta/\mathrm{d}\omega_\theta = \theta$: its curvature grows by $(0.5 / (\pi/100))^2 \approx 253$. Small
+# angles look tame in the LRU because they are small, not because of the parametrisation.
 #
 # </details>
 

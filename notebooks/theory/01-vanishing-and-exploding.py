@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Vanishing and exploding gradients
 #
-# **You will see** why a product of Jacobians makes gradients vanish or explode, on a real recurrent network, and what is left to
-# explain once neither happens. **You need** the chain rule and PyTorch. **Time** under a minute on a CPU.
+# **You will see** why a product of Jacobians makes gradients vanish or explode, on a real recurrent network, and what
+# remains to be explained once neither happens. **You need** the chain rule and PyTorch. **Time** under a minute on a
+# CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -26,33 +27,53 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "No Jacobian product exceeds 1, yet the sensitivity grows with memory. One linear unit driven by white noise. Left: the Jacobian product. Right: root mean square of the derivative of the state with respect to the eigenvalue.", "name": "fig-not-the-end"}, "image": {"alt": "Left: powers of lambda fall from 1 to 0, later for lambda nearer to 1. Right: the root mean square of dh_t/dlambda grows with t and levels off, for memory lengths 10, 100 and 1000, at about 16, 500 and 16,000."}}
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from rnnlib import linear_scan
 from rnnlib.lab import style
 
 style.use()
-torch.manual_seed(0);
+steps, lams = 5000, [0.9, 0.99, 0.999]
+t = np.arange(1, steps)
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), layout="constrained")
+for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
+    rms = np.cumsum((t - 1.0) ** 2 * lam ** (2.0 * (t - 2))) ** 0.5  # sum over past inputs, below
+    memory = f"memory {1 / (1 - lam):,.0f}"
+    axes[0].semilogx(t, lam**t, color=color)
+    axes[0].annotate(rf"$\lambda = {lam}$", (0.6 / (1 - lam), 0.45), ha="right", color=color)
+    axes[1].loglog(t[1:], rms[1:], color=color)
+    axes[1].annotate(memory, (steps, rms[-1] * 1.5), ha="right", color=color)
+axes[0].set(xlabel="steps between, $t - s$", xlim=(0.8, steps))
+axes[0].set_title(r"$\mathrm{d} h_t / \mathrm{d} h_s = \lambda^{t-s}$")
+axes[1].set(xlabel="time $t$", ylim=(0.7, 1e5))
+axes[1].set_title(r"rms of $\mathrm{d} h_t / \mathrm{d} \lambda$");
+
+# %% [markdown]
+# A unit that remembers ten times as long is about thirty times as sensitive to its own parameter, although no product
+# of Jacobians exceeds 1. Keeping these products from vanishing and exploding is therefore not the whole problem.
 
 # %% [markdown]
 # ## A gradient is a sum over time of products over time
-# A recurrent network updates its state and is judged by a loss at each step,
+# A recurrent network updates its state, and a loss judges the state at each step:
 #
 # $$h_{t} = f_\vartheta(h_{t-1}, x_{t}), \qquad L = \sum_t L_t(h_t).$$
 #
-# The parameters $\vartheta$ act at every step, and what they do at step $s$ reaches step $t$ through all the steps between:
+# The parameters $\vartheta$ act at every step. What they do at step $s$ reaches step $t$ through all the steps between:
 #
 # $$\frac{\mathrm{d} L}{\mathrm{d} \vartheta} = \sum_t \frac{\partial L_t}{\partial h_t} \sum_{s \le t}
 # \left( \prod_{r = s+1}^{t} \frac{\partial h_r}{\partial h_{r-1}} \right) \frac{\partial h_s}{\partial \vartheta} .$$
 #
-# In the last factor $h_{s-1}$ is held fixed: it is what $\vartheta$ does at step $s$ itself. The product in brackets has $t - s$ factors, the latest
-# on the left ($r = t$ first). If each shrinks vectors, the past is forgotten and so is its gradient; if each stretches them, the influence of the past and its gradient grow exponentially.
+# The last factor is the effect of $\vartheta$ at step $s$ alone, with $h_{s-1}$ held fixed. The product has $t - s$
+# factors, the latest ($r = t$) on the left. If each factor shrinks vectors, the influence of the past vanishes, and so
+# does its gradient. If each stretches them, both grow exponentially.
 
 # %% [markdown]
 # ## The product on a real network
-# A `torch.nn.RNN` with 64 units computes $h_t = \tanh(W h_{t-1} + U x_t)$. Its Jacobian at one step is $\mathrm{diag}(1 - h_t^2) \, W$,
-# so the product can be written down from the states alone. We scale $W$ to a given spectral radius, the largest modulus of its eigenvalues.
+# A `torch.nn.RNN` with 64 units computes $h_t = \tanh(W h_{t-1} + U x_t)$. Its Jacobian at one step is
+# $\mathrm{diag}(1 - h_t^2) \, W$, so the states alone determine the product. We scale $W$ to a given spectral radius,
+# the largest modulus of its eigenvalues.
 
 
 # %%
@@ -73,85 +94,67 @@ def jacobian_products(rnn, x):
 
 
 # %% [markdown]
-# Is this what back-propagation computes? We ask automatic differentiation for $\mathrm{d} h_{20} / \mathrm{d} h_0$ and compare.
+# Does back-propagation compute the same? We compare with the $\mathrm{d} h_{20} / \mathrm{d} h_0$ of automatic
+# differentiation:
 
 # %%
+torch.manual_seed(0)
 x, h0 = torch.randn(20, 1, dtype=torch.float64), torch.zeros(1, 64, dtype=torch.float64)
 rnn = network(radius=2.0)
 by_autograd = torch.autograd.functional.jacobian(lambda h: rnn(x, h)[1], h0).squeeze()
-difference = jacobian_products(rnn, x)[-1] - by_autograd
-print(
-    f"largest entry {by_autograd.abs().max():.3f}, largest difference {difference.abs().max():.1e}"
-)
+difference = (jacobian_products(rnn, x)[-1] - by_autograd).abs().max()
+print(f"largest entry {by_autograd.abs().max():.3f}, largest difference {difference:.1e}")
 
 # %% [markdown]
-# Now its size over 200 steps. While states are small the tanh is linear and the spectral radius decides. Larger inputs make states larger and most factors
-# $1 - h^2$ smaller. At radius 2 the states grow by themselves until the tanh saturates; from then on the product grows much more slowly than $2^t$.
+# Over 200 steps, small inputs keep the states small and the tanh linear: the spectral radius decides. Larger inputs
+# make the states larger and most factors $1 - h^2$ smaller. At radius 2 the states grow by themselves until the tanh
+# saturates; from then on the product grows much more slowly than $2^t$.
 
-# %% mystnb={"figure": {"caption": "Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by ten to twelve decades, fastest in the first steps."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Below radius 1 the product vanishes, above it explodes. Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by ten to twelve decades, fastest in the first steps."}}
 radii = [0.8, 1.0, 2.0]
 noise = torch.randn(200, 1, dtype=torch.float64)
-fig, ax = plt.subplots(figsize=(5.2, 2.8), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.4, 2.7), layout="constrained")
 for radius, color in zip(radii, style.sequence("lam", len(radii)), strict=True):
     rnn = network(radius)
     for scale, line in [(0.01, "-"), (1.0, "--")]:
         norm = torch.linalg.matrix_norm(jacobian_products(rnn, scale * noise), ord=2)
-        ax.semilogy(
-            range(1, 201), norm, color=color, ls=line, label=f"{radius}" if line == "-" else None
-        )
-        if radius == 1:
-            print(f"radius 1, inputs {scale}: largest {norm.max():.1f}, last {norm[-1]:.3g}")
-for scale, line in [(0.01, "-"), (1, "--")]:
-    ax.plot([], [], color="0.5", ls=line, label=f"inputs {scale}")
-ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$")
-ax.legend(title="spectral radius", loc="lower left");
+        ax.semilogy(range(1, 201), norm, color=color, ls=line)
+        if scale < 1:
+            ax.text(203, norm[-1], f"radius {radius:g}", va="center", color=color)
+ax.set(xlabel="steps $t$", ylabel=r"$\|\mathrm{d} h_t / \mathrm{d} h_0\|_2$", xlim=(0, 232))
+ax.set_xticks(range(0, 201, 25));
 
 # %% [markdown]
-# Exponential decay is the vanishing gradient, exponential growth the exploding one
-# ([Hochreiter 1991, Bengio et al. 1994, Pascanu et al. 2013](../../book/bibliography.md)). The cures are
-# known: clip what explodes; keep what vanishes by gates (LSTM, GRU), orthogonal matrices, or eigenvalues close to the unit circle. Deep
-# state-space models take the last way to its end: the recurrence is linear and diagonal,
+# Exponential decay is the vanishing gradient, exponential growth the exploding one ([Hochreiter 1991, Bengio et al.
+# 1994, Pascanu et al. 2013](../../book/bibliography.md)). The cures are known: clip what explodes; keep what vanishes
+# by gates (LSTM, GRU), by orthogonal matrices, or by eigenvalues close to the unit circle. Deep state-space models go
+# furthest: their recurrence is linear and diagonal,
 #
 # $$h_t = \lambda \odot h_{t-1} + x_t, \qquad \frac{\mathrm{d} h_t}{\mathrm{d} h_s} = \mathrm{diag}(\lambda)^{t-s},$$
 #
-# and $|\lambda| < 1$, close to 1, keeps every product bounded and slow to vanish.
+# and with $|\lambda| < 1$, close to 1, every product is bounded and slow to vanish.
 
 # %% [markdown]
-# ## Is that the end of the story?
-# With $|\lambda| < 1$ no product explodes: $|\lambda|^{t-s}$ never exceeds 1. After $1/(1 - \lambda)$ steps it is down to about $1/e$; we call
-# this number of steps the *memory length* of a unit. But the gradient is a *sum*, here $\mathrm{d}h_t/\mathrm{d}\lambda = \sum_{s \le t} \lambda^{t-s} h_{s-1}$:
-# the longer the memory, the more terms count, and the larger is each state. We run the recurrence on white noise (independent inputs of mean 0 and variance 1). Forward-mode differentiation, `torch.func.jvp`,
-# carries $\mathrm{d} h_t / \mathrm{d} \lambda$ along with the state.
-
-# %% mystnb={"figure": {"caption": "One linear unit driven by white noise. Left: the Jacobian product, bounded by 1. Right: the sensitivity of the state to the eigenvalue, root mean square over 1,000 input sequences.", "name": "fig-not-the-end"}, "image": {"alt": "Left: powers of lambda fall from 1 to 0, later for lambda nearer to 1. Right: the root mean square of dh_t/dlambda grows with t and levels off, for memory lengths 10, 100 and 1000, at about 16, 500 and 16,000."}}
-steps = 5000
-x = torch.randn(1, steps, 1000, dtype=torch.float64)
-lams = [0.9, 0.99, 0.999]
-rms = {}
-for lam in lams:
-    point = torch.full((1000,), lam, dtype=torch.float64)
-    _, dh = torch.func.jvp(lambda value: linear_scan(value, x), (point,), (torch.ones_like(point),))
-    rms[lam] = dh[0].square().mean(1).sqrt()
-
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
-for lam, color in zip(lams, style.sequence("lam", len(lams)), strict=True):
-    axes[0].semilogx(
-        range(1, steps), lam ** torch.arange(1, steps), color=color, label=rf"$\lambda = {lam}$"
-    )
-    axes[1].loglog(range(1, steps), rms[lam][1:], color=color)
-axes[0].set(xlabel="$t - s$", ylabel=r"$\mathrm{d} h_t / \mathrm{d} h_s = \lambda^{t-s}$")
-axes[1].set(xlabel="$t$", ylabel=r"rms of $\mathrm{d} h_t / \mathrm{d} \lambda$")
-axes[0].legend();
+# ## Bounded products, growing sums
+# After $1/(1 - \lambda)$ steps $\lambda^{t-s}$ is down to about $1/e$; we call this number of steps the *memory length*
+# of a unit. But the gradient is a *sum*, here $\mathrm{d}h_t/\mathrm{d}\lambda = \sum_{s \le t} \lambda^{t-s} h_{s-1}$.
+# With a longer memory more terms count, and each state $h_{s-1}$ is larger. We run the recurrence on white noise
+# (independent inputs of mean 0 and variance 1) and let forward-mode differentiation, `torch.func.jvp`, carry
+# $\mathrm{d} h_t / \mathrm{d} \lambda$ along with the state:
 
 # %%
-final = [rms[lam][-500:].square().mean().sqrt().item() for lam in lams]
+x, final = torch.randn(1, steps, 200, dtype=torch.float64), []
+for lam in lams:
+    point = torch.full((200,), lam, dtype=torch.float64)  # 200 units, each with a noise of its own
+    _, dh = torch.func.jvp(lambda value: linear_scan(value, x), (point,), (torch.ones_like(point),))
+    final.append(dh[0, -500:].square().mean().sqrt().item())
 print(f"memory of 100 steps instead of 10: {final[1] / final[0]:.1f} times as sensitive")
 print(f"memory of 1000 steps instead of 100: {final[2] / final[1]:.1f} times as sensitive")
 print(f"10 to the power 3/2: {10**1.5:.1f}")
 
 # %% [markdown]
-# Ten times the memory makes the state about thirty times as sensitive to its own parameter, though no Jacobian product exceeds 1. It is a power law. The next
-# page derives it: [the curse of memory](02-curse-of-memory.ipynb).
+# The sensitivity grows as the power 3/2 of the memory length: a power law, not an exponential. The next page derives
+# it: [the curse of memory](02-curse-of-memory.ipynb).
 
 # %% [markdown]
 # ## Exercises
@@ -159,15 +162,17 @@ print(f"10 to the power 3/2: {10**1.5:.1f}")
 
 # %% [markdown]
 # ### Exercise 1: the half-life of a gradient
-# *Derive. Easy.* In $h_t = \lambda h_{t-1} + x_t$ with $0 < \lambda < 1$, after how many steps has $\mathrm{d}h_t / \mathrm{d}h_s$
-# fallen to one half? Simplify for $\lambda = 1 - \varepsilon$ with small $\varepsilon$. How good is the simple form at $\lambda = .9$?
+# *Derive. Easy.* In $h_t = \lambda h_{t-1} + x_t$ with $0 < \lambda < 1$, after how many steps has
+# $\mathrm{d}h_t / \mathrm{d}h_s$ fallen to one half? Simplify for $\lambda = 1 - \varepsilon$ with small $\varepsilon$.
+# How accurate is the simple form at $\lambda = 0.9$?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# $\lambda^n = \frac12$ at $n = \ln 2 / (-\ln \lambda)$. Since $-\ln(1 - \varepsilon) = \varepsilon + \varepsilon^2/2 + \dots$, this is
-# about $\ln 2 / \varepsilon \approx 0.69 / (1 - \lambda)$, a little less in truth: the relative error is about $\varepsilon / 2$, five per
-# cent at $\lambda = .9$.
+# $\lambda^n = \frac12$ at $n = \ln 2 / (-\ln \lambda)$. Since
+# $-\ln(1 - \varepsilon) = \varepsilon + \varepsilon^2/2 + \dots$, this is about
+# $\ln 2 / \varepsilon \approx 0.69 / (1 - \lambda)$. The simple form is too large by a share of about
+# $\varepsilon / 2$: five per cent at $\lambda = 0.9$.
 #
 # </details>
 
@@ -183,17 +188,17 @@ for lam in [0.9, 0.99, 0.999]:
 
 # %% [markdown]
 # ### Exercise 2: the largest sensitivity that bounded inputs allow
-# *Derive. Easy.* Let $|x_t| \le 1$ for all $t$, $0 < \lambda < 1$, and let the unit have run for ever. Show that
-# $|\mathrm{d}h_t / \mathrm{d}\lambda| \le 1 / (1 - \lambda)^2$. Which inputs reach the bound? How does it compare with the power 3/2 of
-# the memory length that white noise showed above?
+# *Derive. Easy.* Let $|x_t| \le 1$ for all $t$ and $0 < \lambda < 1$, and let the unit have run forever. Show that
+# $|\mathrm{d}h_t / \mathrm{d}\lambda| \le 1 / (1 - \lambda)^2$. Which inputs reach the bound? How does it compare with
+# the power 3/2 of the memory length that white noise gave above?
 #
 # <details>
 # <summary>Solution 2</summary>
 #
 # $h_t = \sum_i \lambda^i x_{t-i}$, so $\mathrm{d}h_t / \mathrm{d}\lambda = \sum_i i \lambda^{i-1} x_{t-i}$, and
-# $\sum_i i \lambda^{i-1} = 1 / (1-\lambda)^2$ bounds it. Every term has to be as large as it can and of one sign: constant inputs
-# $x_t = 1$, or $x_t = -1$. Terms of one sign add up to the power 2 of the memory length; terms of random sign partly cancel, and the power
-# 3/2 is left.
+# $\sum_i i \lambda^{i-1} = 1 / (1-\lambda)^2$ bounds it. To reach the bound, all terms must have one sign and full
+# size: constant inputs $x_t = 1$, or $x_t = -1$. Terms of one sign add up to the power 2 of the memory length. Terms of
+# random sign partly cancel, which leaves the power 3/2.
 #
 # </details>
 
@@ -210,17 +215,18 @@ for lam in [0.9, 0.99]:
 
 # %% [markdown]
 # ### Exercise 3: an orthogonal recurrent matrix
-# *Predict, then run. Medium.* Replace $W$ by an orthogonal matrix, all of whose eigenvalues have modulus 1. What will the norm of
-# $\mathrm{d}h_t / \mathrm{d}h_0$ do over 200 steps, for inputs of standard deviation .01 and 1? Can it exceed 1? Then run
-# `jacobian_products` on such a network. (The first factor of a QR decomposition, `torch.linalg.qr`, is orthogonal.)
+# *Predict, then run. Medium.* Replace $W$ by an orthogonal matrix, all of whose eigenvalues have modulus 1. What will
+# the norm of $\mathrm{d}h_t / \mathrm{d}h_0$ do over 200 steps, for inputs of standard deviation 0.01 and 1? Can it
+# exceed 1? Then run `jacobian_products` on such a network. (The first factor of a QR decomposition, `torch.linalg.qr`,
+# is orthogonal.)
 #
 # <details>
 # <summary>Solution 3</summary>
 #
-# Each factor $\mathrm{diag}(1 - h_t^2) \, W$ has norm at most 1, because $0 < 1 - h_t^2 \le 1$ and $W$ keeps lengths. So the product never
-# exceeds 1, at any time, which a spectral radius of 1 alone does not promise: above, that curve went up to 4. It vanishes as soon as states
-# are not small: with large inputs exponentially, with small inputs slowly, for the state of an orthogonal network forgets nothing and grows
-# until the tanh bends.
+# Each factor $\mathrm{diag}(1 - h_t^2) \, W$ has norm at most 1, because $0 < 1 - h_t^2 \le 1$ and $W$ preserves
+# lengths. So the product never exceeds 1. A spectral radius of 1 alone does not promise this: above, that curve went up
+# to 4. The product vanishes as soon as the states are not small: exponentially with large inputs, slowly with small
+# ones, because the state of an orthogonal network forgets nothing and grows until the tanh bends.
 #
 # </details>
 
@@ -237,18 +243,18 @@ assert norms[0.01][-1] > 0.5 and norms[1.0][-1] < 1e-3
 
 # %% [markdown]
 # ### Exercise 4: small eigenvalues, large products
-# *Break it. Hard.* "All eigenvalues of $W$ have modulus .9, so the product of the linear network's Jacobians shrinks." Find a 2 by 2
-# matrix for which it first grows more than a thousandfold. After how many steps is it largest?
+# *Break it. Hard.* "All eigenvalues of $W$ have modulus 0.9, so the product of the linear network's Jacobians shrinks."
+# Find a 2 by 2 matrix for which it first grows more than a thousandfold. After how many steps is it largest?
 #
 # <details>
 # <summary>Solution 4</summary>
 #
-# Take $W = \begin{pmatrix} \lambda & c \\ 0 & \lambda \end{pmatrix}$ with $\lambda = .9$. Then
-# $W^t = \begin{pmatrix} \lambda^t & c\, t \lambda^{t-1} \\ 0 & \lambda^t \end{pmatrix}$: the corner grows until $t \approx -1/\ln\lambda
-# \approx 1/(1-\lambda)$, about ten steps, to $c\, t\lambda^{t-1} \approx 3.9\, c$, more than a thousand for $c \ge 260$. Eigenvalues decide
-# how a product ends, not what happens on the way; that depends on the eigenvectors: this matrix has one only, $(1, 0)^\top$, and no
-# eigenbasis. The factor $t \lambda^{t-1}$ is the
-# one that this book is about: [the next page](02-curse-of-memory.ipynb) meets it again as a sensitivity, without any matrix.
+# Take $W = \begin{pmatrix} \lambda & c \\ 0 & \lambda \end{pmatrix}$ with $\lambda = 0.9$. Then
+# $W^t = \begin{pmatrix} \lambda^t & c\, t \lambda^{t-1} \\ 0 & \lambda^t \end{pmatrix}$. The corner grows until
+# $t \approx -1/\ln\lambda \approx 1/(1-\lambda)$, about ten steps, to $c\, t\lambda^{t-1} \approx 3.9\, c$, more than a
+# thousand for $c \ge 260$. Eigenvalues decide how a product ends. What happens before depends on the eigenvectors; this
+# matrix has only one, $(1, 0)^\top$, and no eigenbasis. The factor $t \lambda^{t-1}$ is the one that this book is
+# about: on [the next page](02-curse-of-memory.ipynb) it is a sensitivity, without any matrix.
 #
 # </details>
 

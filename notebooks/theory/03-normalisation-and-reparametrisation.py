@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Normalisation and reparametrisation
 #
-# **You will see** the input scale that takes one of the curse of memory's three powers, the change of variable that takes the other two, derived as the
-# solution of a differential equation, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
+# **You will see** the input scale that removes one of the curse's three powers, the change of variable that removes the
+# other two, and why the angle is harder than the modulus. **You need** [the curse of memory](02-curse-of-memory.ipynb).
+# **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -26,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "An exponential tames the modulus; only the optimal parametrisation tames the angle. Curvature of the loss at the optimum against memory, with scaled inputs, at the angle pi/100; dotted: 1/4.", "name": "fig-curvatures"}, "image": {"alt": "Two log-log plots of curvature against the memory length. Modulus: the polar parametrisation grows with slope 2, exponential levels off at one quarter, optimal stays at 1. Angle: polar and exponential both grow with slope 2, optimal stays at 1."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -35,6 +36,29 @@ from rnnlib.lab import style
 from rnnlib.parametrization import EXPONENTIAL, OPTIMAL, POLAR
 
 style.use()
+memory, angle = np.logspace(0.3, 4, 40), np.pi / 100
+nu = 1 - 1 / memory
+along_nu, along_theta = theory.one_dimensional_curvature(nu, normalized=True)
+curvatures = {  # by the chain rule: times the square of d nu / d omega, of d theta / d omega
+    "polar": (along_nu, along_theta),
+    "exponential": (along_nu * (nu * np.log(nu)) ** 2, along_theta * angle**2),
+    "optimal": (np.ones_like(nu), np.ones_like(nu)),
+}
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), sharey=True, layout="constrained")
+left = {"polar": (300, 3e5), "exponential": (300, 0.02), "optimal": (300, 2)}  # where labels stand
+right = {"polar": (60, 3e5), "exponential": (600, 10), "optimal": (600, 0.1)}
+for name, curves in curvatures.items():
+    for ax, values, place in zip(axes, curves, (left[name], right[name]), strict=True):
+        ax.loglog(memory, values, color=style.COLORS[name])
+        ax.text(*place, name, ha="right" if name == "polar" else "left", color=style.COLORS[name])
+for ax, title in zip(axes, ["modulus", "angle"], strict=True):
+    ax.set(title=title, xlabel=r"memory length $1/(1-\nu)$")
+axes[0].axhline(0.25, color="0.6", ls=":", lw=1)
+axes[0].set_ylabel("curvature at the optimum");
+
+# %% [markdown]
+# Scaled inputs and $\lambda = e^{-e^\omega}$ end the growth of the curvature along the modulus: it levels off at 1/4.
+# Along the angle it still grows with the square of the memory, unless the angle's parametrisation knows the modulus.
 
 # %% [markdown]
 # ## Normalisation: scale the input
@@ -42,41 +66,46 @@ style.use()
 #
 # $$h_t = \lambda h_{t-1} + \gamma x_t, \qquad \gamma(\lambda) = \sqrt{1-|\lambda|^2} ,$$
 #
-# and the variance is 1 whatever $\lambda$. Correlated inputs leave $(1+\rho\lambda)/(1-\rho\lambda)$, which is bounded by $(1+\rho)/(1-\rho)$.
+# and the variance is 1 whatever $\lambda$. With correlated inputs it is $(1+\rho\lambda)/(1-\rho\lambda)$, at most
+# $(1+\rho)/(1-\rho)$.
 #
-# The second moment of the sensitivity loses one power of $\varepsilon = 1-\lambda$ by the same scale, two remain: for white inputs and $\gamma$ held constant,
+# The same scale removes one power of $\varepsilon = 1-\lambda$ from the second moment of the sensitivity. Two remain;
+# for white inputs and with $\gamma$ held constant,
 #
 # $$\mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1+\lambda^2}{(1-\lambda^2)^2} .$$
-
-# %%
-for eps in [1e-1, 1e-2, 1e-3]:
-    lam = 1 - eps
-    state = (1 - lam**2) * theory.state_variance(lam, 0)
-    sensitivity = (1 - lam**2) * theory.sensitivity(lam, 0)
-    print(f"lambda = {lam:<6}  state {state:.3f}  sensitivity {sensitivity:.3g}")
-
-# %% [markdown]
+#
 # ## Reparametrisation: let the optimiser move in other units
 # Let the optimiser see $\omega$, with $\lambda = \lambda(\omega)$. By the chain rule a sensitivity is multiplied by
-# $\lambda'(\omega)$, and at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can *choose* the curvature: pick the
-# $\lambda(\omega)$ that makes it the same for every teacher.
+# $\lambda'(\omega)$ and, at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can
+# *choose* the curvature: pick the $\lambda(\omega)$ that makes it the same for every teacher.
 #
-# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit, both normalised, white inputs. Each
-# state has variance 1, and $\mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*)$ with $F(a, b) = 1/(1 - ab)$ from the last page, so
+# The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit; both are normalised
+# and see white inputs. Each state has variance 1, and
+# $\mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*)$ with $F(a, b) = 1/(1 - ab)$ from the last page, so
 #
 # $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
 #
-# Write $\lambda = \nu e^{i\theta}$, and let $\gamma$ move with $\lambda$. *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$
-# the fraction is $1/(\cosh\omega\cosh\omega^* - \sinh\omega\sinh\omega^*)$ and the loss $1 - 1/\cosh(\omega - \omega^*)$, with curvature 1 in $\omega$ at the optimum, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
-# angle*, with $q = \nu^2$ and $\phi = \theta - \theta^*$,
-#
-# $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots ,$$
-#
-# and for unequal moduli $L = 1 - \gamma\gamma^*\,\mathrm{Re}\,(1 - \nu\nu^* e^{i\phi})^{-1}$ is even in $\phi$ too, so that the mixed derivative vanishes. Together (by another way, without $\tanh$, among
-# [the proofs](../../book/proofs.md#normalisation-and-reparametrisation))
+# With $\lambda = \nu e^{i\theta}$ and $\gamma$ moving with $\lambda$, the second derivatives at the optimum are
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
-# \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
+# \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad
+# \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
+#
+# <details>
+# <summary>Why</summary>
+#
+# *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$ the fraction is
+# $1/(\cosh\omega\cosh\omega^* - \sinh\omega\sinh\omega^*)$ and the loss $1 - 1/\cosh(\omega - \omega^*)$. Its curvature
+# at the optimum is 1 in $\omega$, hence $(\mathrm{d}\omega/\mathrm{d}\nu)^2 = (1-\nu^2)^{-2}$ in $\nu$. *Along the
+# angle*, with $q = \nu^2$ and $\phi = \theta - \theta^*$,
+#
+# $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots .$$
+#
+# For unequal moduli $L = 1 - \gamma\gamma^*\,\mathrm{Re}\,(1 - \nu\nu^* e^{i\phi})^{-1}$ is even in $\phi$ too, so the
+# mixed derivative vanishes. [The proofs](../../book/proofs.md#normalisation-and-reparametrisation) have another way,
+# without $\tanh$.
+#
+# </details>
 
 
 # %%
@@ -95,10 +124,8 @@ def hessian_at_optimum(parametrization, lam):
 
 nu, theta = 0.95, np.pi / 7
 print("automatic differentiation\n", hessian_at_optimum(POLAR, nu * np.exp(1j * theta)).round(6))
-print(
-    "closed form, modulus and angle:",
-    np.round(theory.one_dimensional_curvature(nu, normalized=True), 6),
-)
+closed_form = theory.one_dimensional_curvature(nu, normalized=True)
+print("closed form, modulus and angle:", np.round(closed_form, 6))
 
 # %% [markdown]
 # ## The differential equation and its solution
@@ -106,18 +133,20 @@ print(
 #
 # $$\frac{\mathrm{d}\nu}{\mathrm{d}\omega_\nu} = 1-\nu^2 \qquad\Longrightarrow\qquad \nu = \tanh \omega_\nu .$$
 #
-# **Angle.** Likewise $\theta'(\omega_\theta)^2 \, \nu^2(1+\nu^2) / (1-\nu^2)^2 = 1$. The right-hand side does not contain $\theta$, so with $\nu$ held constant
+# **Angle.** Likewise $\theta'(\omega_\theta)^2 \, \nu^2(1+\nu^2) / (1-\nu^2)^2 = 1$. The right-hand side does not
+# contain $\theta$, so with $\nu$ held constant
 #
 # $$\frac{\mathrm{d}\theta}{\mathrm{d}\omega_\theta} = \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} \qquad\Longrightarrow\qquad
 # \theta = \omega_\theta \, \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} .$$
 #
-# The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must know the modulus. This pair is the *optimal* parametrisation.
+# The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must know the modulus. This pair is
+# the *optimal* parametrisation.
 #
-# "Held constant" means a *stop-gradient*: the angle's formula reads $\nu$, but no gradient flows back through it. Otherwise a step of $\omega_\nu$ would turn the
-# angle as well, and the modulus would regain a large curvature. The numbers below are therefore those of the updates that gradient descent makes; the last
-# column drops the stop-gradient.
+# "Held constant" means a *stop-gradient*: the angle's formula reads $\nu$, but no gradient flows back through it.
+# Otherwise a step of $\omega_\nu$ would turn the angle as well, and the modulus would regain a large curvature. So the
+# numbers below are those of the updates that gradient descent makes; the last column drops the stop-gradient.
 
-# %%
+# %% tags=["hide-input"]
 def modulus_curvature_without_stop(lam):
     """Curvature along the raw modulus when gradients do flow from the angle back to the modulus."""
     lam = torch.tensor(lam, dtype=torch.complex128)
@@ -138,43 +167,37 @@ for nu in [0.5, 0.9, 0.99, 0.999]:
 
 # %% [markdown]
 # ## What deep state-space models do instead
-# The LRU uses $\nu = e^{-e^{\omega_\nu}}$ and $\theta = e^{\omega_\theta}$. For the modulus this is nearly as good: its curvature at the optimum is
-# $\left(\frac{\nu \ln \nu}{1-\nu^2}\right)^2$, which tends to $\frac14$. The angle's is only multiplied by $\theta^2$, and still explodes.
+# The LRU uses $\nu = e^{-e^{\omega_\nu}}$ and $\theta = e^{\omega_\theta}$. For the modulus this is nearly as good: the
+# curvature at the optimum is $\left(\frac{\nu \ln \nu}{1-\nu^2}\right)^2$, which tends to $\frac14$. For the angle it
+# is only multiplied by $\theta^2$, and still explodes. All curves of the first picture, against automatic
+# differentiation:
 
-# %% mystnb={"figure": {"caption": "Curvature of the normalised loss at the optimum, by automatic differentiation, at the angle pi/100; dotted: 1/4 and 1.", "name": "fig-curvatures"}, "image": {"alt": "Two log-log plots of curvature against the memory length. Modulus: the polar parametrisation grows with slope 2, exponential levels off at one quarter, optimal stays at 1. Angle: polar and exponential both grow with slope 2, optimal stays at 1."}}
-memory = np.logspace(0.3, 4, 40)
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True, layout="constrained")
+# %% tags=["hide-input"]
+differences = []
 for parametrization in [POLAR, EXPONENTIAL, OPTIMAL]:
-    lams = (1 - 1 / memory) * np.exp(1j * np.pi / 100)
-    curvature = np.array([np.diag(hessian_at_optimum(parametrization, lam)) for lam in lams])
-    for ax, values in zip(axes, curvature.T, strict=True):
-        ax.loglog(
-            memory, values, color=style.COLORS[parametrization.name], label=parametrization.name
-        )
-for ax, title in zip(axes, ["modulus", "angle"], strict=True):
-    ax.axhline(0.25, color="0.6", ls=":", lw=1)
-    ax.axhline(1, color="0.6", ls=":", lw=1)
-    ax.set(title=title, xlabel=r"memory length $1/(1-\nu)$")
-axes[0].set_ylabel("curvature at the optimum")
-axes[0].legend();
+    for m, *closed_form in zip(memory, *curvatures[parametrization.name], strict=True):
+        H = hessian_at_optimum(parametrization, (1 - 1 / m) * np.exp(1j * angle))
+        differences.append(np.max(np.abs(np.diag(H) / closed_form - 1)))
+print(f"largest relative difference {max(differences):.0e}")
 
 # %% [markdown]
 # ## Each remedy alone, and both
-# The powers of the memory length with which the second moments of the state and of its sensitivity to the trained parameter grow, for real $\lambda$
-# (with $\lambda = e^{-e^\omega}$ the trained parameter is $\omega$; $\gamma$ is held constant):
+# The table gives the powers of the memory length with which second moments grow, for real $\lambda$: that of the state,
+# and that of its sensitivity to the trained parameter ($\omega$ if $\lambda = e^{-e^\omega}$, else $\lambda$; $\gamma$
+# is held constant).
 #
-# | remedy | $\mathrm{E}\,h^2$, $\rho < 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho < 1$ | $\mathrm{E}\,h^2$, $\rho = 1$ | $\mathrm{E}(\mathrm{d}h)^2$, $\rho = 1$ |
+# | remedy | state, $\rho < 1$ | sensitivity, $\rho < 1$ | state, $\rho = 1$ | sensitivity, $\rho = 1$ |
 # | --- | --- | --- | --- | --- |
 # | nothing | 1 | 3 | 2 | 4 |
-# | $\gamma$ | 0 | 2 | 1 | 3 |
+# | input scale $\gamma$ | 0 | 2 | 1 | 3 |
 # | $\lambda = e^{-e^\omega}$ | 1 | 1 | 2 | 2 |
 # | both | 0 | 0 | 1 | 1 |
 #
-# The scale takes one power from either moment, the change of variable two from the sensitivity alone. Neither is enough by itself, and at $\rho = 1$
-# both together leave one power. From the closed forms, between memories of 10,000 and 100,000 steps:
+# The scale removes one power from either moment, the change of variable two from the sensitivity alone. Neither is
+# enough by itself, and at $\rho = 1$ both together leave one power.
 
-# %%
-lam = 1 - np.array([1e-4, 1e-5])
+# %% tags=["hide-cell"]
+lam = 1 - np.array([1e-4, 1e-5])  # the table again, from the closed forms
 for name, scale, slope in [
     ("nothing", 1, 1),
     ("gamma", 1 - lam**2, 1),
@@ -188,10 +211,10 @@ for name, scale, slope in [
     print(f"{name:17}", "  ".join(f"{abs(power):.2f}" for power in powers))
 
 # %% [markdown]
-# Cancelling the curvature for white inputs is not everything: [Figure 2](../figures/fig02.ipynb) shows that correlated inputs raise the plateau and that constant ones
-# remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see [Figure 7](../figures/fig07.ipynb).
-# To try each remedy alone and both together, at any memory and correlation, play with
-# [the needle in the landscape](../play/01-landscape.ipynb).
+# White inputs are not everything: in [Figure 2](../figures/fig02.ipynb) correlated inputs raise the plateau and
+# constant ones remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see
+# [Figure 7](../figures/fig07.ipynb). To try each remedy alone and both together, at any memory and correlation, play
+# with [the needle in the landscape](../play/01-landscape.ipynb).
 
 # %% [markdown]
 # ## Exercises
@@ -199,31 +222,35 @@ for name, scale, slope in [
 
 # %% [markdown]
 # ### Exercise 1: a loss that is an angle
-# *Derive. Easy.* Show from $F(a, b) = 1/(1-ab)$ (white inputs) that the normalised loss is $L = 1 - \mathrm{Re}\,r$, where $r$ is the
-# correlation coefficient of student and teacher. Conclude that $0 \le L \le 2$ and that $L = 0$ only at $\lambda = \lambda^*$.
+# *Derive. Easy.* Show from $F(a, b) = 1/(1-ab)$ (white inputs) that the normalised loss is $L = 1 - \mathrm{Re}\,r$,
+# where $r$ is the correlation coefficient of student and teacher. Conclude that $0 \le L \le 2$ and that $L = 0$ only
+# at $\lambda = \lambda^*$.
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# Both states have variance $\gamma^2 F(\lambda, \bar\lambda) = 1$, so $\frac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\,\mathrm{E}[\bar h h^*]$
-# and $r = \mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*) = \gamma\gamma^* / (1 - \bar\lambda\lambda^*)$. A correlation coefficient
-# has $|r| \le 1$, hence the bounds. $L = 0$ means $r = 1$, so $h = h^*$ with probability one; then the weights
-# $\gamma\lambda^i = \gamma^*(\lambda^*)^i$ agree for all $i$, and $i = 0, 1$ give $\gamma = \gamma^*$, $\lambda = \lambda^*$.
+# Both states have variance $\gamma^2 F(\lambda, \bar\lambda) = 1$, so
+# $\frac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\,\mathrm{E}[\bar h h^*]$ and
+# $r = \mathrm{E}[\bar h h^*] = \gamma\gamma^* F(\bar\lambda, \lambda^*) = \gamma\gamma^* / (1 - \bar\lambda\lambda^*)$.
+# A correlation coefficient has $|r| \le 1$, hence the bounds. $L = 0$ means $r = 1$, so $h = h^*$ with probability one;
+# then the weights $\gamma\lambda^i = \gamma^*(\lambda^*)^i$ agree for all $i$, and $i = 0, 1$ give $\gamma = \gamma^*$,
+# $\lambda = \lambda^*$.
 #
 # </details>
 
 # %% [markdown]
 # ### Exercise 2: gates
-# *Predict, then run. Medium.* A gate produces its decay factor as $\nu = \sigma(\omega) = 1/(1 + e^{-\omega})$. What is the curvature at
-# the optimum along $\omega$, with $\gamma$ and white inputs? Does it stay bounded as $\nu \to 1$? Is $\sigma$ closer to the optimal
-# parametrisation or to the LRU's?
+# *Predict, then run. Medium.* A gate produces its decay factor as $\nu = \sigma(\omega) = 1/(1 + e^{-\omega})$. What is
+# the curvature at the optimum along $\omega$, with $\gamma$ and white inputs? Does it stay bounded as $\nu \to 1$? Is
+# $\sigma$ closer to the optimal parametrisation or to the LRU's?
 #
 # <details>
 # <summary>Solution 2</summary>
 #
-# $\mathrm{d}\nu/\mathrm{d}\omega = \nu(1-\nu)$, so the curvature is $\nu^2(1-\nu)^2 / (1-\nu^2)^2 = \nu^2/(1+\nu)^2$, which tends to
-# $\frac14$ like the LRU's. Both approach 1 as $1 - e^{-|\omega|}$, up to the sign of $\omega$; tanh does so twice as fast,
-# $1 - 2e^{-2\omega}$, hence four times the curvature. A sigmoid gate with the right input scale is well parametrised already.
+# $\mathrm{d}\nu/\mathrm{d}\omega = \nu(1-\nu)$, so the curvature is $\nu^2(1-\nu)^2 / (1-\nu^2)^2 = \nu^2/(1+\nu)^2$,
+# which tends to $\frac14$ like the LRU's. Both moduli approach 1 as $1 - e^{-|\omega|}$, up to the sign of $\omega$.
+# The tanh approaches it at twice the rate, $1 - 2e^{-2\omega}$, hence its four times larger curvature. A sigmoid gate
+# with the right input scale is already well parametrised.
 #
 # </details>
 
@@ -241,18 +268,20 @@ for nu in [0.5, 0.9, 0.999]:
 
 # %% [markdown]
 # ### Exercise 3: a scale that knows the inputs
-# *Derive. Medium.* Inputs have the correlation $\rho$, and $\lambda$ is real. Which $\gamma(\lambda, \rho)$ makes the variance 1 for all
-# $\lambda$? With this scale, held constant, and $\lambda = e^{-e^\omega}$, what is the limit of $\mathrm{E}(\mathrm{d}_\omega h)^2$ as
-# $\lambda \to 1$, for $\rho < 1$ and for $\rho = 1$?
+# *Derive. Medium.* Inputs have the correlation $\rho$, and $\lambda$ is real. Which $\gamma(\lambda, \rho)$ makes the
+# variance 1 for all $\lambda$? With this scale, held constant, and $\lambda = e^{-e^\omega}$, what is the limit of
+# $\mathrm{E}(\mathrm{d}_\omega h)^2$ as $\lambda \to 1$, for $\rho < 1$ and for $\rho = 1$?
 #
 # <details>
 # <summary>Solution 3</summary>
 #
-# $\gamma^2 = 1/\mathrm{E}h^2 = (1-\lambda^2)(1-\rho\lambda)/(1+\rho\lambda)$. As $\lambda \to 1$ and for $\rho < 1$ this is
-# $2\varepsilon \frac{1-\rho}{1+\rho}$, which the constant of $\frac{1+\rho}{4(1-\rho)}\varepsilon^{-3}$ cancels; times
-# $(\lambda\ln\lambda)^2 \approx \varepsilon^2$ the limit is $\frac12$ for every $\rho < 1$. At $\rho = 1$, $\gamma^2 = \varepsilon^2$ exactly and
-# $\varepsilon^2 \cdot \varepsilon^2 \cdot \varepsilon^{-4} = 1$. So a scale that knows the inputs removes what white-input normalisation
-# leaves in [Figure 2](../figures/fig02.ipynb).
+# $\gamma^2 = 1/\mathrm{E}h^2 = (1-\lambda^2)(1-\rho\lambda)/(1+\rho\lambda)$. For $\rho < 1$ and $\lambda \to 1$ this
+# is $2\varepsilon \frac{1-\rho}{1+\rho}$. Its product with the bare sensitivity
+# $\frac{1+\rho}{4(1-\rho)}\varepsilon^{-3}$ and with $(\lambda\ln\lambda)^2 \approx \varepsilon^2$ is $\frac12$ for
+# every $\rho < 1$. At $\rho = 1$, $\gamma^2 = \varepsilon^2$ exactly and
+# $\varepsilon^2 \cdot \varepsilon^2 \cdot \varepsilon^{-4} = 1$. So a scale that knows the inputs removes what the
+# scale for white inputs leaves in [Figure 2](../figures/fig02.ipynb): higher plateaus for $\rho < 1$, growth for
+# $\rho = 1$.
 #
 # </details>
 
@@ -267,18 +296,21 @@ for rho, limit in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 1.0)]:
 
 # %% [markdown]
 # ### Exercise 4: reparametrisation alone
-# *Break it. Hard.* Take $\gamma$ away and keep $\nu = \tanh\omega$. With which power of the memory length does the curvature at the optimum
-# now grow? Find the differential equation of the parametrisation that would repair this without $\gamma$. How fast does its $\nu(\omega)$
-# approach 1?
+# *Break it. Hard.* Take $\gamma$ away and keep $\nu = \tanh\omega$. With which power of the memory length does the
+# curvature at the optimum now grow? Find the differential equation of a parametrisation that would bound the curvature
+# without $\gamma$. How fast does its $\nu(\omega)$ approach 1?
 #
 # <details>
 # <summary>Solution 4</summary>
 #
-# Without $\gamma$, along the modulus $L = \frac12\big[\frac{1}{1-\nu^2} + \frac{1}{1-\nu^{*2}}\big] - \frac{1}{1-\nu\nu^*}$. Its second
-# derivative in $\nu$ at $\nu = \nu^*$ is $\frac{1 + 3\nu^2}{(1-\nu^2)^3} - \frac{2\nu^2}{(1-\nu^2)^3} = \frac{1+\nu^2}{(1-\nu^2)^3}$. Times $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory
-# length is back. Curvature 1 asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
-# $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be done, but $\nu$ approaches
-# 1 as a power instead of exponentially: a memory of a million steps sits at $\omega = 1000$ instead of 7.
+# Without $\gamma$, along the modulus
+# $L = \frac12\big[\frac{1}{1-\nu^2} + \frac{1}{1-\nu^{*2}}\big] - \frac{1}{1-\nu\nu^*}$. Its second derivative in $\nu$
+# at $\nu = \nu^*$ is $\frac{1 + 3\nu^2}{(1-\nu^2)^3} - \frac{2\nu^2}{(1-\nu^2)^3} = \frac{1+\nu^2}{(1-\nu^2)^3}$. Times
+# $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory length is back. Curvature 1
+# asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
+# $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be
+# done, but $\nu$ approaches 1 as a power of $\omega$ instead of exponentially: a memory of a million steps is at
+# $\omega = 1000$ instead of 7.
 #
 # </details>
 

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Adam likes diagonal networks
 #
-# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else, on a picture with two parameters
-# and then on the Hessians of real networks. **You need** [the Hessian at the optimum](05-hessian-at-the-optimum.ipynb). **Time** under a
-# minute on a CPU.
+# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else: in a valley
+# with two parameters, then in the Hessians of real networks. **You need** [the Hessian at the
+# optimum](05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam is fast where the steep direction is an axis. Left and middle: 400 steps of Adam in one valley, along an axis and turned by 45 degrees (contours: loss). Right: steps until a thousandth of the loss is left, best rate at each angle.", "name": "fig-bowl"}, "image": {"alt": "Left: in a vertical narrow valley Adam runs straight to the minimum. Middle: in the same valley turned by 45 degrees it covers a third of the way in as many steps. Right, logarithmic: gradient descent needs about sixteen thousand steps at any angle; Adam needs about twenty at 0 and 90 degrees and over a thousand at 45."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -35,21 +35,7 @@ from rnnlib.lab import curvature, systems, style
 
 style.use()
 
-# %% [markdown]
-# ## Two parameters, two curvatures
-# A quadratic bowl $L = \frac12 \delta^\top H \delta$ with curvatures 10,000 and 1. A step of gradient descent multiplies a direction of curvature $c$
-# by $1 - \eta c$, so the rate $\eta$ must stay below $2 / 10{,}000$ for the steep direction, and the run crawls along the flat one. Adam divides each parameter's step by the typical size of that parameter's
-# gradient,
-#
-# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad
-# \hat m_p \approx \text{recent mean of } g_p, \quad \hat v_p \approx \text{recent mean of } g_p^2 .$$
-#
-# If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a diagonal, *both* parameters
-# see large gradients, and both are slowed down. We turn the bowl by an angle $\varphi$ and start with the same share of the loss in both
-# directions.
 
-
-# %%
 def bowl(phi, ratio=1e4):
     """Entries of H with its steep direction at the angle phi, and a start."""
     c, s = np.cos(phi), np.sin(phi)
@@ -76,15 +62,12 @@ def descend(phi, rate, steps, adam=True):
     return np.array(losses) / losses[0], np.array(path)
 
 
-# %% [markdown]
-# For every angle: the steps until a thousandth of the loss is left, with the best rate of a grid.
-
-# %%
 degrees = np.linspace(0, 90, 19)
 phi = np.radians(degrees)[:, None]
 
 
 def steps_needed(rates, most, adam, phi=phi):
+    """Steps until a thousandth of the loss is left, with the best of the rates, for each angle."""
     losses, _ = descend(phi, rates, most, adam)
     reached = losses < 1e-3
     return np.where(reached.any(0), reached.argmax(0), most).min(1)
@@ -92,13 +75,10 @@ def steps_needed(rates, most, adam, phi=phi):
 
 adam = steps_needed(np.logspace(-4, 0, 17), 4_000, adam=True)
 plain = steps_needed(np.array([0.5e-4, 1e-4, 1.5e-4, 1.9e-4]), 40_000, adam=False)
-print(f"Adam: {adam[0]} steps along the axes, {adam[9]} at 45 degrees")
-print(f"gradient descent: {plain[0]} and {plain[9]}")
 
-# %% mystnb={"figure": {"caption": "Left and middle: 400 steps of Adam in the bowl, its steep direction along an axis and along the diagonal (contours: loss). Right: steps until a thousandth of the loss is left, best rate at each angle.", "name": "fig-bowl"}, "image": {"alt": "Left: in a vertical narrow valley Adam runs straight to the minimum. Middle: in the same valley turned by 45 degrees it covers a third of the way in as many steps. Right, logarithmic: gradient descent needs about sixteen thousand steps at any angle; Adam needs about twenty at 0 and 90 degrees and over a thousand at 45."}}
-fig, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.4), layout="constrained")
 grid = np.linspace(-1.2, 1.2, 400)
-for ax, angle in zip(axes, [0, 45], strict=False):
+for ax, angle, title in zip(axes, [0, 45], ["along an axis", "turned by 45°"], strict=False):
     (a, b, d), _ = bowl(np.radians(angle))
     X, Y = np.meshgrid(grid, grid)
     loss = 0.5 * (a * X**2 + 2 * b * X * Y + d * Y**2)
@@ -107,22 +87,55 @@ for ax, angle in zip(axes, [0, 45], strict=False):
     ax.plot(*path.T, ".-", color=style.COLORS["lru"], ms=2, lw=0.8)
     ax.plot(*path[0], "o", color="white", mec="black", ms=5)
     ax.plot(0, 0, "*", color="gold", mec="black", ms=9)
-    ax.set(aspect="equal", xlabel=r"$\delta_1$", ylabel=r"$\delta_2$", title=f"{angle} degrees")
-axes[2].semilogy(degrees, plain, "s-", ms=3, color="0.5", label="gradient descent")
-axes[2].semilogy(degrees, adam, "o-", ms=3, color=style.COLORS["lru"], label="Adam")
-axes[2].set(xlabel="angle of the steep direction (degrees)", ylabel="steps", ylim=(10, 1e5))
-axes[2].set_xticks([0, 45, 90])
-axes[2].legend();
+    ax.set(aspect="equal", xlabel=r"$\delta_1$", title=title, xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+axes[0].set_ylabel(r"$\delta_2$")
+axes[2].semilogy(degrees, plain, "s-", ms=3, color="0.5")
+axes[2].semilogy(degrees, adam, "o-", ms=3, color=style.COLORS["lru"])
+axes[2].text(45, plain[9] * 1.5, "gradient descent", ha="center", color="0.4")
+axes[2].text(45, adam[9] * 1.8, "Adam", ha="center", color=style.COLORS["lru"])
+axes[2].set(xlabel="angle (degrees)", title="steps needed", ylim=(10, 1e5))
+axes[2].set_xticks([0, 45, 90]);
 
 # %% [markdown]
-# Gradient descent does not know where the axes are. Adam does, and is worth having where sharp directions are axes. In
-# [descent in two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
+# Adam's step sizes belong to parameters. Where sharp directions are parameters, as in a diagonal network, they undo the
+# sharpness; in a dense network, where a sharp direction involves many parameters, they cannot.
+
+# %% [markdown]
+# ## Two parameters, two curvatures
+# The valley is the quadratic bowl $L = \frac12 \delta^\top H \delta$ with curvatures 10,000 and 1. A step of gradient
+# descent multiplies the component along a direction of curvature $c$ by $1 - \eta c$. So the rate $\eta$ must stay
+# below $2 / 10{,}000$ for the steep direction, and progress along the flat one is slow. Adam divides each parameter's
+# step by the typical size of that parameter's gradient,
+#
+# $$\delta_p \leftarrow \delta_p - \eta \, \frac{\hat m_p}{\sqrt{\hat v_p} + \epsilon}, \qquad
+# \hat m_p \approx \text{recent mean of } g_p, \quad \hat v_p \approx \text{recent mean of } g_p^2 .$$
+#
+# If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a
+# diagonal, *both* parameters have large gradients, and both are slowed down. Every run of the picture starts with the
+# same share of the loss in both directions. The loop behind it does what `torch.optim.Adam` does:
+
+# %%
+(a, b, d), start = bowl(np.radians(30))
+H, delta = torch.tensor([[a, b], [b, d]]), torch.tensor(start, requires_grad=True)
+optimizer = torch.optim.Adam([delta], lr=0.01)
+for _ in range(100):
+    optimizer.zero_grad()
+    (0.5 * delta @ H @ delta).backward()
+    optimizer.step()
+_, path = descend(np.radians(30), 0.01, 100)
+print(f"after 100 steps the loop differs by {np.abs(path[-1] - delta.detach().numpy()).max():.0e}")
+print(f"Adam: {adam[0]} steps along the axes, {adam[9]} at 45 degrees")
+print(f"gradient descent: {plain[0]} and {plain[9]}")
+
+# %% [markdown]
+# Gradient descent does not know where the axes are. Adam does, which helps where sharp directions are axes. In [descent
+# in two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
 #
 # ## The real Hessians
-# What can one step size for each parameter do? The natural choice is to rescale every parameter by $\sqrt{H_{pp}}$, so that all have curvature 1. Look
-# at what is left: the ratio of the largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$. That ratio, and not the
-# one of $H$ itself, says what an optimiser with a step size of each parameter's own still has to deal with. Ten systems of [Figure 4](../figures/fig04.ipynb),
-# each in four parametrisations:
+# What can one step size for each parameter achieve? The natural choice is to rescale every parameter by
+# $\sqrt{H_{pp}}$, so that all have curvature 1. What such an optimiser still has to deal with is the ratio of the
+# largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$, not that of $H$ itself. We compute
+# both for ten systems of [Figure 4](../figures/fig04.ipynb), each in four parametrisations:
 
 # %%
 T = 300
@@ -150,12 +163,14 @@ for seed in range(10):
     for key, (_, way) in ways.items():
         hessians[key].append(curvature.hessian(way(system), loss))
 
-# %% mystnb={"figure": {"caption": "Ratio of the largest to the smallest non-zero eigenvalue of ten systems in four parametrisations, of the Hessian (left) and after rescaling every parameter to curvature 1 (right). Bars: medians.", "name": "fig-conditions"}, "image": {"alt": "Two logarithmic strip plots. Left: ratios of a thousand to ten to the tenth in all four parametrisations, and beyond for the dense one. Right, after rescaling: about ten for the three diagonal parametrisations in nine of ten draws and two million in the tenth; twenty to half a million for the dense one."}}
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True, layout="constrained")
-for i, (key, (name, _)) in enumerate(ways.items()):
-    values = np.array([conditions(H.matrix) for H in hessians[key]])
-    before, after = np.median(values, axis=0)
+for key, (name, _) in ways.items():
+    before, after = np.median([conditions(H.matrix) for H in hessians[key]], axis=0)
     print(f"{name:17} median {before:.1e}, after rescaling {after:.1e}")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rescaling each parameter conditions the diagonal networks well and the dense one less. Ratio of the largest to the smallest non-zero eigenvalue of ten systems in four parametrisations, of the Hessian (left) and after rescaling every parameter to curvature 1 (right). Bars: medians.", "name": "fig-conditions"}, "image": {"alt": "Two logarithmic strip plots. Left: ratios of a thousand to ten to the tenth in all four parametrisations, and beyond for the dense one. Right, after rescaling: about ten for the three diagonal parametrisations in nine of ten draws and two million in the tenth; twenty to half a million for the dense one."}}
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.5), sharey=True, layout="constrained")
+for i, key in enumerate(ways):
+    values = np.array([conditions(H.matrix) for H in hessians[key]])
     for ax, ratios in zip(axes, values.T, strict=True):
         ax.semilogy(i + np.linspace(-0.2, 0.2, 10), ratios, "o", ms=4, color=style.COLORS[key])
         ax.plot([i - 0.3, i + 0.3], [np.median(ratios)] * 2, color="black", lw=1.5)
@@ -164,10 +179,14 @@ for ax, title in zip(axes, ["Hessian", "after rescaling each parameter"], strict
 axes[0].set_ylabel("largest / smallest eigenvalue");
 
 # %% [markdown]
-# What rescaling leaves, draw by draw, and the distance of the two pairs of eigenvalues in widths $1 - |\lambda|^2$ of a
-# [coupling's peak](05-hessian-at-the-optimum.ipynb#who-couples-with-whom):
+# All four landscapes are badly conditioned, and in some draws the diagonal ones are no better than the dense one. They
+# differ in what rescaling leaves. In the diagonal networks sharpness lies along axes, and rescaling leaves a factor of
+# ten or so, except in draw 4, where the two pairs of eigenvalues are so close that they
+# [couple](05-hessian-at-the-optimum.ipynb#who-couples-with-whom). In the dense network rescaling leaves more, in every
+# draw but that one. The folded table lists all draws, and the distance of the two pairs in widths $1 - |\lambda|^2$ of
+# a coupling's peak:
 
-# %%
+# %% tags=["hide-cell"]
 left = {key: [conditions(H.matrix)[1] for H in found] for key, found in hessians.items()}
 print("draw  distance   " + "   ".join(f"{name:>16}" for name, _ in ways.values()))
 for draw, system in enumerate(draws):
@@ -179,15 +198,11 @@ dense, *diagonal = np.array(list(left.values()))
 assert list(np.flatnonzero(dense < np.max(diagonal, axis=0))) == [4]
 
 # %% [markdown]
-# All four landscapes are badly conditioned, the diagonal ones no less than the dense one in some draws. The difference is what rescaling
-# leaves. In the diagonal networks sharpness lies along axes, and dividing it out leaves a factor of ten or so, except for draw 4, in which
-# the two pairs come close and couple. In the dense one more of it stays, in every draw but that one.
-#
 # ## Adam on these bowls
-# The quadratic model of the loss around the optimum, $\frac12 \delta^\top H \delta$, for the first system. Adam from 32 random starts of
-# size $.01$ in each parameter, and for each parametrisation the best of five rates.
+# Around the optimum the loss is the quadratic $\frac12 \delta^\top H \delta$. For the first system, Adam descends it
+# from 32 random starts of size 0.01 in each parameter, with the best of five rates for each parametrisation.
 
-# %% mystnb={"figure": {"caption": "Loss of Adam on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam reaches the optimum of the diagonal parametrisations within a thousand steps; in the dense one it is far from it after two thousand. Loss on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
 def adam_losses(H, rates, steps=2000, starts=32):
     """Loss over time, relative to the start: axes step, rate, start."""
     delta = 1e-2 * np.random.default_rng(0).normal(size=(1, starts, len(H)))
@@ -202,21 +217,20 @@ def adam_losses(H, rates, steps=2000, starts=32):
 
 
 rates = [1e-5, 1e-4, 3e-4, 1e-3, 1e-2]
-fig, ax = plt.subplots(figsize=(5.4, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.6, 2.6), layout="constrained")
 for key, (name, _) in ways.items():
     losses = np.maximum(adam_losses(hessians[key][0].matrix.numpy(), rates), 1e-18)
     best = np.median(losses[-200:], axis=(0, 2)).argmin()
     low, middle, high = np.quantile(losses[:, best], [0.25, 0.5, 0.75], axis=1)
-    ax.semilogy(middle, color=style.COLORS[key], label=name)
-    print(f"{name:17} best rate {rates[best]:g}")
+    ax.semilogy(middle, color=style.COLORS[key], label=f"{name}, rate {rates[best]:g}")
     ax.fill_between(range(len(low)), low, high, color=style.COLORS[key], alpha=0.2, lw=0)
 ax.set(xlabel="step", ylabel="loss / first loss", ylim=(1e-12, 2))
 ax.legend();
 
 # %% [markdown]
-# Near the optimum the model is exact. Away from it, in training, the same mechanism shows as Adam's effective learning rates: small for all
-# entries of a dense matrix, large for most parameters of a diagonal one ([Figure 4](../figures/fig04.ipynb), panels C and D, with the
-# ablation).
+# Near the optimum this model is exact. Away from it, during training, the same mechanism shows in Adam's effective
+# learning rates: small for all entries of a dense matrix, large for most parameters of a diagonal network ([Figure
+# 4](../figures/fig04.ipynb), panels C and D, with the ablation).
 
 # %% [markdown]
 # ## Exercises
@@ -225,14 +239,14 @@ ax.legend();
 # %% [markdown]
 # ### Exercise 1: other coordinates
 # *Predict, then run. Easy.* Turn the bowl by 45 degrees and run Adam in the rotated coordinates
-# $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps does it need? What does this say about reparametrising a dense
-# recurrent matrix?
+# $(\delta_1 + \delta_2, \delta_1 - \delta_2) / \sqrt2$. How many steps does it need? What does this say about
+# reparametrising a dense recurrent matrix?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# As many as at 0 degrees: in these coordinates the bowl is the aligned one. A dense matrix parametrised by its eigendecomposition *is* a
-# diagonal network. The architecture did not make the problem easier, the coordinates did.
+# As many as at 0 degrees: in these coordinates the steep direction is an axis. A dense matrix parametrised by its
+# eigendecomposition *is* a diagonal network. The architecture did not make the problem easier, the coordinates did.
 #
 # </details>
 
@@ -249,17 +263,18 @@ assert np.allclose(np.abs(rotation @ turned_start), np.abs(aligned_start))
 
 # %% [markdown]
 # ### Exercise 2: what rescaling leaves
-# *Derive. Medium.* For the bowl with curvatures $R$ and 1, turned by $\varphi$: what is the condition number after every parameter has been
-# rescaled to curvature 1? Evaluate it at 0, 45 and, for $R = 10{,}000$, at 1 degree.
+# *Derive. Medium.* For the bowl with curvatures $R$ and 1, turned by $\varphi$: what is the condition number after
+# every parameter has been rescaled to curvature 1? Evaluate it at 0, 45 and, for $R = 10{,}000$, at 1 degree.
 #
 # <details>
 # <summary>Solution 2</summary>
 #
-# After rescaling $H$ is $\begin{pmatrix} 1 & r \\ r & 1 \end{pmatrix}$ with $r = H_{12} / \sqrt{H_{11}H_{22}}$, whose eigenvalues are
-# $1 \pm r$, so the condition number is $(1 + |r|)/(1 - |r|)$. With $c = \cos\varphi$, $s = \sin\varphi$,
-# $r^2 = (R-1)^2 c^2s^2 / \big((Rc^2 + s^2)(Rs^2 + c^2)\big)$. At 0 degrees $r = 0$ and nothing is left. At 45 degrees $r = (R-1)/(R+1)$ and the condition
-# number is $R$: rescaling has gained nothing. At one degree it is about 14 already. Near an axis
-# $r^2 \approx R\varphi^2 / (1 + R\varphi^2)$: a small turn does no harm only while $R\varphi^2 \ll 1$, and at one degree $R\varphi^2 = 3$.
+# After rescaling $H$ is $\begin{pmatrix} 1 & r \\ r & 1 \end{pmatrix}$ with $r = H_{12} / \sqrt{H_{11}H_{22}}$, whose
+# eigenvalues are $1 \pm r$, so the condition number is $(1 + |r|)/(1 - |r|)$. With $c = \cos\varphi$,
+# $s = \sin\varphi$, $r^2 = (R-1)^2 c^2s^2 / \big((Rc^2 + s^2)(Rs^2 + c^2)\big)$. At 0 degrees $r = 0$ and the condition
+# number is 1. At 45 degrees $r = (R-1)/(R+1)$ and the condition number is $R$: rescaling gains nothing. At one degree
+# it is already about 14. Near an axis $r^2 \approx R\varphi^2 / (1 + R\varphi^2)$: a small turn does no harm only while
+# $R\varphi^2 \ll 1$, and at one degree $R\varphi^2 = 3$.
 #
 # </details>
 
@@ -277,17 +292,17 @@ assert np.isclose(left[0], 1) and np.isclose(left[45], 1e4) and 10 < left[1] < 2
 
 # %% [markdown]
 # ### Exercise 3: a loss measured in other units
-# *Break it. Medium.* Multiply the loss by $10^{-12}$. Gradient descent needs a rate $10^{12}$ times larger and notices nothing else. Adam
-# divides gradients by their own size, so it should not notice at all, and yet, with the steep direction along an axis, it can be made as slow as gradient
-# descent this way. Find out why, and show it.
+# *Break it. Medium.* Multiply the loss by $10^{-12}$. For gradient descent nothing changes but the rate, which must be
+# $10^{12}$ times larger. For Adam nothing should change at all, since it divides gradients by their own size. Yet with
+# the steep direction along an axis it becomes as slow as gradient descent. Find out why, and show it.
 #
 # <details>
 # <summary>Solution 3</summary>
 #
-# The denominator is $\sqrt{\hat v} + \epsilon$ with $\epsilon = 10^{-8}$. With gradients far below $\epsilon$ the denominator is the same
-# for all parameters, and Adam becomes gradient descent with momentum and rate $\eta/\epsilon$: one step size for all again. With the same
-# grid of rates, up to 1, it then takes longer than gradient descent did. The effective rates of [Figure 4](../figures/fig04.ipynb) keep the $\epsilon$ in
-# their definition.
+# The denominator is $\sqrt{\hat v} + \epsilon$ with $\epsilon = 10^{-8}$. With gradients far below $\epsilon$ the
+# denominator is the same for all parameters, and Adam becomes gradient descent with momentum and rate $\eta/\epsilon$:
+# one step size for all again. With the same grid of rates, up to 1, it then takes longer than gradient descent did. The
+# definition of effective rates in [Figure 4](../figures/fig04.ipynb) therefore contains $\epsilon$.
 #
 # </details>
 

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Gates are eigenvalues that the input moves
 #
-# **You will see** that a gated unit is a linear unit with both remedies against the curse of memory built in, how far a gate that moves
-# still acts as an eigenvalue, and where an LSTM and a minGRU stand in the same picture. **You need**
-# [normalisation and reparametrisation](03-normalisation-and-reparametrisation.ipynb). **Time** under half a minute on a CPU.
+# **You will see** that a gated unit is a linear unit with both remedies against the curse of memory built in, and where
+# an LSTM and a minGRU differ from it. **You need** [normalisation and
+# reparametrisation](03-normalisation-and-reparametrisation.ipynb). **Time** under half a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,24 +27,49 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A gated unit is not cursed: neither its state nor its sensitivity grows with memory. Second moments of state and sensitivity to the bias b, and their ratio, against the time constant T = λ / (1 - λ). Grey: the bare linear unit, white inputs, derivative with respect to λ.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from rnnlib import ChronoGRU, linear_scan, theory
-from rnnlib.lab import experiments, style, text
+from rnnlib.lab import style
 
 style.use()
-scale = experiments.scale_from_environment()
+T = np.geomspace(0.1, 1e5, 200)
+lam = T / (1 + T)
+rhos = [0, 0.9, 0.99, 0.999, 1]
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.35), sharex=True, layout="constrained")
+bare = theory.state_variance(lam, 0), theory.sensitivity(lam, 0)
+for ax, curve in zip(axes, [*bare, bare[1] / bare[0]], strict=True):
+    ax.loglog(T, curve, color="0.7")
+for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
+    variance = theory.gated_state_variance(lam, rho)
+    sensitivity = theory.gated_sensitivity(lam, rho)
+    axes[0].loglog(T, variance, color=color)
+    axes[0].text(1.5e5, variance[-1], f"{rho}", va="center", color=color)
+    if rho < 1:  # 0 for constant inputs
+        axes[1].loglog(T, sensitivity, color=color)
+        axes[2].loglog(T, sensitivity / variance, color=color)
+axes[0].text(0.1, 4e-6, "correlation\nof the inputs", va="bottom")
+axes[2].axhline(0.5, color="black", ls=":", lw=1)
+titles = [r"$\mathrm{E}\,h^2$", r"$\mathrm{E}(\mathrm{d}_b h)^2$", "ratio"]
+for ax, title in zip(axes, titles, strict=True):
+    ax.set(xlabel="$T$", title=title, ylim=(1e-6, 1e2), xlim=(0.05, 8e6))
+    ax.set_xticks([0.1, 10, 1e3, 1e5])
+fig;
+
+# %% [markdown]
+# The gate scales the input by $1 - \lambda$, and the sigmoid reparametrises $\lambda$. The sensitivity stays below the
+# state's own size: the ratio of the second moments tends to 1/2, as it does for an LRU.
 
 # %% [markdown]
 # ## One unit, one gate
-# A GRU mixes its old state and a candidate $n_t$, and its gate sets the shares,
+# A GRU mixes its old state and a candidate $n_t$ in shares that its gate sets,
 #
 # $$h_t = z_t \, h_{t-1} + (1 - z_t) \, n_t, \qquad z_t = \sigma(b + \dots) .$$
 #
-# Read $z_t$ as $\lambda_t$ and this is the recurrence of all pages before, with an eigenvalue that may differ from step to step. If gate
-# and candidate do not see the state, nothing else is in it, and it is a scan:
+# Read $z_t$ as $\lambda_t$: this is the recurrence of all pages before, with an eigenvalue that may differ from step to
+# step. If gate and candidate do not see the state, it is a scan:
 
 # %%
 unit = ChronoGRU(
@@ -57,62 +82,42 @@ print(f"largest difference {(h - unit(x)[0]).abs().max():.1e}")
 
 # %% [markdown]
 # ## Both remedies at once
-# Take a constant gate, $\lambda = \sigma(b)$. Then $1 - \lambda$ is an input scale, a stronger one than $\gamma = \sqrt{1 - \lambda^2}$; and
-# $b$ is a reparametrisation with $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$, so that equal steps of $b$ make ever smaller
-# steps of $\lambda$ as it nears 1. With $b = \log T$ the gate is $\lambda = T / (1 + T)$, so $T = \lambda / (1 - \lambda)$ is the unit's time
-# constant, one step less than its memory length; Chrono initialisation draws $T$ from a range and sets $b$ by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $\tilde F(a, b) = (1-a)(1-b) F(a, b)$,
+# Take a constant gate, $\lambda = \sigma(b)$. Then $1 - \lambda$ is an input scale, a stronger one than
+# $\gamma = \sqrt{1 - \lambda^2}$. And $b$ is a reparametrisation with
+# $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$: as $\lambda$ nears 1, equal steps of $b$ make ever smaller
+# steps of $\lambda$. With $b = \log T$ the gate is $\lambda = T / (1 + T)$, so $T = \lambda / (1 - \lambda)$ is the
+# unit's time constant, one step less than its memory length. Chrono initialisation draws $T$ from a range and sets $b$
+# by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $\tilde F(a, b) = (1-a)(1-b) F(a, b)$,
 #
 # $$\mathrm{E}\,h^2 = \tilde F(\lambda, \lambda), \qquad
-#   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b \tilde F \,\big|_{a = b = \lambda} .$$
+#   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b \tilde F \,\big|_{a =
+# b = \lambda} .$$
 #
 # The derivative acts on the input scale too: a unit that remembers longer listens less. For white inputs, with
-# $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of $\partial_a \partial_b \tilde F = F - 2 \varepsilon F_a + \varepsilon^2 S$ are, to
-# leading order, $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
-# $\mathrm{E}\,h^2 \approx \varepsilon / 2$ and $\mathrm{E}(\mathrm{d}_b h)^2 \approx \varepsilon / 4$. Nothing explodes; both shrink.
-
-# %% mystnb={"figure": {"caption": "A gated unit with time constant T = λ / (1 - λ): second moments of its state and of its sensitivity to b, and their ratio; grey: the bare linear unit, white inputs, its derivative taken with respect to λ.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
-T = np.geomspace(0.1, 1e5, 200)
-lam = T / (1 + T)
-rhos = [0, 0.9, 0.99, 0.999, 1]
-fig, axes = plt.subplots(1, 3, figsize=(9.4, 2.8), sharex=True, layout="constrained")
-bare = theory.state_variance(lam, 0), theory.sensitivity(lam, 0)
-for ax, curve in zip(axes, [*bare, bare[1] / bare[0]], strict=True):
-    ax.loglog(T, curve, color="0.7")
-for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
-    variance, sensitivity = (
-        theory.gated_state_variance(lam, rho),
-        theory.gated_sensitivity(lam, rho),
-    )
-    axes[0].loglog(T, variance, color=color, label=rf"$\rho = {rho}$")
-    if rho < 1:  # 0 for constant inputs
-        axes[1].loglog(T, sensitivity, color=color)
-        axes[2].loglog(T, sensitivity / variance, color=color)
-axes[2].axhline(0.5, color="black", ls=":", lw=1)
-titles = [r"$\mathrm{E}\,h^2$", r"$\mathrm{E}(\mathrm{d}_b h)^2$", "ratio"]
-for ax, title in zip(axes, titles, strict=True):
-    ax.set(xlabel="$T$", title=title, ylim=(1e-6, 1e2))
-axes[0].legend(fontsize="small");
-# %% [markdown]
-# The ratio is what counts where a readout or a normalisation rescales the state. It tends to 1/2 for every $\rho < 1$, and so does that of
-# an LRU: [normalised and reparametrised](03-normalisation-and-reparametrisation.ipynb), its moments level off at $(1+\rho)/(1-\rho)$ and at
-# half of that. In this sense a gate does what the LRU was built to do.
+# $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of
+# $\partial_a \partial_b \tilde F = F - 2 \varepsilon F_a + \varepsilon^2 S$ are, to leading order,
+# $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
+# $\mathrm{E}\,h^2 \approx \varepsilon / 2$ and $\mathrm{E}(\mathrm{d}_b h)^2 \approx \varepsilon / 4$. Nothing
+# explodes; both shrink.
+#
+# Where a readout or a normalisation rescales the state, only the ratio of the two matters. It tends to 1/2 for every
+# $\rho < 1$. So does that of a [normalised and reparametrised](03-normalisation-and-reparametrisation.ipynb) LRU, whose
+# moments level off at $(1+\rho)/(1-\rho)$ and at half of that. In this sense a gate does what the LRU was built to do.
 
 # %%
 for rho in [0, 0.9, 0.99]:
     near = 1 - 1e-5
     gated = theory.gated_sensitivity(near, rho) / theory.gated_state_variance(near, rho)
-    lru = (
-        (near * np.log(near)) ** 2
-        * theory.sensitivity(near, rho)
-        / theory.state_variance(near, rho)
-    )
+    slope = near * np.log(near)
+    lru = slope**2 * theory.sensitivity(near, rho) / theory.state_variance(near, rho)
     print(f"rho = {rho:<4}  gated unit {gated:.4f}  LRU {lru:.4f}")
 
 # %% [markdown]
 # ## An LSTM ties less
-# In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue, the input gate $i_t$ the input scale
-# and $n_t$ the candidate. With Chrono initialisation the input gate $i$ starts at $1 - f$, and a unit at the start cannot be told from a GRU's. Its derivative can: the input gate
-# has a bias of its own, which $b_f$ does not move. A minGRU is the scan above: its gate and its candidate see the input alone.
+# In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue,
+# the input gate $i_t$ the input scale and $n_t$ the candidate. With Chrono initialisation $i$ starts at $1 - f$, so at
+# the start a unit does what a GRU's does. Its derivative differs: the input gate has a bias of its own, which $b_f$
+# does not move. A minGRU is the scan above, whose gate and candidate see the input alone.
 #
 # | unit | eigenvalue | input scale | follows the eigenvalue's parameter | gates see |
 # | --- | --- | --- | --- | --- |
@@ -121,34 +126,33 @@ for rho in [0, 0.9, 0.99]:
 # | minGRU | update gate $z_t$ | $1 - z_t$ | yes | input |
 # | LSTM | forget gate $f_t$ | input gate $i_t$, $1 - f_t$ at the start | no | input and state |
 #
-# Over a finite window all of these are weighted sums of inputs, so `theory.window_moment` gives their second moments for any
-# autocorrelation.
+# Over a finite window all of these are weighted sums of inputs, so `theory.window_moment` gives their second moments
+# for any autocorrelation.
 
-# %% mystnb={"figure": {"caption": "Second moment of the sensitivity to the gate's bias over that of the state, GRU (solid) and LSTM (dashed), windows of 4,096 steps. Left: white, correlated and constant inputs; right: the weights of 120 past inputs at T = 20.", "name": "fig-lstm"}, "image": {"alt": "Left, log-log against T: for white inputs GRU and LSTM approach one half. For correlation 0.99 and 0.999 the GRU's ratio is up to hundreds of times smaller than the LSTM's, which rises to nearly 1; for constant inputs the LSTM's alone is drawn and tends to 1. Right: the GRU's weights are negative for the latest twenty inputs and positive before; the LSTM's are positive throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With correlated inputs a GRU is less sensitive than an LSTM, up to hundreds of times. Left: second moment of the sensitivity to the gate's bias over that of the state, GRU (solid) and LSTM (dashed), windows of 4,096 steps. Right: the weights of 120 past inputs at T = 20.", "name": "fig-lstm"}, "image": {"alt": "Left, log-log against T: for white inputs GRU and LSTM approach one half. For correlation 0.99 and 0.999 the GRU's ratio is up to hundreds of times smaller than the LSTM's, which rises to nearly 1; for constant inputs the LSTM's alone is drawn and tends to 1. Right: the GRU's weights are negative for the latest twenty inputs and positive before; the LSTM's are positive throughout."}}
 steps = 4096
 times = np.geomspace(1, 400, 30)
-fig, axes = plt.subplots(1, 2, figsize=(8.4, 3), width_ratios=[1.4, 1], layout="constrained")
+responses = {"GRU": (theory.gated_response, "-"), "LSTM": (theory.lstm_response, "--")}
+fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), width_ratios=[1.4, 1], layout="constrained")
 for rho, color in zip([0, 0.99, 0.999, 1], style.sequence("rho", 4), strict=True):
     R = np.r_[1.0, float(rho) ** np.arange(1, steps)]
-    for response, line, name in [
-        (theory.gated_response, "-", "GRU"),
-        (theory.lstm_response, "--", "LSTM"),
-    ]:
-        state, own = (theory.window_moment(w, R) for w in response(times / (1 + times), steps))
+    for response, line in responses.values():
         if (name, rho) == ("GRU", 1):
             continue  # nothing but what the finite window leaves
-        label = rf"{name}, $\rho = {rho}$"
-        axes[0].loglog(times, own / state, line, color=color, label=label)
-axes[0].set(xlabel="$T$", ylabel="sensitivity / state", ylim=(1e-5, 3))
-axes[0].legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
-for response, line, name in [
-    (theory.gated_response, "-", "GRU"),
-    (theory.lstm_response, "--", "LSTM"),
-]:
-    axes[1].plot(response(20 / 21, 120)[1], line, color="black", label=name)
+        moments = (theory.window_moment(w, R) for w in response(times / (1 + times), steps))
+        state, own = map(np.array, moments)
+        axes[0].loglog(times, own / state, line, color=color)
+    place = {0: (1, 0.06), 0.99: (1, 1.7e-2), 0.999: (1, 1.7e-3), 1: (3, 1.3)}[rho]
+    axes[0].text(*place, rf"$\rho = {rho}$", color=color)
+axes[0].set(xlabel="$T$", ylabel="sensitivity / state", ylim=(2e-4, 3))
+for response, line in responses.values():
+    axes[1].plot(response(20 / 21, 120)[1], line, color="black")
+axes[1].text(38, 0.0155, "LSTM")
+axes[1].text(10, -0.022, "GRU")
 axes[1].axhline(0, color="0.7", lw=1)
-axes[1].set(xlabel="input, steps ago", ylabel="weight")
-axes[1].legend(fontsize="small")
+axes[1].set(xlabel="input, steps ago", ylabel="weight");
+
+# %%
 white = np.r_[1.0, np.zeros(steps - 1)]
 for T in [1, 10, 100]:
     gru, lstm = (
@@ -158,82 +162,13 @@ for T in [1, 10, 100]:
     print(f"white inputs, T = {T:3}: sensitivity of the GRU over the LSTM's {gru / lstm:.2f}")
 
 # %% [markdown]
-# For white inputs the two agree at long memory (60 % apart at $T = 1$, 1 % at 100). For correlated ones a GRU's two effects cancel, more remembered against less heard; the LSTM has
-# the first alone, and its sensitivity stays of the size of its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
+# For white inputs the two agree at long memory (60 % apart at $T = 1$, 1 % at 100). For correlated inputs the two
+# effects of a GRU's bias cancel: it remembers more and hears less. The LSTM's bias has the first effect alone, so its
+# sensitivity is about as large as its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
 #
 # ## Gates that move
-# Now let the input move the gate, $z_t = \sigma(b + s g_t)$ with $g_t$ of variance 1. What a unit still holds after $t$ steps is
-# $\prod z$, not $\lambda^t$. Two extremes:
-#
-# - $g$ is new at each step. The product is $e^{\sum \log z}$, and typically $e^{t\, \mathrm{E} \log z}$. Since $\log \sigma$ is concave,
-#   $\mathrm{E} \log z < \log \sigma(b)$: such a unit forgets faster than its bias says, but a moving gate remains one eigenvalue,
-#   $e^{\mathrm{E} \log z}$.
-# - $g$ is frozen over the sequence. Then it is a shift of the bias: the time constant is $T e^{s g}$, a different one in every sequence.
-
-
-# %%
-def products(kind, s, bias, steps, count=2000, seed=0):
-    """Products of gates over time, one row a sequence."""
-    rng = np.random.default_rng(seed)
-    g = rng.normal(size=(count, steps if kind == "new at each step" else 1))
-    log_z = -np.logaddexp(0, -(bias + s * g))
-    return np.exp(np.cumsum(np.broadcast_to(log_z, (count, steps)), axis=1))
-
-
-# %% mystnb={"figure": {"caption": "What is left of a state after t steps, T = 32, gates that move by one standard deviation of the biased input: median and 90 % of 2,000 sequences; black: the constant gate.", "name": "fig-products"}, "image": {"alt": "Two plots of the product of gates against t up to 150, logarithmic. Gates that are new at each step: a narrow band around a line somewhat steeper than the constant gate's. Frozen gates: a wide band around the constant gate's line, from hardly any decay to decay within ten steps."}}
-bias, steps = np.log(32), 150
-fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.8), sharey=True, layout="constrained")
-for ax, kind in zip(axes, ["new at each step", "frozen"], strict=True):
-    low, middle, high = np.quantile(products(kind, 1.0, bias, steps), [0.05, 0.5, 0.95], axis=0)
-    ax.fill_between(np.arange(1, steps + 1), low, high, color=style.COLORS["gru"], alpha=0.3, lw=0)
-    ax.semilogy(np.arange(1, steps + 1), middle, color=style.COLORS["gru"], label="median")
-    ax.semilogy(
-        np.arange(1, steps + 1), (32 / 33) ** np.arange(1, steps + 1), "k--", label="constant"
-    )
-    ax.set(xlabel="$t$", title=kind, ylim=(1e-4, 1.5))
-axes[0].set_ylabel(r"$\prod z$")
-axes[0].legend(fontsize="small");
-# %% [markdown]
-# On text both happen: word by word the gate moves, and the mean embedding, the same in every sentence, shifts it for good. The time constant
-# that a minGRU's unit really has on our text, $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$, against the one it was given:
-
-# %% mystnb={"figure": {"caption": "Time constants of 256 units of a minGRU: the one set by the bias, and the one that the mean of log z over eight sequences gives.", "name": "fig-effective"}, "image": {"alt": "Log-log scatter of effective against given time constant for two kinds of input. With the mean embedding removed units lie in a narrow band a little below the diagonal; with it the band is wider, some units reach the diagonal and some lie at half of it."}}
-source = text.default_source()
-sequences = text.load(source, 8, 512 if scale != "smoke" else 64)
-gru = ChronoGRU(
-    sequences.x.shape[-1],
-    256,
-    candidate="linear",
-    gates="input",
-    generator=torch.Generator().manual_seed(0),
-)
-given = gru.bias.detach().exp().numpy()
-fig, ax = plt.subplots(figsize=(4.4, 3.2), layout="constrained")
-centred = sequences.x - sequences.x.mean((0, 1))
-for inputs, label, color in [
-    (sequences.x, "inputs as they are", "#0173b2"),
-    (centred, "mean removed", "#de8f05"),
-]:
-    decay = gru.eigenvalues(inputs).log().mean((0, 1)).exp().detach().numpy()
-    effective = decay / (1 - decay)
-    ax.loglog(given, effective, ".", ms=4, color=color, label=label)
-    spread = np.log(effective / given)
-    middle, width = np.exp(np.median(spread)), np.exp(spread.std())
-    print(f"{label}: T_eff / T has median {middle:.2f}, spread by a factor of {width:.2f}")
-ax.plot([1, 256], [1, 256], "k--", lw=1)
-ax.set(xlabel="given $T$", ylabel="effective $T$")
-ax.legend(fontsize="small")
-print(sequences.source);
-
-# %% [markdown]
-# Without its mean the input moves the gate from word to word and nothing more, and units lie in a narrow band below the diagonal, where
-# concavity puts them. The mean embedding widens the band: some units remember for longer than they were told to, others for less.
-#
-# ## Gates that see the state
-# couple the units: $\partial h_t / \partial h_{t-1}$ gains off-diagonal entries of the size of
-# $(h - n) \, z (1 - z)$ times a recurrent weight; a candidate that sees the state adds others, first of all of the size of
-# $(1 - z)(1 - n^2) \, r$ times one, with $r$ the reset gate. [Figure 14](../figures/fig14.ipynb) measures them, in a GRU and an LSTM at the start of
-# training; a minGRU has none.
+# So far the gate was constant. [The next page](07b-gates-that-move.ipynb) lets the input move it: what remains of one
+# eigenvalue then, and what a gate that sees the state adds.
 
 # %% [markdown]
 # ## Exercises
@@ -241,15 +176,17 @@ print(sequences.source);
 
 # %% [markdown]
 # ### Exercise 1: constant inputs
-# *Derive. Easy.* Why does the sensitivity of a GRU's unit vanish for constant inputs, whatever its time constant, once it has run for long?
-# And why not that of an LSTM's? By what factor is the LSTM's smaller than its state's second moment?
+# *Derive. Easy.* Why does the sensitivity of a GRU's unit vanish for constant inputs, whatever its time constant, once
+# it has run for long? Why does that of an LSTM's unit not vanish? By what factor is it smaller than the second moment
+# of the state?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# With a constant input $x$ the GRU's state is a weighted mean of $x$ and tends to $x$, whatever $\lambda$: its fixed point does not depend on
-# $b$. The LSTM's cell tends to $i x / (1 - f)$. At the start $i = 1 - f$ and this is $x$ as well, but its derivative with respect to $b_f$
-# is $i f (1 - f) x / (1 - f)^2 = f x$: the second moment of the sensitivity is $f^2$ times that of the state.
+# With a constant input $x$ the GRU's state is a weighted mean of $x$ and tends to $x$, whatever $\lambda$: its fixed
+# point does not depend on $b$. The LSTM's cell tends to $i x / (1 - f)$. At the start $i = 1 - f$ and this is $x$ as
+# well, but its derivative with respect to $b_f$ is $i f (1 - f) x / (1 - f)^2 = f x$: the second moment of the
+# sensitivity is $f^2$ times that of the state.
 #
 # </details>
 
@@ -262,46 +199,58 @@ for response, factor in [(theory.gated_response, 0), (theory.lstm_response, f**2
     assert np.isclose(state, 1) and np.isclose(own, factor, atol=1e-12)
 
 # %% [markdown]
-# ### Exercise 2: a gate of two minds
-# *Predict, then run. Medium.* At each step a coin decides whether a gate has the time constant 1 or 256. What time constant does the unit
-# have, typically: the mean 128, the geometric mean 16, or another? Decide, then multiply 1,000 such gates.
+# ### Exercise 2: a gate with the LRU's scale
+# *Predict, then run. Medium.* Keep the gate $\lambda = \sigma(b)$ but scale the input by
+# $\gamma = \sqrt{1 - \lambda^2}$ instead of $1 - \lambda$, with $\gamma$ held constant in the derivative. To which
+# values do $\mathrm{E}\,h^2$ and $\mathrm{E}(\mathrm{d}_b h)^2$ tend for white inputs and long memory? Compute both at
+# $T = 1000$, beside those of the gated unit and of the LRU.
 #
 # <details>
 # <summary>Solution 2</summary>
 #
-# The product of many gates goes as $e^{t\,\mathrm{E}\log z}$, so the eigenvalue is the geometric mean of *the gates*,
-# $\sqrt{\frac12 \cdot \frac{256}{257}} = .706$, a time constant of 2.4. Forgetting wins: half of the steps halve what is there, and
-# no later step brings it back.
+# By construction $\mathrm{E}\,h^2 = 1$. To leading order $\gamma^2 \approx 2\varepsilon$,
+# $\big(\lambda(1-\lambda)\big)^2 \approx \varepsilon^2$ and $S \approx \frac{1}{4\varepsilon^3}$, so
+# $\mathrm{E}(\mathrm{d}_b h)^2 \to \frac12$: an LRU's moments. Where memory is long a sigmoid and $e^{-e^\omega}$ do
+# the same, since either moves $\lambda$ by a share of its distance to 1. The scale $1 - \lambda$ makes both moments
+# smaller and leaves their ratio as it is.
 #
 # </details>
 
 # %% tags=["solution", "hide-cell"]
 # Solution 2
-coins = np.random.default_rng(0).choice([1 / 2, 256 / 257], size=(4000, 1000))
-decay = np.exp(np.median(np.log(coins).sum(1)) / 1000)
-print(f"typical eigenvalue {decay:.4f}, time constant {decay / (1 - decay):.2f}")
-assert abs(decay - (1 / 2 * 256 / 257) ** 0.5) < 1e-3
+long = 1000 / 1001
+state = (1 - long**2) * theory.state_variance(long, 0)
+slopes = {"sigmoid": long * (1 - long), "exp(-exp)": long * np.log(long)}
+for name, slope in slopes.items():
+    own = (1 - long**2) * slope**2 * theory.sensitivity(long, 0)
+    print(f"{name:10} with gamma: state {state:.4f}, sensitivity {own:.4f}")
+    assert np.isclose(state, 1) and np.isclose(own, 0.5, rtol=0.01)
+state, own = theory.gated_state_variance(long, 0), theory.gated_sensitivity(long, 0)
+print(f"gated unit: state {state:.6f}, sensitivity {own:.6f}, ratio {own / state:.4f}")
+assert np.isclose(own / state, 0.5, rtol=0.01) and state < 1e-3
 
 # %% [markdown]
 # ### Exercise 3: an LSTM without its second bias
-# *Break it. Hard.* Give the forget gates of an LSTM their biases $\log T$, but leave the input gates at 0, so that $i = 1/2$. How do
-# $\mathrm{E}\,c^2$ and $\mathrm{E}(\mathrm{d}_{b_f} c)^2$ now grow with $T$, for white inputs? What becomes of their ratio? Which of
-# the two remedies has been broken?
+# *Break it. Hard.* Give the forget gates of an LSTM their biases $\log T$, but leave the input gates at 0, so that
+# $i = 1/2$. How do $\mathrm{E}\,c^2$ and $\mathrm{E}(\mathrm{d}_{b_f} c)^2$ now grow with $T$, for white inputs? What
+# becomes of their ratio? Which of the two remedies no longer works?
 #
 # <details>
 # <summary>Solution 3</summary>
 #
-# The cell is a bare linear unit with inputs of half the size, so $\mathrm{E}\,c^2 = \frac14 F \approx \frac{1}{8\varepsilon} \approx T/8$, and
+# The cell is a bare linear unit with inputs of half the size, so
+# $\mathrm{E}\,c^2 = \frac14 F \approx \frac{1}{8\varepsilon} \approx T/8$, and
 #
-# $$\mathrm{E}(\mathrm{d}_{b_f} c)^2 = \frac14 \big(\lambda(1-\lambda)\big)^2 S \approx \frac14 \varepsilon^2 \frac{1}{4\varepsilon^3} \approx \frac{T}{16} .$$
+# $$\mathrm{E}(\mathrm{d}_{b_f} c)^2 = \frac14 \big(\lambda(1-\lambda)\big)^2 S \approx \frac14 \varepsilon^2
+# \frac{1}{4\varepsilon^3} \approx \frac{T}{16} .$$
 #
-# Both grow, linearly; their ratio still tends to 1/2. The normalisation is broken, the reparametrisation works as before.
+# Both grow linearly, and their ratio still tends to 1/2. The normalisation no longer works; the reparametrisation works
+# as before.
 #
 # </details>
 
 # %% tags=["solution", "hide-cell"]
 # Solution 3
-long = 1000 / 1001
 square = theory.state_variance(long, 0) / 4
 own = (long * (1 - long)) ** 2 * theory.sensitivity(long, 0) / 4
 print(f"T = 1000: state {square:.1f}, sensitivity {own:.1f}, ratio {own / square:.3f}")

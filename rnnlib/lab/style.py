@@ -10,6 +10,8 @@ import numpy as np
 from . import checks, statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
@@ -86,3 +88,34 @@ def replicates(
     estimate = statistics.median(rows)
     value, low, high = (10 ** min(end, cap) for end in (estimate.value, estimate.low, estimate.high))
     ax.errorbar(x, value, [[value - low], [high - value]], fmt="o", ms=5, capsize=3, color=color, **look)
+
+
+def label_ends(
+    ax: Axes, labels: Sequence[tuple[float, str, Any]], *, at: float = 1.02, size: float | None = None, **look: Any
+) -> None:
+    """Name lines at their right ends, in their colours: a reader need not go back and forth to a legend.
+
+    Labels that would overlap are pushed apart, in the order of their heights. Call it last: it needs the final limits.
+
+    Args:
+        ax: axes whose limits and scale are set.
+        labels: height of each line's end in data coordinates, its label, its colour.
+        at: where labels begin, in widths of the axes from its left edge.
+        size: of the letters in points; None takes the style's.
+        look: further settings of the text, such as ``weight``.
+    """
+    import matplotlib.pyplot as plt
+    from scipy.optimize import isotonic_regression
+
+    if not labels:
+        return
+    size = plt.rcParams["font.size"] if size is None else size
+    ax.figure.draw_without_rendering()  # constrained layout now knows how high the axes are
+    to_axes = ax.transScale + ax.transLimits
+    ordered = sorted(labels, key=lambda label: label[0])
+    heights = np.array([to_axes.transform((ax.get_xlim()[0], height))[1] for height, _, _ in ordered])
+    line = 1.25 * size / 72 * ax.figure.dpi / ax.bbox.height
+    steps = line * np.arange(len(ordered))
+    apart = isotonic_regression(np.clip(heights, 0, 1) - steps).x + steps  # least squares, one line apart or more
+    for height, (_, text, color) in zip(apart, ordered, strict=True):
+        ax.text(at, height, text, color=color, size=size, va="center", transform=ax.transAxes, **look)

@@ -110,7 +110,7 @@ def test_links_lead_somewhere(made):
             targets = re.findall(r"\]\(([^)\s]+)\)", content)
             assert set(targets) == set(made) - {"README.md"}
             counts = dict(re.findall(r"\]\((play/[^)]+)\) \| (\d+) \|", content))
-            assert len(counts) == 3
+            assert len(counts) == 5
             assert "0" not in counts.values()
             continue
         for cell in nbformat.reads(content, as_version=4).cells:

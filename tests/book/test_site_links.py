@@ -63,9 +63,18 @@ def test_every_link_and_anchor_resolves():
     assert checked > 500, "a site without links was checked"
 
 
+def test_names_of_claims_in_a_text_lead_to_their_rows():
+    page = SITE / "notebooks" / "beyond" / "field-guide.html"
+    names = parse(page).find_all("code", string=re.compile(r"^beyond-guide-"))
+    assert len(names) > 10
+    for name in names:
+        link = name.find_parent("a")
+        assert link is not None and link["href"].endswith(f"book/claims.html#{name.get_text()}")
+
+
 def test_errata_name_the_figures_that_are_missing():
     text = (ROOT / "book" / "errata.md").read_text(encoding="utf-8")
-    present = {int(path.stem.removeprefix("fig")) for path in (ROOT / "notebooks" / "figures").glob("fig*.ipynb")}
+    present = {int(path.stem[3:5]) for path in (ROOT / "notebooks" / "figures").glob("fig*.ipynb")}
     sentences = re.findall(r"Figures? ([\d, and]+) (?:is|are) not yet in this book", text)
     called_missing = {int(number) for sentence in sentences for number in re.findall(r"\d+", sentence)}
     assert bool(called_missing) == (len(present) < 15), "the sentence that this test looks for has changed"

@@ -8,13 +8,21 @@ import re
 import numpy as np
 import pytest
 import torch
-from references import torch_path
+from references import torch_eigenvalues, torch_path
 
 from rnnlib import theory
+from rnnlib.lab import field_guide
+from rnnlib.lab.interactive.models import MODELS
 
 SET = """async (values) => {
   const place = document.querySelector(".play");
   for (const [name, value] of Object.entries(values)) {
+    const choice = place.querySelector(`select[name="${name}"]`);
+    if (choice) {
+      choice.value = value;
+      choice.dispatchEvent(new Event("change"));
+      continue;
+    }
     const inputs = [...place.querySelectorAll("input")].filter((input) => input.name === name);
     const input = inputs.find((one) => one.type !== "radio" || one.value === value);
     if (input.type === "range") input.value = value;
@@ -181,6 +189,99 @@ def test_complex_plane_shows_the_closed_forms(play, at):
     reader.must_be_flawless()
 
 
+def model_moments(at: dict, log_memory: float, still: bool = False) -> tuple[float, float, complex, float]:
+    """Both moments of a unit of the field guide under the coin, the gate's mean and its mean square; what is not
+    learned has no derivative."""
+    model, (rho, sigma) = field_guide.get(at["model"]), (0, 0) if still else (at["rho"], at["sigma"])
+    raw = {name: torch.tensor(value, dtype=torch.float64) for name, value in model.start(10**log_memory).items()}
+    coin = (sigma if model.noise else 0) * torch.tensor([1, -1], dtype=torch.float64)
+
+    def gates(value):
+        return tuple(part.expand(2) for part in model.unit(raw | {at["along"]: value}, coin))
+
+    if at["along"] in raw:
+        point = raw[at["along"]]
+        (lam, scale), (dlam, dscale) = torch.func.jvp(gates, (point,), (torch.ones_like(point),))
+    else:
+        lam, scale = gates(torch.tensor(0.0).double())
+        dlam = dscale = torch.zeros(2).double()
+    moments = theory.random_gate_moments(lam, dlam, scale, dscale, rho=rho)
+    return (*(float(value) for value in moments), complex(lam.mean()), float(lam.abs().square().mean()))
+
+
+CURVES = "rows('curve').flat().filter((d) => !('power' in d) && 'moment' in d)"
+GATED = [name for name in MODELS if field_guide.get(name).noise]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_models_show_the_closed_forms_of_the_field_guide(play, model):
+    """Each parameter that a model has, at other positions of the sliders each."""
+    reader, tab = play("05-todays-models")
+    positions = {"modulus": (2, 0, 0.5), "angle": (3.3, 0.9, 1.2), "step": (1.2, 0.4, 0)}
+    script = SET % f"{{curves: {CURVES}, steps: rows('response').flat(), powers: rows('power').flat()}}"
+    for along, (memory, rho, sigma) in positions.items():
+        at = {"model": model, "along": along, "memory": memory, "rho": rho, "sigma": sigma}
+        found = tab.evaluate(script, at)
+        h2, s2, mean, square = model_moments(at, memory)
+        learned = along in field_guide.get(model).start(100.0)
+        assert (f"it has no {along}" in found["readout"]) != learned
+        assert ("gates stand still" in found["readout"]) == (model not in GATED and sigma > 0)
+        shown = numbers(found["readout"].split("E|h|²")[1])
+        assert shown[0] == pytest.approx(h2, rel=6e-3)
+
+        def power(which, at=at, memory=memory):
+            ends = [model_moments(at, memory + step)[which] for step in (-0.05, 0.05)]
+            return np.log10(ends[1] / ends[0]) / 0.1
+
+        assert shown[1] == pytest.approx(power(0), abs=6e-3)
+        if learned:
+            assert shown[2:4] == [pytest.approx(s2, rel=6e-3), pytest.approx(power(1), abs=6e-3)]
+        rows = found["rows"]["curves"]
+        assert {row["which"] for row in rows} == ({"h2", "s2"} if learned else {"h2"})
+        assert len({(row["m"], row["bare"], row["which"]) for row in rows}) == 43 * 2 * (1 + learned)
+        for row in rows[::9]:
+            expected = model_moments(at, row["m"], still=row["bare"])[row["which"] == "s2"]
+            assert row["moment"] == pytest.approx(expected, rel=1e-6), (row["which"], row["m"])
+        slopes = [row for row in found["rows"]["powers"] if row["curve"] == "h2false" and row["m"] > 3.9]
+        ends = [model_moments(at, m)[0] for m in (4 - 3.5 / 42, 4)]
+        assert slopes and slopes[-1]["power"] == pytest.approx(np.log10(ends[1] / ends[0]) / (3.5 / 42), abs=1e-6)
+        for row in found["rows"]["steps"][::20]:
+            expected = (mean ** row["t"]).real if row["which"] == "mean" else square ** (row["t"] / 2)
+            assert row["response"] == pytest.approx(expected, abs=1e-9)
+    reader.must_be_flawless()
+
+
+def test_what_the_page_says_of_moving_gates_and_slow_inputs(play):
+    reader, tab = play("05-todays-models")
+
+    def shown(**at):
+        return numbers(tab.evaluate(SET % "[]", at)["readout"].split("E|h|²")[1])
+
+    still = shown(model="GRU, Chrono start", along="modulus", memory=4, rho=0, sigma=0)
+    moving = shown(sigma=2)
+    assert [moving[i] / still[i] for i in (0, 2)] == pytest.approx([np.cosh(4) / np.cosh(2)] * 2, rel=0.02)
+    assert moving[1] == pytest.approx(-1, abs=0.01)
+    assert [shown(memory=m, rho=0.99, sigma=0)[0] for m in (1, 2)] == pytest.approx([0.91, 0.5], abs=0.01)
+    powers = [shown(model="RG-LRU (Griffin)", memory=memory)[1] for memory in (1, 2, 4)]
+    assert powers == pytest.approx([0.96, 0.5, 0], abs=0.02)
+    reader.must_be_flawless()
+
+
+def test_a_choice_survives_a_change_of_theme(play):
+    reader, tab = play("05-todays-models")
+    choice = tab.get_by_label("parametrisation")
+    choice.focus()
+    tab.keyboard.press("ArrowDown")
+    assert choice.input_value() == MODELS[1]
+    tab.wait_for_function("document.querySelector('.play-readout').textContent.startsWith('LRU ')")
+    tab.evaluate("() => { window.light = document.querySelector('.play').view; }")
+    tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+    tab.wait_for_function("document.querySelector('.play').view !== window.light")
+    assert tab.get_by_label("parametrisation").input_value() == MODELS[1]
+    assert tab.locator(".play-readout").inner_text().startswith("LRU ")
+    reader.must_be_flawless()
+
+
 DISC = """() => {
   const view = document.querySelector(".play").view, [left, top] = view.origin(), padding = view.padding();
   const marks = view.scenegraph().root.items[0].items;
@@ -238,6 +339,30 @@ def test_descent_shows_the_paths_of_pytorch(play, optimizer):
         np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(31)], expected, atol=1e-5)
         losses.append(0.5 * expected[-1] @ np.array(H) @ expected[-1])
     assert numbers(found["readout"].split("dense")[1]) == pytest.approx(losses, rel=0.05)
+    reader.must_be_flawless()
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        {"optimizer": "Adam", "angle": 45, "rate": -2.5, "step": 25},
+        {"optimizer": "Adam", "angle": 90, "rate": -2.5, "step": 25},
+        {"optimizer": "gradient descent", "angle": 30, "rate": -3, "step": 25},
+        {"optimizer": "Gauss-Newton", "angle": 75, "rate": -1.5, "step": 25},
+    ],
+)
+def test_bases_show_the_paths_of_pytorch(play, at):
+    reader, tab = play("04-basis")
+    found = tab.evaluate(SET % "rows('basis').flat()", at)
+    losses, lags = [], np.arange(600)
+    for basis, angle in [("own axes", 0), ("turned", at["angle"])]:
+        expected = torch_eigenvalues(at["optimizer"], angle, 10 ** at["rate"], 25)
+        rows = {row["t"]: row for row in found["rows"] if row["basis"] == basis}
+        assert sorted(rows) == list(range(26))
+        np.testing.assert_allclose([[rows[t]["x"], rows[t]["y"]] for t in range(26)], expected, atol=1e-5)
+        losses.append(0.5 * np.square((expected[-1][:, None] ** lags).sum(0) - 0.5**lags - 0.95**lags).sum())
+    readout = found["readout"].replace(f"turned by {at['angle']}°", "").split("own axes")[1]
+    assert numbers(readout) == pytest.approx(losses, rel=0.01)
     reader.must_be_flawless()
 
 

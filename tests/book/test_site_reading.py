@@ -176,7 +176,7 @@ def test_the_key_s_shows_the_notes_of_the_slide(visit, site):
         tab.keyboard.press("ArrowRight")
 
 
-@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent"])
+@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent", "05-todays-models"])
 def test_charts_to_play_with_fill_a_projector(visit, site, page):
     reader = visit(site.as_uri() + "/", viewport={"width": 1280, "height": 720})
     tab = reader.open(f"slides/play-{page}.html")

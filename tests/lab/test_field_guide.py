@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from scipy.signal import cont2discrete
 
 from rnnlib import theory
-from rnnlib.lab import field_guide
+from rnnlib.lab import claims, field_guide
 from rnnlib.lab.field_guide import exponents, units
 
 NAMES = [model.name for model in field_guide.MODELS]
@@ -81,6 +82,18 @@ def test_the_page_shows_the_rows_as_they_are():
         assert row.count("|") == 5 and details.count("|") == 6, "a bar in a cell ends it"
     table = [line for line in page.splitlines() if line.startswith("# | ") and "---" not in line]
     assert len(table) == 2 * (len(field_guide.MODELS) + 1)
+
+
+def test_each_line_of_the_checklist_has_a_claim_that_holds():
+    page = (Path(__file__).resolve().parents[2] / "notebooks/beyond/field-guide.py").read_text(encoding="utf-8")
+    section = re.search(r"# ## A designer's checklist\n(.*?)\n# ## ", page, re.DOTALL)[1]
+    lines = re.split(r"\n# (?=\d+\. )", section)[1:]
+    assert 1 <= len(lines) <= 10
+    named = [re.findall(r"`(beyond-guide-[a-z0-9-]+)`", line) for line in lines]
+    assert all(len(names) == 1 for names in named), named
+    found = claims.evaluate(*(names[0] for names in named))
+    assert len(found) == len(lines) and set(found["verdict"]) == {"holds"}
+    assert all(name[0].startswith(f"beyond-guide-{number}-") for number, name in enumerate(named, 1))
 
 
 # How things are measured ----------------------------------------------------------------------------------------------
@@ -239,14 +252,18 @@ def test_min_lstm_normalizes_its_gates(x, noise):
         assert h == pytest.approx(expected)
 
 
-def test_bd_lru_is_a_block_whose_rows_sum_to_one_with_the_input_gate(x):
-    raw, found = outputs("BD-LRU, rotation blocks", x)
-    weights = np.exp([raw["modulus"].item(), raw["angle"].item(), 0])
-    a, b, scale = weights / weights.sum()
-    state = np.zeros(2)
+def test_bd_lru_is_a_circulant_block_whose_rows_sum_to_one_with_the_input_gate(x):
+    """One Fourier mode of the three states, where the input enters the first."""
+    raw, found = outputs("BD-LRU, a block of three", x)
+    raw["angle"] += 0.4  # so that there is a rotation
+    found = field_guide.respond(units.bd_lru, raw, x, STILL)
+    weights = np.exp([raw["modulus"].item(), raw["angle"].item(), 0, 0])
+    p, q, r, scale = weights / weights.sum()
+    block, state = np.array([[p, q, r], [r, p, q], [q, r, p]]), np.zeros(3)
     for value, expected in zip(x.tolist(), found.tolist(), strict=True):
-        state = np.array([[a, -b], [b, a]]) @ state + [scale * value, 0]
-        assert complex(*state) == pytest.approx(expected)
+        state = block @ state + [scale * value, 0, 0]
+        assert state @ np.exp(-2j * np.pi * np.arange(3) / 3) == pytest.approx(expected)
+    assert abs(found[-1].imag) > 1e-3
 
 
 # What rows say and advise ---------------------------------------------------------------------------------------------
@@ -310,14 +327,17 @@ def test_the_step_of_s4d_has_a_constant_that_grows_as_the_square_of_the_frequenc
     assert at(16) / at(4) == pytest.approx(16, rel=0.05)
 
 
-def test_bd_lru_cannot_remember_at_a_fixed_angle():
-    """|p + iq| with p + q <= 1 reaches the circle at no angle but 0 and a right one."""
-    angle = 0.5
-    assert 1 / (1 - 1 / (math.cos(angle) + math.sin(angle))) < 4
-    logits = torch.tensor([12.0, 12.0 + math.log(math.tan(angle))]).double()
-    lam, _ = units.bd_lru({"modulus": logits[0], "angle": logits[1]}, STILL)
-    assert lam.angle() == pytest.approx(angle)
-    assert lam.abs() == pytest.approx(1 / (math.cos(angle) + math.sin(angle)), rel=1e-3)
+def test_bd_lru_remembers_long_near_roots_of_unity_alone():
+    """Rows of positive weights that sum to 1 with the input gate: blocks of two do not rotate, those of three remember
+    no more than two steps and a half at an angle of half a radian."""
+    generator = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(20_000, 3, 4, generator=generator, dtype=torch.float64)
+    assert torch.linalg.eigvals(logits[:, :2, :3].softmax(-1)[..., :2]).imag.abs().max() < 1e-7
+    lam = torch.linalg.eigvals(logits.softmax(-1)[..., :3]).flatten()
+    fixed = lam[(lam.angle().abs() - 0.5).abs() < 0.05]
+    assert len(fixed) > 20 and 1 / (1 - fixed.abs().max()) < 2.7
+    turned, _ = units.bd_lru({"modulus": torch.tensor(0.0), "angle": torch.tensor(8.0)}, STILL)
+    assert turned.angle() == pytest.approx(2 * math.pi / 3, abs=1e-3) and 1 / (1 - turned.abs()) > 500
 
 
 def test_how_far_a_raw_step_carries_mamba_3s_memory():

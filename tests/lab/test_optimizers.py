@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from rnnlib import LRU, DenseRNN, DiagonalRNN
@@ -15,6 +16,7 @@ from rnnlib.lab.experiments.students import STUDENTS
 from rnnlib.lab.optimizers import OPTIMIZERS, RULES, Rotation
 from rnnlib.lab.optimizers.rules import orthogonalized
 from rnnlib.lab.training import Ensemble, Member, Protocol, one_thread, train
+from rnnlib.layers.dense import dense_recurrence
 
 LENGTH = 30
 SYSTEM = systems.teacher(1, 0.9)
@@ -503,6 +505,27 @@ def test_the_basis_of_a_dense_state_is_a_gauge_that_elementwise_optimisers_notic
 
 
 _TWO = ("rnn_from_blocks", "rnn_from_blocks_turned")
+
+
+@pytest.mark.parametrize("min_modulus", [0.0, 0.9])
+def test_the_law_of_a_dense_start_is_the_same_in_every_basis_of_the_state(min_modulus):
+    """Normals have no basis of their own, and what is made of them turns with them."""
+    Q, N = orthogonal(8, 1), torch.randn(8, 8, dtype=torch.float64, generator=generator(2))
+    turned = dense_recurrence(Q @ N @ Q.T, min_modulus)
+    torch.testing.assert_close(turned, Q @ dense_recurrence(N, min_modulus) @ Q.T)
+    layers = [dense(seed) for seed in range(200)]
+    for draws in (torch.stack([layer.B[:, 0] for layer in layers]), torch.stack([layer.C[0] for layer in layers])):
+        draws = draws.detach().double()
+        some = (draws @ Q.T)[:, :2]  # a turn of independent numbers that are not normal is no longer independent
+        for numbers in (draws, some):
+            assert stats.kstest((numbers / draws.std()).flatten(), "norm").pvalue > 0.01
+        assert abs(np.corrcoef(some.square().T)[0, 1]) < 0.2
+
+
+def test_a_start_of_blocks_has_a_basis_of_its_own():
+    one, other = (STUDENTS[kind](8, 4, 0.8, math.pi, generator()).A[0].detach() for kind in _TWO)
+    outside = torch.block_diag(*[torch.ones(2, 2)] * 4) == 0
+    assert (one[outside] == 0).all() and other[outside].abs().min() > 0
 
 
 def test_blocks_of_recurrent_parameters_are_single_eigenvalues_first():

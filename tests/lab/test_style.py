@@ -3,6 +3,7 @@
 import itertools
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -58,3 +59,19 @@ def test_colours_differ_for_the_colour_blind(deficiency):
 def test_no_colours_are_refused():
     with pytest.raises(ValueError, match="count must be a whole number of at least 1, got 0"):
         style.sequence("rho", 0)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_labels_at_the_ends_keep_their_order_and_do_not_overlap(scale):
+    figure, ax = plt.subplots(figsize=(3, 2), layout="constrained")
+    ax.set(yscale=scale, ylim=(1, 1000))
+    heights = {"low": 2, "c": 99, "d": 100, "b": 98, "high": 900}
+    style.label_ends(ax, [(height, name, "black") for name, height in heights.items()])
+    figure.draw_without_rendering()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    ordered = sorted(heights, key=heights.get)
+    assert all(boxes[low].y1 < boxes[high].y0 for low, high in itertools.pairwise(ordered))
+    middle = ax.transData.inverted().transform((0, (boxes["high"].y0 + boxes["high"].y1) / 2))[1]
+    assert middle == pytest.approx(900, rel=0.02), "a label with room stands at its line"
+    assert all(box.x0 > ax.get_window_extent().x1 for box in boxes.values())
+    plt.close(figure)

@@ -15,12 +15,14 @@ import numpy as np
 
 from .. import angles
 from ..statistics import Estimate, cross_fit, largest, median, paired_median, quantile, smallest
-from .awaited import hypothesis
 from .measures import load
 from .ranges import FACTOR_OF_TWO, at_least, at_most, between, significantly
+from .registry import claim
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_beyond = functools.partial(claim, kind="beyond", source="not in the paper")
 
 ANGLES = (0.01, 0.03, 0.1, 0.3, 0.7)
 _FLOOR = -10.0
@@ -77,8 +79,8 @@ def tenths(name: str, memory: float) -> list[Estimate]:
     return [quantile(rows[:, 0], 0.9) for rows in chosen(name, memory)]
 
 
-@hypothesis(
-    "angles-exponents",
+@_beyond(
+    "beyond-angles-exponents",
     "The curvature that turning an eigenvalue adds grows with memory and with the angle as the closed forms say, in "
     "eleven parametrisations",
     how="measured minus expected exponent, that which is furthest from 0; Hessians by automatic differentiation, "
@@ -92,8 +94,8 @@ def furthest_exponent() -> float:
     return float(differences[differences.abs().idxmax()])
 
 
-@hypothesis(
-    "angles-no-flat-chart",
+@_beyond(
+    "beyond-angles-no-flat-chart",
     "No parametrisation bounds the curvature from both sides: over all memories up to m, the largest is at least m "
     "squared times the smallest",
     how="exponent, from m = 1,000 to 10,000, of the largest eigenvalue of the Hessian at memories from 10 to m over "
@@ -119,11 +121,10 @@ def spread(name: str) -> float:
     return math.log(ratios[1] / ratios[0]) / math.log(angles.MEMORIES[1] / angles.MEMORIES[0])
 
 
-@hypothesis(
-    "angles-optimal-stays-away",
+@_beyond(
+    "beyond-angles-optimal-stays-away",
     "The best curvature is the worst path at other angles and memories than Figure 7's: with the optimal angle the "
     "student stays away",
-    "angles_one_unit",
     how="decades from the first loss to the largest in the last tenth of the steps, the smallest median of five angles "
     f"and two memories; 40 teachers each; {_RUNS}",
     accepted=at_least(-2, _AWAY),
@@ -133,10 +134,9 @@ def optimal_stays_away() -> Estimate:
     return smallest(*(each for memory in (100, 1000) for each in medians("optimal", memory)))
 
 
-@hypothesis(
-    "angles-held-stays-away",
+@_beyond(
+    "beyond-angles-held-stays-away",
     "So it does if the modulus is held constant, as the paper derives the parametrisation",
-    "angles_one_unit",
     how=f"the same; {_RUNS}",
     accepted=at_least(-2, _AWAY),
     seen=True,
@@ -145,10 +145,9 @@ def held_stays_away() -> Estimate:
     return smallest(*(each for memory in (100, 1000) for each in medians("held", memory)))
 
 
-@hypothesis(
-    "angles-polar-arrives",
+@_beyond(
+    "beyond-angles-polar-arrives",
     "With the polar angle, sharp as it is, students arrive from anywhere",
-    "angles_one_unit",
     how=f"decades from the first loss to the largest in the last tenth of the steps, {_TENTH}, the largest of five "
     f"angles and two memories; {_RUNS}",
     accepted=at_most(-2, _ARRIVED),
@@ -158,11 +157,10 @@ def polar_arrives() -> Estimate:
     return largest(*(each for memory in (100, 1000) for each in tenths("polar", memory)))
 
 
-@hypothesis(
-    "angles-rectangular-has-both",
+@_beyond(
+    "beyond-angles-rectangular-has-both",
     "At a memory of 100 a parametrisation has both: the rectangular one has a curvature of at most 1, and its students "
     "arrive",
-    "angles_one_unit",
     how=f"decades from the first loss to the largest in the last tenth of the steps, {_TENTH}, the largest of five "
     f"angles; {_RUNS}",
     accepted=at_most(-2, _ARRIVED),
@@ -172,10 +170,9 @@ def rectangular_arrives() -> Estimate:
     return largest(*tenths("rectangular", 100))
 
 
-@hypothesis(
-    "angles-rectangular-is-slow",
+@_beyond(
+    "beyond-angles-rectangular-is-slow",
     "At a memory of 1,000 it has not: its raw parameters are too far from where they have to be",
-    "angles_one_unit",
     how="decades from the first loss to the largest in the last tenth of the steps, the smallest median of the three "
     f"angles from π/10 on; 40 teachers each; {_RUNS}",
     accepted=at_least(-2, _AWAY),
@@ -185,10 +182,9 @@ def rectangular_stays_away() -> Estimate:
     return smallest(*medians("rectangular", 1000)[2:])
 
 
-@hypothesis(
-    "angles-scaled-steps-have-both",
+@_beyond(
+    "beyond-angles-scaled-steps-have-both",
     "A rule for steps has both at either memory: polar parameters, and steps of the angle in proportion to 1 − ν²",
-    "angles_one_unit",
     how=f"decades from the first loss to the largest in the last tenth of the steps, {_TENTH}, the largest of five "
     f"angles and two memories; {_RUNS}",
     accepted=at_most(-2, _ARRIVED),
@@ -198,10 +194,9 @@ def scaled_arrives() -> Estimate:
     return largest(*(each for memory in (100, 1000) for each in tenths("scaled", memory)))
 
 
-@hypothesis(
-    "angles-scaled-steps-are-faster",
+@_beyond(
+    "beyond-angles-scaled-steps-are-faster",
     "At a memory of 1,000 scaled steps are at least twice as fast as the polar angle",
-    "angles_one_unit",
     how="decades of steps to a hundredth of the first loss, polar minus scaled, the smallest median of pairs of five "
     "angles; 40 teachers each, rates chosen for these steps by the teacher's other start",
     accepted=at_least(FACTOR_OF_TWO, "a factor of two: beyond what other rows call the same"),
@@ -216,11 +211,10 @@ def _slower(first: str, second: str) -> list[Estimate]:
     return [paired_median(*pair) for pair in pairs]
 
 
-@hypothesis(
-    "angles-step-is-slower",
+@_beyond(
+    "beyond-angles-step-is-slower",
     "Multiplying the angle by a learned step, as S4 does, tames the raw angle alone: at a memory of 1,000 it takes at "
     "least twice the steps of the polar angle",
-    "angles_one_unit",
     how="the same, times the step (S4) minus polar",
     accepted=at_least(FACTOR_OF_TWO, "a factor of two: beyond what other rows call the same"),
     seen=True,
@@ -229,10 +223,9 @@ def cost_of_the_step() -> Estimate:
     return smallest(*_slower("step", "polar"))
 
 
-@hypothesis(
-    "angles-oscillator-loses-some",
+@_beyond(
+    "beyond-angles-oscillator-loses-some",
     "With LinOSS's oscillator a tenth or more of the students do not arrive, at any angle",
-    "angles_one_unit",
     how=f"decades from the first loss to the largest in the last tenth of the steps, {_TENTH}, the smallest of five "
     f"angles, memory 100; {_RUNS}",
     accepted=at_least(-2, _AWAY),
@@ -268,10 +261,9 @@ def fresh_tenths(name: str, memory: float) -> list[Estimate]:
 _FRESH_TENTH = "decades from the first loss to the largest in the last tenth of the steps, quantile .9 over teachers"
 
 
-@hypothesis(
-    "angles-fresh-polar-arrives",
+@_beyond(
+    "beyond-angles-fresh-polar-arrives",
     "With one rate for all angles, nine of ten students with the polar angle arrive",
-    "angles_fresh",
     how=f"{_FRESH_TENTH}, the largest of five angles and two memories; {_FRESH}",
     accepted=at_most(-2, _ARRIVED),
     seen=True,
@@ -280,11 +272,10 @@ def fresh_polar_arrives() -> Estimate:
     return largest(*(each for memory in (100, 1000) for each in fresh_tenths("polar", memory)))
 
 
-@hypothesis(
-    "angles-fresh-rectangular-has-both",
+@_beyond(
+    "beyond-angles-fresh-rectangular-has-both",
     "Does any parametrisation have both? At a memory of 100 one does: the rectangular one has a curvature of at most "
     "1, and nine of ten students arrive",
-    "angles_fresh",
     how=f"{_FRESH_TENTH}, the largest of five angles; {_FRESH}",
     accepted=at_most(-2, _ARRIVED),
     seen=True,
@@ -293,11 +284,10 @@ def fresh_rectangular_arrives() -> Estimate:
     return largest(*fresh_tenths("rectangular", 100))
 
 
-@hypothesis(
-    "angles-fresh-none-has-both",
+@_beyond(
+    "beyond-angles-fresh-none-has-both",
     "At a memory of 1,000 none does: where the curvature does not grow, with rectangular parameters, half of the "
     "students or more do not arrive",
-    "angles_fresh",
     how="decades from the first loss to the largest in the last tenth of the steps, median over teachers, the largest "
     f"of five angles; {_FRESH}",
     accepted=at_least(-2, _AWAY),
@@ -307,10 +297,9 @@ def fresh_rectangular_stays_away() -> Estimate:
     return largest(*(median(rows) for rows in fresh("rectangular", 1000)))
 
 
-@hypothesis(
-    "angles-fresh-polar-alone-arrives",
+@_beyond(
+    "beyond-angles-fresh-polar-alone-arrives",
     "At a memory of 1,000 the polar parametrisation is the only one of nine whose students arrive at all five angles",
-    "angles_fresh",
     how=f"{_FRESH_TENTH}, the largest of five angles, the smallest of the eight others; {_FRESH}",
     accepted=at_least(-2, _AWAY),
     seen=True,
@@ -320,10 +309,9 @@ def best_of_the_others() -> Estimate:
     return smallest(*(largest(*fresh_tenths(name, 1000)) for name in others))
 
 
-@hypothesis(
-    "angles-fresh-scaled-steps-have-both",
+@_beyond(
+    "beyond-angles-fresh-scaled-steps-have-both",
     "The rule for steps has both at either memory, with one rate",
-    "angles_fresh",
     how=f"{_FRESH_TENTH}, the largest of five angles and two memories; {_FRESH}",
     accepted=at_most(-2, _ARRIVED),
     seen=True,
@@ -332,10 +320,9 @@ def fresh_scaled_arrives() -> Estimate:
     return largest(*(each for memory in (100, 1000) for each in fresh_tenths("scaled", memory)))
 
 
-@hypothesis(
-    "angles-fresh-scaled-steps-are-faster",
+@_beyond(
+    "beyond-angles-fresh-scaled-steps-are-faster",
     "At a memory of 1,000 it is at least twice as fast as the polar angle",
-    "angles_fresh",
     how="decades of steps to a hundredth of the first loss, polar minus scaled, the smallest median of pairs of five "
     f"angles; {_FRESH}",
     accepted=at_least(FACTOR_OF_TWO, "a factor of two: beyond what other rows call the same"),
@@ -365,10 +352,9 @@ def _costs(first: str, second: str) -> Estimate:
     return paired_median(decades_of(first), decades_of(second))
 
 
-@hypothesis(
-    "angles-task-polar-beats-exponential",
+@_beyond(
+    "beyond-angles-task-polar-beats-exponential",
     "On the teacher-student task a polar angle beats the LRU's exponential one",
-    "angles_teachers",
     how=f"decades of loss, LRU minus LRU with polar angle; {_TASK}",
     accepted=significantly(),
     seen=True,
@@ -377,10 +363,9 @@ def exponential_over_polar() -> Estimate:
     return _costs("lru", "lru_polar_angle")
 
 
-@hypothesis(
-    "angles-task-optimal-is-worst",
+@_beyond(
+    "beyond-angles-task-optimal-is-worst",
     "There, too, the optimal angle is the worst path: it costs at least a factor of ten",
-    "angles_teachers",
     how=f"decades of loss, optimal minus polar angle; {_TASK}",
     accepted=at_least(1, "a factor of ten, as in other rows about gaps"),
     seen=True,
@@ -389,10 +374,9 @@ def optimal_over_polar() -> Estimate:
     return _costs("lru_optimal_angle", "lru_polar_angle")
 
 
-@hypothesis(
-    "angles-task-half-angle-is-stuck",
+@_beyond(
+    "beyond-angles-task-half-angle-is-stuck",
     "The tangent of half the angle costs at least a factor of ten: near π its angles hardly move",
-    "angles_teachers",
     how=f"decades of loss, half-angle minus polar angle; {_TASK}",
     accepted=at_least(1, "a factor of ten, as in other rows about gaps"),
     seen=True,
@@ -401,10 +385,9 @@ def half_angle_over_polar() -> Estimate:
     return _costs("lru_half_angle", "lru_polar_angle")
 
 
-@hypothesis(
-    "angles-task-rectangular-like-lru",
+@_beyond(
+    "beyond-angles-task-rectangular-like-lru",
     "The rectangular parametrisation costs at most a factor of two over the LRU",
-    "angles_teachers",
     how=f"decades of loss, rectangular minus LRU; {_TASK}",
     accepted=at_most(FACTOR_OF_TWO, "a factor of two: what other rows call the same"),
     seen=True,

@@ -15,12 +15,14 @@ import numpy as np
 from ... import theory
 from .. import experiments
 from ..statistics import Estimate, furthest, largest, median, smallest
-from .awaited import hypothesis
 from .measures import load
 from .ranges import at_least, at_most, between, near
+from .registry import claim
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_beyond = functools.partial(claim, kind="beyond", source="not in the paper")
 
 _GROUPS = "pieces"
 _EXPONENT = "exponent of E h² from a memory of 8 to one of 64"
@@ -59,11 +61,10 @@ def lags(name: str, embedding: str, positions: bool) -> pd.DataFrame:
     return _lags().loc[(name, embedding, positions)]
 
 
-@hypothesis(
-    "inputs-exponents",
+@_beyond(
+    "beyond-inputs-exponents",
     "With a spectrum that is a power −β of the frequency E h² grows as m to 1 + β and E (dh)² as m to 3 + β, white "
     "inputs or not",
-    "long_inputs",
     how="measured minus expected exponent of both moments from a memory of 30 to one of 300, six β from −.6 to .9, "
     "that which is furthest from 0, medians over 32 draws of 131,072 steps",
     accepted=between(-0.1, 0.1, "the field guide's tolerance for exponents"),
@@ -84,11 +85,10 @@ def _shifted(estimate: Estimate, by: float) -> Estimate:
     return Estimate(estimate.value - by, estimate.low - by, estimate.high - by, estimate.n, estimate.unit)
 
 
-@hypothesis(
-    "inputs-bounds",
+@_beyond(
+    "beyond-inputs-bounds",
     "No input beats two bounds: a scale of 1 − λ keeps the state, and a parameter that moves λ by 1 − λ moves the "
     "state by no more than its size",
-    "long_inputs",
     how="the larger of (1 − λ)² E h² / R(0) and (1 − λ)² E (dh)² / E h², the largest over all stored inputs and "
     "memories, median over their pieces",
     accepted=at_most(1.05, "1, a theorem for stationary inputs, and a twentieth for the edges of finite ones"),
@@ -109,11 +109,10 @@ def largest_of_bounds() -> Estimate:
     )
 
 
-@hypothesis(
-    "inputs-second-text",
+@_beyond(
+    "beyond-inputs-second-text",
     "A second text confirms that Figure 12's decay is not the text's: in Python's language reference, without position "
     "embeddings, there is none",
-    "long_inputs",
     how="R at lag 510 over R at lag 1, embedding layer of all-MiniLM-L6-v2, windows of 512 tokens; median over pieces",
     accepted=near(1, 0.1, "no decay, to a tenth, as for the first text"),
     seen=False,
@@ -123,10 +122,9 @@ def second_text() -> Estimate:
     return median(rows["lag 510"] / rows["lag 1"], _GROUPS)
 
 
-@hypothesis(
-    "inputs-second-embedding",
+@_beyond(
+    "beyond-inputs-second-embedding",
     "So does a second embedding, vectors of words by their neighbours",
-    "long_inputs",
     how="the same ratio with co-occurrence vectors of the same text, that of two texts which is further from 1",
     accepted=near(1, 0.1, "no decay, to a tenth, as for the first embedding"),
     seen=True,
@@ -135,10 +133,9 @@ def second_embedding() -> Estimate:
     return _ratio_of_cooccurrence("lag 1")
 
 
-@hypothesis(
-    "inputs-second-embedding-beyond-50",
+@_beyond(
+    "beyond-inputs-second-embedding-beyond-50",
     "Beyond 50 tokens, where neighbours no longer count, it does",
-    "long_inputs",
     how="R at lag 510 over R at lag 50, co-occurrence vectors, that of two texts which is further from 1",
     accepted=near(1, 0.1, "no decay, to a tenth, as for the first embedding"),
     seen=True,
@@ -152,10 +149,9 @@ def _ratio_of_cooccurrence(lag: str) -> Estimate:
     return furthest(*(median(each["lag 510"] / each[lag], _GROUPS) for each in rows), target=1)
 
 
-@hypothesis(
-    "inputs-positions-decay",
+@_beyond(
+    "beyond-inputs-positions-decay",
     "With position embeddings, learned or of sinusoids, four fifths of the decay are theirs",
-    "long_inputs",
     how="share of the fall of R from lag 1 to 510 that is gone without positions, Python's reference, the smaller of "
     "all-MiniLM-L6-v2 and of co-occurrence vectors with sinusoids; median over pieces",
     accepted=at_least(0.8, "four fifths: what else there is is small beside it"),
@@ -171,8 +167,8 @@ def _share_of_positions(embedding: str) -> Estimate:
     return median((there - without) / there, _GROUPS)
 
 
-@hypothesis(
-    "inputs-sinusoids-are-one-over-f",
+@_beyond(
+    "beyond-inputs-sinusoids-are-one-over-f",
     "The first transformer's sinusoids are 1/f noise to a unit: both moments are those of theory.one_over_f_moments "
     "with a longest correlation of 10,000 / e^γ",
     how="moments by sums over the sinusoids' autocorrelation, 512 dimensions, over closed forms, memories of 30 and "
@@ -207,11 +203,10 @@ def _moments(R: np.ndarray, lam: float) -> tuple[float, float]:
     return total / rest, total * (1 + lam**2) / rest**3 + lagged / rest**2
 
 
-@hypothesis(
-    "inputs-gamma-fails-on-slow-series",
+@_beyond(
+    "beyond-inputs-gamma-fails-on-slow-series",
     "γ does not keep the state on pictures read pixel by pixel, on a landscape and on a membrane's potential: it "
     "leaves half a power of memory or more",
-    "long_inputs",
     how=f"{_EXPONENT}, which is 1 where γ suffices, the smallest of four inputs; median over pieces",
     accepted=at_least(1.5, "half a power above white inputs' 1"),
     seen=False,
@@ -220,10 +215,9 @@ def slow_series() -> Estimate:
     return smallest(*(exponents(name) for name in ("china", "flower", "elevation", "membrane")))
 
 
-@hypothesis(
-    "inputs-gamma-suffices-on-waves",
+@_beyond(
+    "beyond-inputs-gamma-suffices-on-waves",
     "It does on sounds and an EEG, which have next to nothing at frequency zero",
-    "long_inputs",
     how=f"{_EXPONENT}, the largest of a plucked string, a test recording and an EEG; median over pieces",
     accepted=at_most(1.1, "white inputs' 1, with the field guide's tolerance"),
     seen=False,
@@ -232,10 +226,9 @@ def waves() -> Estimate:
     return largest(*(exponents(name) for name in ("pluck", "speech", "eeg")))
 
 
-@hypothesis(
-    "inputs-text-has-long-memory",
+@_beyond(
+    "beyond-inputs-text-has-long-memory",
     "Text has a long memory of its own once the mean embedding is taken away: γ leaves a fifth of a power or more",
-    "long_inputs",
     how=f"{_EXPONENT}, centred embeddings of all-MiniLM-L6-v2 without positions, the smaller of two texts; median over "
     "pieces",
     accepted=at_least(1.2, "a fifth of a power above white inputs' 1: twice the field guide's tolerance"),

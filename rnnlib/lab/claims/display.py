@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..experiments.requirements import need
-from .registry import KINDS, evaluate, select
+from .registry import KINDS, NOT_RUN, evaluate, measured, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ..statistics import Estimate
     from .ranges import Range
 
 VERDICTS = ("holds", "fails", "undecided")
@@ -39,10 +40,31 @@ def number(value: float) -> str:
 
 def ours(row: pd.Series) -> str:
     """Our number with its interval and what it is over."""
+    if row["verdict"] == NOT_RUN:
+        return "–"
     if not row["n"]:
         return number(row["measured"])
     interval = f"{number(row['low'])} to {number(row['high'])}"
     return f"{number(row['measured'])} ({interval}), {row['n']} {row['unit']}"
+
+
+def factor(estimate: Estimate) -> str:
+    """An estimate in decades as a factor with its interval, two digits each: 870 (150 to 9,700).
+
+    Args:
+        estimate: of a decimal logarithm; an end may be infinite.
+    """
+    value, low, high = (_factor(end) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})" if estimate.n else value
+
+
+def _factor(decades: float) -> str:
+    if decades == -math.inf:
+        return "0"
+    value = 10.0 ** min(decades, 300)
+    if not math.isfinite(decades) or not 1e-3 <= value < 1e6:
+        return number(float(f"{value:.2g}")) if math.isfinite(decades) else "∞"
+    return f"{float(f'{value:.2g}'):,.10g}"
 
 
 @dataclass(frozen=True)
@@ -51,15 +73,19 @@ class Table:
 
     Attributes:
         frame: from :func:`rnnlib.lab.claims.evaluate`.
+        paper: whether there is a column for the paper's number.
     """
 
     frame: pd.DataFrame
+    paper: bool = True
 
     def to_html(self) -> str:
         """The table: claim, the paper's number, ours, the numbers that agree, verdict; details fold out."""
         heads = ("claim", "paper", "ours", "agrees if", "verdict")
-        rows = "".join(f"<tr>{_cells(row)}</tr>" for _, row in self.frame.iterrows())
-        head = "".join(f"<th>{name}</th>" for name in heads)
+        shown = [name for name in heads if self.paper or name != "paper"]
+        cells = [dict(zip(heads, _cells(row), strict=True)) for _, row in self.frame.iterrows()]
+        rows = "".join(f"<tr>{''.join(f'<td>{row[name]}</td>' for name in shown)}</tr>" for row in cells)
+        head = "".join(f"<th>{name}</th>" for name in shown)
         # the classes tell MathJax and Jupyter that dollar signs begin no formula
         return (
             '<table class="claims tex2jax_ignore mathjax_ignore">'
@@ -70,7 +96,7 @@ class Table:
         return self.to_html()
 
 
-def _cells(row: pd.Series) -> str:
+def _cells(row: pd.Series) -> tuple[str, ...]:
     text = {name: html.escape(str(value)) for name, value in row.items()}
     known = " (data that bear on it had been seen)" if row["seen"] else ""
     details = (
@@ -78,14 +104,13 @@ def _cells(row: pd.Series) -> str:
         f"Measured: {text['how']}.<br>Range: {text['reason']}; written down in {text['bound']}{known}.</details>"
     )
     decides = f"<br><small>would decide: {text['decides']}</small>" if row["decides"] else ""
-    cells = (
+    return (
         f'{text["claim"]}<br><code class="claim">{text["name"]}</code>{details}',
         text["paper"],
         html.escape(ours(row)),
         text["accepted"],
         f"{row['verdict']}{decides}",
     )
-    return "".join(f"<td>{cell}</td>" for cell in cells)
 
 
 @dataclass(frozen=True)
@@ -128,6 +153,25 @@ def table(*names: str) -> Table:
     return Table(evaluate(*names))
 
 
+def hypotheses(*names: str) -> Table:
+    """What was supposed beyond the paper, as a table; also what awaits its results.
+
+    Args:
+        names: beginnings of their names after ``beyond-``, such as ``"04"``; none means all.
+
+    Raises:
+        RequirementError: pandas or scipy is missing.
+        ValueError: no hypothesis has a name that begins so.
+    """
+    from .beyond import HYPOTHESES
+
+    chosen = [entry for entry in HYPOTHESES if entry.name.removeprefix("beyond-").startswith(names or "")]
+    for name in names:
+        if not any(entry.name.startswith(f"beyond-{name}") for entry in chosen):
+            raise ValueError(f"no hypothesis {name!r}; choose from {', '.join(entry.name[7:] for entry in HYPOTHESES)}")
+    return Table(measured(chosen), paper=False)
+
+
 def tally(frame: pd.DataFrame) -> pd.DataFrame:
     """How many claims of each kind hold, fail and are undecided.
 
@@ -163,7 +207,7 @@ def picture(*names: str) -> Figure:
 
     frame = evaluate(*names)
     accepted = {entry.name: entry.accepted for entry in select(*names)}
-    drawn, ax = plt.subplots(figsize=(7.5, 0.6 + 0.36 * len(frame)), layout="constrained")
+    drawn, ax = plt.subplots(figsize=(7.2, 0.5 + 0.3 * len(frame)), layout="constrained")
     ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
     for place, (_, row) in enumerate(frame[::-1].iterrows()):
         at = _scale(accepted[row["name"]], row)
@@ -177,7 +221,6 @@ def picture(*names: str) -> Figure:
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="center",
-            fontsize="small",
         )
     ax.set_yticks(range(len(frame)), frame["name"][::-1].str.partition("-")[2])
     ax.set_xlim(-0.55, 1.55)

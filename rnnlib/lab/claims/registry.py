@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -67,6 +68,9 @@ class Claim:
 
 CLAIMS: list[Claim] = []
 
+#: The verdict of a claim whose results are not stored yet.
+NOT_RUN = "not run yet"
+
 
 def claim(
     name: str,
@@ -82,10 +86,14 @@ def claim(
     """Decorator: the function that follows measures this claim. Arguments as the attributes of :class:`Claim`.
 
     Raises:
-        ValueError: the name does not begin with a figure or section, or is another claim's; or there is no such kind.
+        ValueError: the name does not begin with a figure, a section or "beyond", or is another claim's; or there is no
+            such kind.
     """
-    if not re.fullmatch(r"(fig|sec)\d\d(-[a-z0-9]+)+", name):
-        raise ValueError(f"name of a claim {name!r}: give a figure or section and words, such as 'fig03-block-drop'")
+    if not re.fullmatch(r"((fig|sec)\d\d|beyond)(-[a-z0-9]+)+", name):
+        raise ValueError(
+            f"name of a claim {name!r}: give a figure or section and words, such as 'fig03-block-drop', or 'beyond' "
+            "and words"
+        )
     if any(entry.name == name for entry in CLAIMS):
         raise ValueError(f"name of a claim {name!r}: another claim has it; give this one its own")
     if kind not in KINDS:
@@ -135,10 +143,21 @@ def evaluate(*names: str) -> pd.DataFrame:
         RequirementError: pandas or scipy is missing.
         ValueError: a name is neither a figure with claims nor a claim.
     """
+    return measured(select(*names))
+
+
+def measured(entries: Sequence[Claim]) -> pd.DataFrame:
+    """Rows as of :func:`evaluate`; a claim that is not in ``CLAIMS`` has no number and the verdict ``NOT_RUN``.
+
+    Raises:
+        RequirementError: pandas or scipy is missing.
+    """
     need("pandas", "scipy", extra="lab")
     import pandas as pd
 
-    return pd.DataFrame([_row(entry, entry.evaluate()) for entry in select(*names)])
+    nothing = Estimate.exact(math.nan)
+    rows = [_row(e, e.evaluate()) if e in CLAIMS else _row(e, nothing) | {"verdict": NOT_RUN} for e in entries]
+    return pd.DataFrame(rows)
 
 
 def _row(entry: Claim, measured: Estimate) -> dict[str, object]:

@@ -59,7 +59,7 @@ def mark_survivors(ax: Axes, x: pd.Series, y: pd.Series, points: pd.DataFrame) -
     for across, up, seeds, diverged in zip(x, y, points["seeds"], points["diverged"], strict=True):
         if diverged:
             text = f"{seeds} of {seeds + diverged}"
-            ax.annotate(text, (across, up), (-4, 5), textcoords="offset points", ha="right", fontsize="small")
+            ax.annotate(text, (across, up), (-4, 5), textcoords="offset points", ha="right")
 
 
 def settings(*experiments: Experiment) -> pd.DataFrame:

@@ -341,7 +341,7 @@ MODELS: tuple[Model, ...] = (
     ),
     Model(
         name="GRU, Chrono start",
-        source="0h-n0/chrono_initialization, chrono_initialization.py; Tallec and Ollivier (2018), abstract",
+        source="Zucchet and Orvieto (2024), appendix D.3; Tallec and Ollivier (2018), abstract",
         eigenvalue=r"\sigma(a + g)",
         scale=r"1 - \lambda",
         memory="a = log T",
@@ -356,7 +356,8 @@ MODELS: tuple[Model, ...] = (
     ),
     Model(
         name="LSTM, Chrono start",
-        source="0h-n0/chrono_initialization, chrono_initialization.py; Tallec and Ollivier (2018), abstract",
+        source="0h-n0/chrono_initialization, chrono_initialization/chrono_initialization.py at 16c26e6; Tallec and "
+        "Ollivier (2018), abstract",
         eigenvalue=r"\sigma(a + g)",
         scale=r"\sigma(d),\ d = -a \text{ at the start}",
         memory="a = log T",
@@ -474,28 +475,22 @@ MODELS: tuple[Model, ...] = (
         windowed=True,
     ),
     Model(
-        name="BD-LRU, rotation blocks",
-        source="Dubinin, Orvieto and Effenberger (2026), abstract; the equations are our reading of its row-wise "
-        "L1 normalisation: unsourced",
-        eigenvalue=r"p + iq,\ (p, q, s) = \mathrm{softmax}(a, b, 0)",
+        name="BD-LRU, a block of three",
+        source="IgorDn8/mad-lab, mad/model/layers/bdlru_sel.py at 12aedab; Dubinin, Orvieto and Effenberger (2026), "
+        "abstract; that the block is circulant is ours",
+        eigenvalue=r"p + q\omega + r\bar\omega,\ \omega^3 = 1,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)",
         scale="s",
         memory="a large, b = 0",
         unit=units.bd_lru,
-        start=lambda m: {"modulus": _bd_lru_logit(m), "angle": 0.0},
+        start=lambda m: {"modulus": math.log(4 * m - 3), "angle": 0.0},
         state=-1,
         sensitivity={"modulus": -1, "angle": -1},
         curvature={"modulus": 0, "angle": 0},
-        because="rows share a budget of 1, so long memory forces the rotation to shrink with the distance to 1",
-        mend="nothing; but it cannot turn by a fixed angle and remember",
+        because="rows share a budget of 1, so long memory forces all other weights to shrink with the distance to 1",
+        mend="nothing; but weights are positive, so long memories lie near roots of unity, and a block of two cannot "
+        "rotate",
     ),
 )
-
-
-def _bd_lru_logit(memory: float) -> float:
-    """log of the p for which |p + i| / (p + 2) = 1 - 1/m: the larger root."""
-    square = (1 - 1 / memory) ** 2
-    a, b, c = 1 - square, -4 * square, 1 - 4 * square
-    return math.log((-b + math.sqrt(b * b - 4 * a * c)) / (2 * a))
 
 
 def get(name: str) -> Model:

@@ -116,9 +116,11 @@ def linoss_position(raw: Raw, h: Tensor, x: Tensor) -> Tensor:
 
 
 def bd_lru(raw: Raw, noise: Tensor) -> Gates:
-    """A block [[a, -b], [b, a]] whose rows share a budget of 1 with the input gate."""
-    a, b, scale = torch.stack([raw["modulus"], raw["angle"], torch.zeros_like(raw["angle"])]).softmax(0)
-    return torch.complex(a, b), scale
+    """A circulant block of three, whose rows share a budget of 1 with the input gate, on one of its Fourier modes."""
+    none = torch.zeros_like(raw["angle"])
+    stay, left, right, scale = torch.stack([raw["modulus"], raw["angle"], none, none]).softmax(0)
+    root = turned(torch.ones_like(none), none + 2 * math.pi / 3)
+    return stay + left * root + right * root.conj(), scale
 
 
 # Layers whose gates see the input -------------------------------------------------------------------------------------

@@ -22,6 +22,10 @@ def radio(name: str, value: str, options: tuple[str, ...], label: str) -> alt.Pa
     return alt.param(name=name, value=value, bind=alt.binding_radio(options=list(options), name=label))
 
 
+def select(name: str, value: str, options: tuple[str, ...], label: str) -> alt.Parameter:
+    return alt.param(name=name, value=value, bind=alt.binding_select(options=list(options), name=label))
+
+
 def rho_and_normalization() -> list[alt.Parameter]:
     return [
         slider("rho", 0, 0, 1, 0.001, "input correlation ρ"),

@@ -22,6 +22,24 @@ class Complex:
         (a, b), (c, d) = (self.real, self.imag), (other.real, other.imag)
         return Complex(f"(({a}) * ({c}) - ({b}) * ({d}))", f"(({a}) * ({d}) + ({b}) * ({c}))")
 
+    def plus(self, other: Complex) -> Complex:
+        return Complex(f"({self.real} + {other.real})", f"({self.imag} + {other.imag})")
+
+    def times(self, factor: str) -> Complex:
+        """A real number times self."""
+        return Complex(f"({factor} * ({self.real}))", f"({factor} * ({self.imag}))")
+
+    def negative(self) -> Complex:
+        return self.times("-1")
+
+    def conjugate(self) -> Complex:
+        return Complex(self.real, f"(-({self.imag}))")
+
+    def over(self, other: Complex) -> Complex:
+        size = f"(pow({other.real}, 2) + pow({other.imag}, 2))"
+        product = self * other.conjugate()
+        return Complex(f"({product.real} / {size})", f"({product.imag} / {size})")
+
     def one_minus(self, factor: str = "1") -> Complex:
         """1 - factor * self."""
         return Complex(f"(1 - ({factor}) * ({self.real}))", f"(-({factor}) * ({self.imag}))")
