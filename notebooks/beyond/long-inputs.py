@@ -40,10 +40,10 @@ style.use()
 if experiments.scale_from_environment() == "paper":  # recompute everything
     experiments.run("long_inputs", "paper", progress=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A scale of γ keeps the state where the exponent is 1, a scale of 1 - λ wherever it is at most 2, which is everywhere. Left: exponents of memory of the second moments against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A scale of γ keeps the state where the exponent is 1, a scale of 1 - λ wherever it is at most 2, which is everywhere. Left: exponents of memory of the second moments against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings, as they are or with their mean embedding removed.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
 betas = np.array(experiments.get("long_inputs").betas)
 fig, (left, right) = plt.subplots(
-    1, 2, figsize=(8.4, 4.4), width_ratios=[1, 1.25], layout="constrained"
+    1, 2, figsize=(7.2, 4.2), width_ratios=[1, 1.25], layout="constrained"
 )
 line = np.linspace(-0.97, 0.97, 50)
 for quantity, offset, color in [("state", 1, "black"), ("sensitivity", 3, style.COLORS["lru"])]:
@@ -68,12 +68,12 @@ rows = [
     ("flower, by pixels", ("flower",), {}),
     ("temple, by pixels", ("china",), {}),
 ]
-texts = {"wikipedia": "Wikipedia", "reference": "Python reference"}
-kinds = {"minilm": "MiniLM", "cooccurrence": "co-occurrence"}
-for centred, note in [(True, "mean removed"), (False, "as it is")]:
+texts = {"wikipedia": "Wikipedia", "reference": "Python"}
+kinds = {"minilm": "MiniLM", "cooccurrence": "co-occur."}
+for centred, note in [(True, ", no mean"), (False, "")]:
     for text, name in texts.items():
         for kind, label in kinds.items() if centred else [("minilm", "MiniLM")]:
-            rows.append((f"{name}, {label}, {note}", (text, kind), {"centred": centred}))
+            rows.append((f"{name}, {label}{note}", (text, kind), {"centred": centred}))
 for edge, label in [(1, "γ keeps"), (2, "1 - λ keeps")]:
     right.axvline(edge, color="0.7", lw=1, zorder=0)
     right.text(edge, 0.75, label, ha="center", fontsize=8)
@@ -127,7 +127,7 @@ for beta in [-0.5, 0.0, 0.5, 0.9]:
 # texts themselves, with the sinusoids of the first transformer as positions.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "On Wikipedia positions make the decay; Python's reference decays by itself as well, and so do co-occurrence vectors over the first tokens. Autocorrelation over R(0) with (filled) and without position embeddings (open) at lags of 1, 50 and 510 tokens: medians over 16 pieces of each text, lines to guide the eye.", "name": "fig-long-inputs-texts"}, "image": {"alt": "Four panels, two texts by two embeddings, autocorrelation against lag on a logarithmic axis. Wikipedia through MiniLM: with positions it falls from 0.18 to 0.02, without it is level at 0.09. Python's reference through MiniLM: from 0.3 to 0.06 with, from 0.22 to 0.16 without. Co-occurrence vectors: with sinusoids from 0.5 or 0.6 to 0.2, without from 0.3 or 0.4 to 0.2 at lag 50 and level from there."}}
-fig, axes = plt.subplots(1, 4, figsize=(8.4, 2.6), sharex=True, layout="constrained")
+fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.5), sharex=True, layout="constrained")
 panels = [(text, kind) for kind in kinds for text in texts]
 for ax, (text, kind) in zip(axes, panels, strict=True):
     for positions, fill in [(True, "black"), (False, "none")]:
@@ -208,11 +208,11 @@ print(provenance(read))
 #
 # ## What we expected, and what came
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-inputs")]
 claims.picture(*names);
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table(*names)
 
 # %% [markdown]
@@ -239,9 +239,8 @@ for angle, expected in [(0.0, [1.7, 3.7]), (0.5, [1.0, 3.0])]:
     for memory in [200, 2000]:
         lam = (1 - 1 / memory) * np.exp(1j * angle)
         pair = lam, lam.conjugate()
-        moments.append(
-            [theory.generating_function_of(R, *pair).real, theory.cross_sensitivity_of(R, *pair).real]
-        )
+        both = theory.generating_function_of(R, *pair), theory.cross_sensitivity_of(R, *pair)
+        moments.append([moment.real for moment in both])
     found = np.log10(np.divide(moments[1], moments[0]))
     print(angle, found.round(2))
     assert np.allclose(found, expected, atol=0.05)
