@@ -103,13 +103,13 @@ right.text(-10.2, -0.9, "memory 1,000", color=style.COLORS["lru"], fontsize=8);
 #
 # and a parametrisation is a choice of coordinates. Its Gaussian curvature lies between $-7$ and $-4$: for long memories it is a hyperbolic plane. On such a plane no
 # coordinates are flat, so *no* parametrisation has the Hessian 1 at all optima, and none bounds it from above and below
-# ([proofs](../../book/proofs.md)). The rectangular one is the best that a bound from above allows: curvature 1 across the radius, and $1/m$ to $1/m^2$ along it, where the raw
-# parameters are about as long as the memory.
+# ([proofs](../../book/proofs.md)). The rectangular one is bounded from above, with a curvature of 1 across the radius; the price is one of $1/(2m^2)$ along it,
+# where raw parameters are about as long as the memory, and so is the way that they have to go.
 #
 # The shortest way between two long memories at different angles is a semicircle in the hyperbolic plane: forget, turn, remember. That is the way that Adam takes
-# where it arrives.
+# where it arrives, most closely with scaled steps; the optimal angle turns the other way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Forget, turn, remember: paths of Adam from an angle of π/4 (white) to one of π/100 (star), memory 100, 6,000 steps, over angle and memory. Dotted: the shortest path in the metric of the Hessian, a semicircle.", "name": "fig-angles-paths"}, "image": {"alt": "Five panels of memory on a logarithmic axis against angle. With the polar angle and with scaled steps the path goes down to short memory, turns and climbs to the star, along the dotted curve or below it. With the exponential angle likewise. With the optimal angle it turns the wrong way, towards larger angles, and stays there at short memory. With rectangular parameters it goes down, turns and climbs more slowly."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Forget, turn, remember: paths of Adam from an angle of π/4 (white) to one of π/100 (star), memory 100, 6,000 steps, over angle and memory. Dotted: the shortest path in the metric of the Hessian, a semicircle.", "name": "fig-angles-paths"}, "image": {"alt": "Five panels of memory on a logarithmic axis against angle. A dotted arch hangs from start and star down to a memory of 2. With scaled steps the path follows it, down to a memory of 3, across and up to the star. With the exponential angle it goes down to 7, with rectangular parameters to 20 and with the polar angle to 30, each across and up. With the optimal angle it leaves the start away from the star, to larger angles and shorter memory."}}
 start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)
 shown = {"polar": 1e-3, "exponential": 1e-3, "optimal": 1e-3, "rectangular": 0.1, "scaled": 1e-3}
 fig, axes = plt.subplots(1, 5, figsize=(7.2, 2.6), sharey=True, layout="constrained")
@@ -124,7 +124,7 @@ for ax, (name, rate) in zip(axes, shown.items(), strict=True):
     ax.plot(theta, 1 / (1 - nu), color=style.COLORS["lru"], lw=1.2)
     ax.plot(np.angle(start), 100, "o", color="white", mec="black", ms=6)
     ax.plot(np.angle(star), 100, "*", color="gold", mec="black", ms=9)
-    ax.set(yscale="log", ylim=(1, 200), xlim=(-0.3, 3.3) if name == "optimal" else (-0.1, 1.0))
+    ax.set(yscale="log", ylim=(1, 200), xlim=(-0.5, 7.5) if name == "optimal" else (-0.1, 1))
     ax.set(xlabel="angle", title=angles.ANGLES[name].label.replace(", ", ",\n"))
 axes[0].set_ylabel("memory");
 
@@ -139,10 +139,10 @@ axes[0].set_ylabel("memory");
 # sooner than the polar angle does, as we had thought; it goes on where the polar angle's steps, longer than the well is wide, rattle about.
 #
 # ## From one unit to 64
-# On the paper's teacher-student task, LRUs that differ in their angle alone, and S4D, are trained for 1,000 steps on 16 teachers with angles up to $\pi$:
+# On the paper's teacher-student task, LRUs that differ in their angle alone, and diagonal S4, are trained for 1,000 steps on 16 teachers with angles up to $\pi$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of one unit survives in networks of 64: decades of loss below the zero predictor's after 1,000 steps, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. From left to right: LRU with polar angle lowest, then rectangular and the exponential LRU, then half-angle, S4D and, far right, the optimal angle."}}
-students = ["lru_polar_angle", "lru", "lru_rectangular", "s4d", "lru_half_angle"]
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of one unit survives in networks of 64: decades of loss below the zero predictor's after 1,000 steps, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. Medians from the left: LRU with polar angle -4.8, rectangular -4.6, LRU -4.3, half-angle -3.9 with a wide interval, S4 -2.1, optimal angle -0.8."}}
+students = ["lru_polar_angle", "lru_rectangular", "lru", "lru_half_angle", "s4d"]
 students.append("lru_optimal_angle")
 fig, ax = plt.subplots(figsize=(7.2, 2.4), layout="constrained")
 for y, student in enumerate(students):
@@ -156,7 +156,7 @@ ax.tick_params(axis="y", length=0)
 ax.set(xlabel="decades of loss");
 
 # %% [markdown]
-# The optimal angle holds its modulus there. S4D starts from another scale of its maps as well, so it is a comparison of layers; the others differ in nothing else.
+# The optimal angle holds its modulus there. S4 starts from another scale of its maps as well, so it is a comparison of layers; the others differ in nothing else.
 # The rectangular student's recurrent rate is ten times that of its maps, for its raw parameters are that much larger; the scaled rule is not here, for
 # it is not a layer.
 #
