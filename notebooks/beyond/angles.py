@@ -6,7 +6,7 @@
 # %% [markdown]
 # # Angles: the best curvature, or a path that arrives?
 #
-# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with a tame curvature get lost or are slow, the sharp ones arrive,
+# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with a tame curvature get lost or are slow, the polar angle arrives,
 # and a rule for the step's length has both. **You need** [Figure 7](../figures/fig07.ipynb) and
 # [the field guide](field-guide.ipynb). **Time** half a minute on a CPU; stored results.
 
