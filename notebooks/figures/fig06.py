@@ -120,7 +120,7 @@ for p in parametrizations:
     curvature = torch.func.hessian(along_angle(p, lam_stars[-1]))(star)
     print(f"{p.name:12} raw angle {star:6.3f}, curvature {curvature:8.3f}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Along the modulus the exponential and the optimal wells keep their width, along the angle only the optimal ones do. Loss along the raw modulus (above) and the raw angle (below), one curve for each teacher eigenvalue, from short memory (light) to long (dark).", "name": "fig-06-losses"}, "image": {"alt": "Six panels of loss curves. Modulus: polar wells narrow to needles as the teacher approaches 1; exponential and optimal wells keep their width. Angle: polar and exponential wells narrow as memory grows; optimal wells keep their width and lie further out, and those of short memories repeat."}}
 ranges = {}  # each parametrisation has the range of omega that covers the same eigenvalues
 nus = torch.tensor([0.05, 0.9995], dtype=torch.float64)
 thetas = torch.tensor([np.pi / 1000, np.pi / 4], dtype=torch.float64)
@@ -134,8 +134,8 @@ colors = style.sequence("lam", len(lam_stars))
 def figure6(draw, ylabel, **limits):
     """Rows: along modulus and angle; columns: parametrisations; one curve for each teacher."""
     _, axes = plt.subplots(2, 3, figsize=(7.2, 4), sharey="row", layout="constrained")
-    directions = zip(axes, (along_modulus, along_angle), (r"\nu", r"\theta"), strict=True)
-    for row, along, name in directions:
+    cuts = [(axes[0], along_modulus, r"\nu"), (axes[1], along_angle, r"\theta")]
+    for row, along, name in cuts:
         for ax, p in zip(row, parametrizations, strict=True):
             ends = ranges[along, p.name]
             omega = torch.linspace(min(ends), max(ends), 1500, dtype=torch.float64)
@@ -155,8 +155,7 @@ def figure6(draw, ylabel, **limits):
     style.label_ends(axes[0, 2], list(zip(heights[1:-1], names, colors, strict=True)))
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Along the modulus the exponential and the optimal wells keep their width, along the angle only the optimal ones do. Loss along the raw modulus (above) and the raw angle (below), one curve for each teacher eigenvalue, from short memory (light) to long (dark).", "name": "fig-06-losses"}, "image": {"alt": "Six panels of loss curves. Modulus: polar wells narrow to needles as the teacher approaches 1; exponential and optimal wells keep their width. Angle: polar and exponential wells narrow as memory grows; optimal wells keep their width and lie further out, and those of short memories repeat."}}
-figure6(lambda ax, omega, loss, _, color: ax.plot(omega, loss, color=color, lw=1.2), "loss")
+figure6(lambda ax, omega, loss, _, color: ax.plot(omega, loss, color=color, lw=1.2), "loss");
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) climbs along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; where the loss is concave its size is dotted.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by four decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
 def draw(ax, omega, _, curvature, color):

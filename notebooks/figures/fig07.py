@@ -147,8 +147,8 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 # (exponential), or $\omega_\theta (1-\nu^2) / (\nu\sqrt{1+\nu^2})$ (optimal). The paper's code differs from its text
 # in two ways, and we run all four combinations:
 #
-# - **The optimiser** (erratum 2). The caption says Adam. The code discards Adam's state after every step, so each step is Adam's first,
-#   $0.001 \, g / (|g| + 10^{-8})$: a step of fixed length against the sign of the gradient.
+# - **The optimiser** (erratum 2). The caption says Adam. The code discards Adam's state after every step, so each
+#   step is Adam's first, $0.001 \, g / (|g| + 10^{-8})$: a step of fixed length against the sign of the gradient.
 # - **The loss** (erratum 3). It has no $\gamma$, unlike that of Figure 6.
 #
 # The paper's picture shows sign steps (solid) on the loss without $\gamma$, above. Its text describes Adam (dashed) on

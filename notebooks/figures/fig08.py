@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 8: which eigenvalues disturb each other
 #
-# **You will see** how strongly two units of a diagonal network are coupled in the Hessian, over the whole disc of eigenvalues, correctly
-# and as the paper prints it. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute
-# on a CPU.
+# **You will see** that two units of a diagonal network interact in the Hessian if their eigenvalues are nearly equal
+# or conjugate, and, for strongly correlated inputs, near 1. **You need** [the Hessian at the
+# optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -35,14 +35,6 @@ from rnnlib import theory
 from rnnlib.lab import as_printed, claims, style
 
 style.use()
-
-# %% [markdown]
-# Two units on the same input have the cross-sensitivity
-# $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \, \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is
-# made of $S(\lambda, \lambda_0)$ and $S(\lambda, \bar\lambda_0)$; its trace is the sum of $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = .99\,e^{i\pi/4}$ and let $\lambda$ run over the disc
-# $|\lambda| \le .99$.
-
-# %%
 lam_0 = 0.99 * np.exp(0.25j * np.pi)
 rhos = [0, 0.9, 0.99, 0.999, 1]
 radius = 0.99 * np.linspace(0, 1, 240) ** 0.4  # finer near the rim
@@ -52,57 +44,97 @@ versions = {
     "as printed": as_printed.cross_sensitivity,
 }
 
-# %% mystnb={"figure": {"caption": "Above: $|S(\\lambda, \\lambda_0, \\rho)|$ over the disc, the corrected closed form, logarithmic colours. Below: its ratio to the form that the paper prints and its code plots (erratum 1), which makes the same picture to the eye. Outside the rim, star: the direction of $\\lambda_0$; cross: of $\\bar\\lambda_0$; circle: of the largest value. Dark spots above are zeros of $S$.", "name": "fig-08"}, "image": {"alt": "Two rows of five discs, one for each input correlation from 0 to 1. Above, with white inputs, the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there. Below, the ratio is 1 everywhere at correlations 0 and 1; between, it is near 2 in a lens around the conjugate of lambda zero, which shrinks as the correlation grows, has spots far from 1 at its two ends, and lies in a disc near 1."}}
-fig, axes = plt.subplots(2, 5, figsize=(10, 4.3), sharex=True, sharey=True, layout="constrained")
-look = {"shading": "gouraud", "rasterized": True}
-for (above, below), rho in zip(axes.T, rhos, strict=True):
-    correct, printed = (np.abs(S(lam, lam_0, rho)) for S in versions.values())
-    values = above.pcolormesh(lam.real, lam.imag, correct, norm=LogNorm(1e-2, 3e5), **look)
-    ratio = correct / printed
-    ratios = below.pcolormesh(
-        lam.real, lam.imag, ratio, norm=LogNorm(0.4, 2.5), cmap="PuOr", **look
-    )
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The strongest partner is the conjugate of $\\lambda_0$ up to $\\rho = 0.99$, and the real eigenvalue from 0.999 on. $|S(\\lambda, \\lambda_0)|$ along the rim $|\\lambda| = 0.99$, relative to its largest value (dot), one curve for each input correlation.", "name": "fig-08-rim"}, "image": {"alt": "Five curves against the angle of lambda in units of pi. A maximum at minus one quarter, the conjugate of lambda zero, and a second one at zero that grows with the input correlation and overtakes the first between 0.99 and 0.999. Dots mark the largest value of each curve."}}
+turns = np.linspace(-1, 1, 2001)
+rim = 0.99 * np.exp(1j * np.pi * turns)
+fig, ax = plt.subplots(figsize=(7.2, 3), layout="constrained")
+ends = []
+for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
+    values = np.abs(theory.cross_sensitivity(rim, lam_0, rho))
+    values = values / values.max()
+    ax.semilogy(turns, values, color=color)
+    ax.plot(turns[values.argmax()], 1, "o", color=color, ms=5, clip_on=False, zorder=3)
+    ends.append((values[-1], str(rho), color))
+ends[0] = (ends[0][0], r"$\rho = 0$", ends[0][2])
+for turn, name in [(-0.25, r"$\bar\lambda_0$"), (0, "real"), (0.25, r"$\lambda_0$")]:
+    ax.axvline(turn, color="0.6", ls="--", lw=0.8, zorder=0)
+    ax.text(turn + 0.01, 1.3e-6, name, color="0.4")
+ax.set(xlabel=r"angle of $\lambda$ / $\pi$", ylabel=r"$|S| / \max |S|$", ylim=(1e-6, 1.5))
+ax.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
+style.label_ends(ax, ends);
+
+# %% [markdown]
+# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as $1 -
+# |\lambda_0|^2$, and weak elsewhere. Correlation raises everything near $\lambda = 1$. Two maxima compete, and the
+# larger one changes between $\rho = 0.99$ and 0.999: the peak jumps, it does not drift.
+
+# %% [markdown]
+# ## What is plotted
+# Two units on the same input have the cross-sensitivity $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \,
+# \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is made of $S(\lambda, \lambda_0)$ and
+# $S(\lambda, \bar\lambda_0)$, so equal eigenvalues interact as conjugate ones do. The Hessian's trace is the sum of
+# $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = 0.99\,e^{i\pi/4}$ and let $\lambda$ run over
+# the disc $|\lambda| \le 0.99$:
+
+# %%
+near, far = lam_0.conjugate(), -lam_0.conjugate()
+for rho in rhos:
+    peak, other = (abs(theory.cross_sensitivity(z, lam_0, rho)) for z in (near, far))
+    print(f"rho = {rho}: at the conjugate {peak:9.3g}, opposite {other:9.3g}")
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A bright spot stays at $\\bar\\lambda_0$ while another grows at 1. $|S(\\lambda, \\lambda_0)|$ over the disc, logarithmic colours. Outside the rim, star: the direction of $\\lambda_0$; cross: of $\\bar\\lambda_0$; circle: of the largest value. Dark spots are zeros of $S$.", "name": "fig-08"}, "image": {"alt": "Five discs, one for each input correlation from 0 to 1. With white inputs the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there."}}
+def discs(draw):
+    """One disc for each correlation, and what draw returns for the colour bar."""
+    fig, axes = plt.subplots(1, 5, figsize=(7.2, 1.9), sharey=True, layout="constrained")
+    for ax, rho in zip(axes, rhos, strict=True):
+        image = draw(ax, *(np.abs(S(lam, lam_0, rho)) for S in versions.values()))
+        ax.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), title=rf"$\rho = {rho}$")
+        ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1], xlabel=r"Re $\lambda$")
+    axes[0].set_ylabel(r"Im $\lambda$")
+    return fig, axes, image
+
+
+def size_and_peak(ax, correct, _):
     peak = lam.flat[correct.argmax()]
     for place, mark in [(lam_0.conjugate(), "x"), (lam_0, "*"), (peak, "o")]:
         outside = 1.17 * place / abs(place)
         size = 9 if mark == "o" else 5
-        above.plot(outside.real, outside.imag, mark, color="black", mfc="none", ms=size)
-    for ax in (above, below):
-        ax.set(aspect="equal", xlim=(-1.35, 1.35), ylim=(-1.35, 1.35))
-        ax.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-    above.set_title(rf"$\rho = {rho}$")
-    below.set_xlabel(r"Re $\lambda$")
-for ax in axes[:, 0]:
-    ax.set_ylabel(r"Im $\lambda$")
-fig.colorbar(values, ax=axes[0], label=r"$|S(\lambda, \lambda_0)|$", extend="both")
-bar = fig.colorbar(ratios, ax=axes[1], label="correct / printed", extend="both")
+        ax.plot(outside.real, outside.imag, mark, color="black", mfc="none", ms=size)
+    return ax.pcolormesh(lam.real, lam.imag, correct, norm=LogNorm(1e-2, 3e5), **look)
+
+
+look = {"shading": "gouraud", "rasterized": True}
+fig, axes, values = discs(size_and_peak)
+fig.colorbar(values, ax=axes, label=r"$|S(\lambda, \lambda_0)|$", extend="both", aspect=12);
+
+# %% [markdown]
+# The closed form explains both spots. $S$ divides by $(1 - \lambda\lambda_0)^3$, which is small near $\bar\lambda_0$.
+# Correlation divides by $(1 - \rho\lambda)^2$ too (and changes the numerator), which is small near 1. At $\lambda =
+# \bar\lambda_0$ stands the second moment of a single unit's own sensitivity, which [one eigenvalue,
+# dragged](../play/02-complex-plane.ipynb) gives for any eigenvalue and correlation.
+
+# %% [markdown]
+# ## Erratum 1: what the slip changes
+# The printed form has $1 - \rho$ where $1 - \rho^2$ is right, and the code of the figure plots it. It is too small by
+# a factor below 2 at the peak and at all but a few per cent of the disc. Near the zeros of $S$, which move, the ratio
+# has no bound. The peaks do not move, so what the paper concludes from the picture stays.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Except near the zeros of $S$, the correct form is at most about twice the printed one. Ratio of the two over the disc.", "name": "fig-08-erratum"}, "image": {"alt": "Five discs of the ratio. It is 1 everywhere at correlations 0 and 1; between, it is near 2 in a lens around the conjugate of lambda zero, which shrinks as the correlation grows, has spots far from 1 at its two ends, and lies in a disc near 1."}}
+def quotient(ax, correct, printed):
+    limits = LogNorm(0.4, 2.5)
+    return ax.pcolormesh(
+        lam.real, lam.imag, correct / printed, norm=limits, cmap="PuOr", **look
+    )
+
+
+fig, axes, ratios = discs(quotient)
+bar = fig.colorbar(ratios, ax=axes, label="correct / printed", extend="both", aspect=12)
 bar.set_ticks([0.5, 1, 2], labels=["1/2", "1", "2"])
 bar.minorticks_off();
 
 # %% [markdown]
-# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region of the size of $1 - |\lambda_0|^2$, and weak
-# elsewhere: $S$ divides by $(1 - \lambda\lambda_0)^3$. Correlation divides by $(1 - \rho\lambda)^2$ too (and changes the numerator), which
-# raises everything near $\lambda = 1$. Two local maxima compete, and the larger one changes between $\rho = .99$ and $\rho = .999$: the peak
-# moves by a jump, not by a gradual drift. (At $\lambda = \bar\lambda_0$ stands the second moment of a single unit's own sensitivity, which
-# [one eigenvalue, dragged](../play/02-complex-plane.ipynb) gives for any eigenvalue and correlation.) Along the rim:
-
-# %% mystnb={"figure": {"caption": "$|S|$ along the rim $|\\lambda| = .99$, relative to its largest value; dotted: as printed, relative to the largest value of the correct form. Dashed line: $\\bar\\lambda_0$.", "name": "fig-08-rim"}, "image": {"alt": "Five curves against the angle of lambda in units of pi. A maximum at minus one quarter, the conjugate of lambda zero, and a second one at zero that grows with the input correlation and overtakes the first between 0.99 and 0.999. Dotted companions run along each curve, at most a factor of two below it at the peaks."}}
-rim = 0.99 * np.exp(1j * np.linspace(-np.pi, np.pi, 2001))
-fig, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
-turns = np.linspace(-1, 1, 2001)
-for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
-    correct, printed = (np.abs(S(rim, lam_0, rho)) for S in versions.values())
-    ax.semilogy(turns, correct / correct.max(), color=color, label=rf"$\rho = {rho}$")
-    ax.semilogy(turns, printed / correct.max(), ":", color=color, lw=1)
-ax.axvline(-0.25, color="0.6", ls="--", lw=1)
-ax.set(xlabel=r"angle of $\lambda$ / $\pi$", ylabel=r"$|S| / \max |S|$", ylim=(1e-6, 2))
-ax.legend(loc="center left", bbox_to_anchor=(1, 0.5));
-
-# %% [markdown]
-# ## Erratum 1: what the slip changes
-# The printed form has $1 - \rho$ where $1 - \rho^2$ is right. At the peak $\lambda = \bar\lambda_0$ it is too small by a factor that tends
-# to $1 + \rho$ as $|\lambda_0| \to 1$. The sum that defines $S$ decides; the [errata page](../../book/errata.md) has it for a real
-# eigenvalue, with a simulation.
+# At the peak $\lambda = \bar\lambda_0$ the factor tends to $1 + \rho$ as $|\lambda_0| \to 1$. The sum that defines $S$
+# decides which form is right; the [errata page](../../book/errata.md) has it for a real eigenvalue, with a simulation.
 
 # %%
 i = np.arange(1, 3001)
@@ -115,10 +147,10 @@ for rho in [0.5, 0.9, 0.99]:
     print(f"{rho:<4} {by_sum:25.1f} {right:11.1f} {printed:11.1f} {ratio:7.3f} {1 + rho:8.3f}")
 
 # %% [markdown]
-# And over the disc of the figure: the share of its points, which are denser near the rim, at which the two forms differ by more than a factor
-# of 2, and the angle of each form's largest value.
+# Over the disc of the figure: the share of its points, which are denser near the rim, at which the two forms differ by
+# more than a factor of 2, and the angle of each form's largest value.
 
-# %%
+# %% tags=["hide-input"]
 for rho in [0.5, 0.9, 0.99, 0.999]:
     correct, printed = (np.abs(S(lam, lam_0, rho)) for S in versions.values())
     ratio = correct / printed
@@ -129,15 +161,13 @@ for rho in [0.5, 0.9, 0.99, 0.999]:
     assert share < 0.05 and np.isclose(*peaks)
 
 # %% [markdown]
-# A factor below 2 at the peak and at all but a few per cent of the disc. Near the zeros of $S$, which move, the ratio has no bound. The peaks do
-# not move, so what the paper concludes from the picture stays.
-#
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig08");
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table("fig08")
 
 # %% [markdown]
@@ -145,15 +175,18 @@ claims.table("fig08")
 
 # %% [markdown]
 # ### Exercise 1: constant inputs
-# *Derive. Medium.* Simplify $S(\lambda, \lambda_0)$ at $\rho = 1$, and explain the last disc: why does it depend on $\lambda_0$ through a
-# constant factor only? What is then the rank of the Hessian over the eigenvalues of a diagonal network?
+# *Derive. Medium.* Simplify $S(\lambda, \lambda_0)$ at $\rho = 1$, and explain the last disc: why does it depend on
+# $\lambda_0$ through a constant factor only? What is then the rank of the Hessian over the eigenvalues of a diagonal
+# network?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# With $1 - \rho^2 = 0$ only $(1 - ab)^3$ is left of the numerator, so $S = \frac{1}{(1-a)^2 (1-b)^2}$, a product. Constant inputs are one random number
-# $x$, the state is $x/(1-\lambda)$ and its sensitivity $x/(1-\lambda)^2$: those of all units are proportional. So the derivatives of the
-# output with respect to all $2n$ real parameters are proportional too, and the Hessian has rank one: constant inputs cannot tell any eigenvalue from another.
+# With $1 - \rho^2 = 0$ the numerator is $(1 - ab)^3$ alone, with $a = \lambda$ and $b = \lambda_0$, so $S =
+# \frac{1}{(1-a)^2 (1-b)^2}$, a product. Constant inputs are one random number $x$, the state is $x/(1-\lambda)$ and
+# its sensitivity $x/(1-\lambda)^2$: those of all units are proportional. So the derivatives of the output with respect
+# to all $2n$ real parameters are proportional too, and the Hessian has rank one: constant inputs cannot tell any
+# eigenvalue from another.
 #
 # </details>
 

@@ -136,7 +136,7 @@ responses = {"GRU": (theory.gated_response, "-"), "LSTM": (theory.lstm_response,
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), width_ratios=[1.4, 1], layout="constrained")
 for rho, color in zip([0, 0.99, 0.999, 1], style.sequence("rho", 4), strict=True):
     R = np.r_[1.0, float(rho) ** np.arange(1, steps)]
-    for response, line in responses.values():
+    for name, (response, line) in responses.items():
         if (name, rho) == ("GRU", 1):
             continue  # nothing but what the finite window leaves
         moments = (theory.window_moment(w, R) for w in response(times / (1 + times), steps))

@@ -11,7 +11,10 @@ from rnnlib.lab import experiments
 from rnnlib.lab.claims import beyond
 from rnnlib.lab.experiments import store
 
-TABLES = {experiment.name: experiment for experiment in experiments.BEYOND}
+TRAINED = [experiment for experiment in experiments.BEYOND if isinstance(experiment, experiments.Experiment)]
+TABLES = {experiment.name: experiment for experiment in TRAINED}
+#: Those decided by tables of runs; those of measurements come last.
+OF_RUNS = beyond.HYPOTHESES[:-3]
 
 
 @pytest.fixture
@@ -36,11 +39,11 @@ def planted(monkeypatch):
 
 
 def measured():
-    return {entry.name.split("-")[1]: entry.evaluate() for entry in beyond.HYPOTHESES}
+    return {entry.name.split("-")[1]: entry.evaluate() for entry in OF_RUNS}
 
 
 def verdicts():
-    return {entry.name.split("-")[1]: entry.accepted.verdict(entry.evaluate()) for entry in beyond.HYPOTHESES}
+    return {entry.name.split("-")[1]: entry.accepted.verdict(entry.evaluate()) for entry in OF_RUNS}
 
 
 def as_supposed(experiment, runs):
@@ -109,7 +112,7 @@ def test_every_optimizer_has_as_much_to_choose_from():
             for t in tables
         }
         assert len(sizes) == 1
-    for experiment in experiments.BEYOND:
+    for experiment in TRAINED:
         second_order = experiment.protocol.optimizer in ("gauss_newton", "lbfgs")
         start = "_start_" in experiment.name  # the rates of two students
         assert {len(cell.rates) for cell in experiment.cells} <= ({1} if second_order else {5, 6, 7} if start else {5})
@@ -124,7 +127,7 @@ def test_minibatch_and_population_tables_share_their_starts():
 
 def test_the_group_runs_table_by_table_and_leaves_out_what_is_stored(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RNNLIB_HOME", str(tmp_path / "home"))
-    small = [dataclasses.replace(e.at("smoke"), cells=e.at("smoke").cells[-1:]) for e in experiments.BEYOND[:3]]
+    small = [dataclasses.replace(e.at("smoke"), cells=e.at("smoke").cells[-1:]) for e in TRAINED[:3]]
     monkeypatch.setattr(experiments, "BEYOND", tuple(small))
     for experiment in small:
         monkeypatch.setitem(experiments.EXPERIMENTS, experiment.name, experiment)
@@ -135,6 +138,105 @@ def test_the_group_runs_table_by_table_and_leaves_out_what_is_stored(tmp_path, m
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.csv")}
     assert len(before) == 3 and main(command) == 0
     assert before == {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.csv")}
+
+
+def test_a_measurement_is_run_and_left_out_as_tables_of_runs_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RNNLIB_HOME", str(tmp_path / "home"))
+    measured = [experiment for experiment in experiments.BEYOND if experiment not in TRAINED]
+    assert [experiment.name for experiment in measured] == [
+        "beyond_history",
+        "beyond_plateaus",
+        "beyond_orthogonality",
+    ]
+    small = measured[-1].at("smoke")
+    monkeypatch.setattr(experiments, "BEYOND", (small,))
+    monkeypatch.setitem(experiments.EXPERIMENTS, small.name, small)
+    command = ["run", "beyond", "--scale", "paper", "--to", str(tmp_path)]
+    assert main(command) == 0 and capsys.readouterr().out.startswith(f"{small.name}: ")
+    before = (tmp_path / f"{small.name}.csv").stat().st_mtime_ns
+    assert main(command) == 0 and capsys.readouterr().out.startswith("stored in")
+    assert (tmp_path / f"{small.name}.csv").stat().st_mtime_ns == before
+
+
+def table(experiment, name, **columns):
+    """A table of a measurement with the keys that its definition says, and these columns, computed from them."""
+    schema = experiment.schemas()[name]
+    frame = pd.DataFrame(schema.rows, columns=list(schema.key))
+    return frame.assign(**{column: value(frame) for column, value in columns.items()})
+
+
+@pytest.fixture
+def measurements(monkeypatch):
+    """Tables of measurements with planted numbers, a bit noisy."""
+
+    def plant(name, **columns):
+        experiment, noise = experiments.get(name), np.random.default_rng(0)
+
+        def noisy(value):
+            return lambda frame: value(frame) + 1e-3 * noise.standard_normal(len(frame))
+
+        frame = table(experiment, "runs", **{column: noisy(value) for column, value in columns.items()})
+        before = beyond.load
+        monkeypatch.setattr(beyond, "load", lambda asked: frame if asked == name else before(asked))
+
+    return plant
+
+
+def verdict(number):
+    (entry,) = (entry for entry in beyond.HYPOTHESES if entry.name.startswith(f"beyond-{number}"))
+    measured = entry.evaluate()
+    return measured, entry.accepted.verdict(measured)
+
+
+def test_v_is_of_the_moment_if_it_is_for_every_student_late_in_training(measurements):
+    def ratio(late, exception=0.0):
+        return lambda runs: (
+            np.where(runs["step"] < 3000, 2.0, late)
+            + (runs["beta2"] > 0.999)
+            + exception * (runs["student"].eq("block") & (runs["step"] == 3000))
+        )
+
+    for late, exception, value, expected in (
+        (0.1, 0.0, 0.1, "holds"),
+        (-0.2, 0.0, -0.2, "holds"),
+        (0.1, 0.5, 0.6, "fails"),
+        (-0.4, 0.0, -0.4, "fails"),
+    ):
+        measurements("beyond_history", ratio=ratio(late, exception))
+        measured, found = verdict(11)
+        assert found == expected and measured.value == pytest.approx(value, abs=0.01)
+
+
+def test_v_of_a_run_that_diverged_is_not_of_the_moment(measurements):
+    measurements("beyond_history", ratio=lambda runs: np.where(runs["student"] == "lru", np.nan, 0.0))
+    assert verdict(11)[1] == "fails"
+
+
+def test_plateaus_lack_eigenvalues_if_most_of_adam_s_loss_is_in_modes_far_from_all(measurements):
+    for share, expected in ((0.9, "holds"), (0.2, "fails")):
+        measurements("beyond_plateaus", lacking=lambda runs, s=share: np.where(runs["optimizer"] == "adam", s, 1 - s))
+        measured, found = verdict(12)
+        assert found == expected and measured.value == pytest.approx(share, abs=0.01) and measured.n == 16
+    measurements("beyond_plateaus", lacking=lambda runs: np.full(len(runs), np.nan))  # diverged: nothing to show
+    assert verdict(12)[1] == "fails"
+
+
+def test_orthogonality_predicts_if_it_orders_bases_as_losses_do(planted, measurements):
+    planted(as_supposed)  # losses rise with the size of blocks
+    for power, value, expected in ((0.1, 1, "holds"), (-0.1, -1, "fails")):
+        measurements("beyond_orthogonality", cv=lambda runs, p=power: 1 + runs["rotation"] ** p)
+        measured, found = verdict(13)
+        assert found == expected and measured.value == pytest.approx(value) and measured.n == 8
+    measurements("beyond_orthogonality", cv=lambda runs: np.where(runs["rotation"] > 32, np.nan, runs["rotation"]))
+    assert verdict(13)[0].value > 0.95  # where runs diverge it is largest
+
+
+def test_spreads_are_means_over_training(measurements):
+    early = lambda runs: np.where(runs["step"] <= 1000, 3.0, 1.0) + runs["teacher"]  # noqa: E731
+    measurements("beyond_orthogonality", cv=early)
+    means = beyond.spread_of_updates("lru")
+    assert means.shape == (8, 8)
+    np.testing.assert_allclose(means, 2.0 + np.arange(8, 16)[:, None].repeat(8, 1), atol=0.01)
 
 
 def test_a_hypothesis_is_a_claim_once_its_tables_are_stored():

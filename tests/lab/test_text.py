@@ -137,7 +137,7 @@ runpy.run_path(sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("page", ["fig05", "fig12"])
+@pytest.mark.parametrize("page", ["fig05b", "fig12"])
 def test_pages_run_without_the_files_and_say_so(root, page):
     notebook = str(root / "notebooks" / "figures" / f"{page}.py")
     variables = os.environ | {"MPLBACKEND": "agg", "RNNLIB_SCALE": "smoke"}

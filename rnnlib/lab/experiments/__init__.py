@@ -7,8 +7,7 @@ its tables part by part; pass it where a name is expected.
 
 from ..protocol import Protocol
 from . import store
-from .beyond import BEYOND
-from .catalog import EXPERIMENTS, get, load, names, run, run_all, scale_from_environment
+from .catalog import BEYOND, EXPERIMENTS, get, load, names, run, run_all, scale_from_environment
 from .definition import SCALES, Cell, Experiment, Run
 from .devices import DEVICES, choose_device
 from .measurement import Measurement

@@ -14,8 +14,11 @@ from . import (
     fig14,
     fig15,
     grids,
+    history,
     long_inputs,
     moving_gates,
+    orthogonality,
+    plateaus,
     precision,
     propagation,
     rounding,
@@ -32,6 +35,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+
+#: Those beyond the paper, in the order in which they run.
+BEYOND: tuple[Experiment | Measurement, ...] = (
+    *beyond.BEYOND,
+    history.EXPERIMENT,
+    plateaus.EXPERIMENT,
+    orthogonality.EXPERIMENT,
+)
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
     experiment.name: experiment
@@ -66,7 +77,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         angles.FRESH,
         angles.TEACHERS,
         long_inputs.EXPERIMENT,
-        *beyond.BEYOND,
+        *BEYOND,
     )
 }
 
