@@ -188,6 +188,7 @@ class Series:
         origin: which package ships it, and under which terms.
         file: the arguments of :func:`shipped`.
         read: from the file to arrays ``(sequences, time)``.
+        sequences: how many.
         blocks: into how many each sequence is cut, so that there are eight pieces or more.
     """
 
@@ -195,6 +196,7 @@ class Series:
     origin: str
     file: tuple[str, ...]
     read: Callable[[Path], ndarray]
+    sequences: int = 1
     blocks: int = 16
 
 
@@ -247,6 +249,7 @@ SERIES: dict[str, Series] = {
         "sample data of matplotlib; its licence",
         ("matplotlib", "mpl-data", "sample_data", "eeg.dat"),
         lambda path: np.fromfile(path).reshape(800, 4).T,
+        sequences=4,
         blocks=2,
     ),
     "membrane": Series(
@@ -260,6 +263,7 @@ SERIES: dict[str, Series] = {
         "sample data of matplotlib, United States Geological Survey",
         ("matplotlib", "mpl-data", "sample_data", "jacksboro_fault_dem.npz"),
         _elevation,
+        sequences=344,
         blocks=1,
     ),
     "china": Series(

@@ -43,7 +43,7 @@ def _table(name: str, memory: float) -> dict[str, NDArray]:
     shape = tuple(runs[column].nunique() for column in order)
     with np.errstate(divide="ignore"):
         left = np.log10(runs["last"] / runs["first"]).clip(lower=_FLOOR).fillna(math.inf)
-        steps = np.log10(runs["reached"]).fillna(math.inf)
+        steps = np.log10(runs["reached"].where(runs["reached"] >= 0, math.inf))
     return {key: value.to_numpy().reshape(shape) for key, value in (("left", left), ("steps", steps))}
 
 
@@ -248,7 +248,7 @@ def fresh(name: str, memory: float, quantity: str = "left") -> NDArray:
     with np.errstate(divide="ignore"):
         decades = {
             "left": np.log10(runs["last"] / runs["first"]).clip(lower=_FLOOR),
-            "steps": np.log10(runs["reached"]),
+            "steps": np.log10(runs["reached"].where(runs["reached"] >= 0, math.inf)),
         }[quantity]
     return decades.fillna(math.inf).to_numpy().reshape(len(ANGLES), -1)
 

@@ -20,6 +20,7 @@ from .measurement import Measurement, Tables
 from .schema import Schema
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
 _KEYS = ["angle", "memory", "teacher_angle", "rate", "teacher", "draw"]
@@ -30,8 +31,8 @@ class OneUnit(Measurement):
     """Runs of Adam at a constant rate, one eigenvalue each.
 
     A row is a run, of a "teacher" and a "draw" of its student's start: "first" loss; "last", the largest in the last
-    tenth of the steps, blank where the run was lost; and "reached", the steps before the loss was a hundredth of the
-    first, blank if it never was.
+    tenth of the steps, blank where the run was "lost"; and "reached", the steps before the loss was a hundredth of the
+    first, -1 if it never was.
 
     Attributes:
         angles: parametrisations, keys of :data:`rnnlib.lab.angles.ANGLES`.
@@ -60,8 +61,8 @@ class OneUnit(Measurement):
 
     def schemas(self) -> dict[str, Schema]:
         columns = dict.fromkeys(_KEYS[:1], "text") | dict.fromkeys(_KEYS[1:4], "number")
-        columns |= dict.fromkeys(_KEYS[4:], "whole") | {"first": "size"}
-        columns["last"] = columns["reached"] = "size or blank"
+        columns |= dict.fromkeys(_KEYS[4:], "whole")
+        columns |= {"first": "size", "last": "size or blank", "lost": "flag", "reached": "whole"}
         return {"runs": Schema(columns, _KEYS, [row for part in self.parts() for row in self._keys(part)])}
 
     def _keys(self, part: str) -> list[tuple]:
@@ -89,9 +90,17 @@ class OneUnit(Measurement):
         with one_thread():
             found = angles.train(keys[0][0], start, star, rate, self.steps)
         last = np.maximum(found.last, 0)  # rounding can leave less than nothing
-        values = zip(found.first, last, found.reached, strict=True)
-        rows = [(*key, *map(_number, three)) for key, three in zip(keys, values, strict=True)]
-        return {"runs": ([*_KEYS, "first", "last", "reached"], rows)}
+        lost, reached = ~np.isfinite(last), np.nan_to_num(found.reached, nan=-1).astype(int)
+        columns = (map(_number, found.first), map(_number, last), lost.tolist(), reached.tolist())
+        rows = [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
+        return {"runs": ([*_KEYS, "first", "last", "lost", "reached"], rows)}
+
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: only lost runs leave no loss."""
+        wrong = super().problem(frame, table, main)
+        if wrong or (frame["last"].isna() == frame["lost"]).all():
+            return wrong
+        return "a loss is blank though the run was not lost, or there though it was"
 
     def _draws(self, keys: list[tuple]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor]:
         """Moduli and angles of students and teachers, and rates. The draws are the same for each parametrisation, angle
@@ -109,7 +118,7 @@ class OneUnit(Measurement):
 
 
 def _number(value: float) -> float | str:
-    return float(f"{value:.6g}") if math.isfinite(value) else ""
+    return float(f"{value:.5g}") if math.isfinite(value) else ""
 
 
 ONE_UNIT = OneUnit(

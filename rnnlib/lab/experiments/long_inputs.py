@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -83,10 +84,28 @@ class LongInputs(Measurement):
         lags = {"input": "text", "embedding": "text", "positions": "flag", "group": "whole", "mean_square": "size"}
         files = dict.fromkeys(("input", "file", "sha256"), "text") | {"sequences": "whole", "steps": "whole"}
         return {
-            "runs": Schema(runs, ["input", "embedding"], None),
-            "lags": Schema(lags | {f"lag {lag}": "number" for lag in self._lags()}),
-            "files": Schema(files),
+            "runs": Schema(runs, _KEYS, list(self._keys())),
+            "lags": Schema(
+                lags | {f"lag {lag}": "number" for lag in self._lags()},
+                ["input", "embedding", "positions", "group"],
+                [(*TEXTS[name], group) for name in self.texts for group in range(self._text_groups())],
+            ),
+            "files": Schema(files, ["input"], [(name,) for name in self.series]),
         }
+
+    def _text_groups(self) -> int:
+        return min(self.groups, self.windows)
+
+    def _keys(self) -> Iterator[tuple]:
+        """Keys of the rows of "runs"."""
+        pieces = [((f"{beta:g}", "noise", False, False), self.draws, self.noise_memories) for beta in self.betas]
+        for name in self.texts:
+            pieces += [((*TEXTS[name], centred), self._text_groups(), self.memories) for centred in (False, True)]
+        for name in self.series:
+            count = min(self.groups, SERIES[name].sequences * SERIES[name].blocks)
+            pieces.append(((name, "series", False, True), count, self.memories))
+        for key, count, memories in pieces:
+            yield from ((*key, group, memory) for group in range(count) for memory in memories)
 
     def _lags(self) -> list[int]:
         return [lag for lag in LAGS if lag < self.length - 1]
