@@ -12,8 +12,9 @@ read, inside ``torch.func.vmap`` and while a graph is traced, results are NaN in
 This package imports nothing of rnnlib, so theory and simulation check each other.
 """
 
+from .angles import angle_curvature
 from .gates import gated_response, gated_sensitivity, gated_state_variance, lstm_response, window_moment
-from .long_memory import one_over_f_moments, power_law_exponents, power_law_moments
+from .long_memory import one_over_f_moments, power_law_exponents, power_law_moments, spectral_moments
 from .losses import diagonal_hessian, one_dimensional_curvature, one_dimensional_gradient, one_dimensional_loss
 from .moments import (
     cross_sensitivity,
@@ -28,6 +29,7 @@ from .random_gates import input_gate_moments, random_gate_moments
 from .readouts import readout_error
 
 __all__ = [
+    "angle_curvature",
     "angle_error",
     "cross_sensitivity",
     "cross_sensitivity_of",
@@ -51,6 +53,7 @@ __all__ = [
     "readout_error",
     "sensitivity",
     "spacing",
+    "spectral_moments",
     "stalled_state",
     "state_error",
     "state_variance",

@@ -88,8 +88,40 @@ def one_over_f_moments(lam, length):
     return memory**2 * near / log(length), memory**4 * (near - 0.5) / log(length)
 
 
-def _real(lam):
-    return checked("lam", lam, lambda lam: (lam >= 0) & (lam < 1), "real, 0 <= lam < 1", real=True)
+def spectral_moments(modulus, beta):
+    r"""The same for inputs whose spectrum is a power of the distance to a frequency, :math:`S(\omega) \sim |\omega -
+    \theta|^{-\beta}`, and a unit with that frequency as its angle, :math:`\lambda = \nu e^{i\theta}`:
+
+    .. math:: \mathrm{E}|h|^2 \sim \frac{m^{1 + \beta}}{2 \cos(\pi \beta / 2)}, \qquad
+              \mathrm{E}|\mathrm{d}_\lambda h|^2 \sim \frac{(1 + \beta) \, m^{3 + \beta}}{4 \cos(\pi \beta / 2)}, \qquad
+              m = \frac{1}{1 - \nu}.
+
+    White inputs have :math:`\beta = 0`, those of :func:`power_law_moments` :math:`\theta = 0` and :math:`\beta = 1 -
+    \alpha`; :math:`\beta \to 1` is 1/f noise, and below 0 a unit hears less the longer it remembers.
+
+    Args:
+        modulus: :math:`\nu`, in [0, 1).
+        beta: in (-1, 1).
+
+    Returns:
+        The pair of moments, in the limit of :math:`\nu \to 1`. Divided by each other they are
+        :math:`\frac{1 + \beta}{2} m^2`.
+
+    Source: not in the paper; the proofs page, "Inputs with long memory".
+    """
+    beta = checked(
+        "beta", finite("beta", beta), lambda beta: (beta > -1) & (beta < 1), "real, -1 < beta < 1", real=True
+    )
+    modulus, beta = alike(modulus=_real(modulus, "modulus"), beta=beta)
+    half = beta * (np.pi / 2)
+    cos = torch.cos(half) if isinstance(half, torch.Tensor) else np.cos(half)
+    memory = 1 / (1 - modulus)
+    state = memory ** (1 + beta) / (2 * cos)
+    return state, (1 + beta) / 2 * memory**2 * state
+
+
+def _real(lam, name="lam"):
+    return checked(name, lam, lambda lam: (lam >= 0) & (lam < 1), f"real, 0 <= {name} < 1", real=True)
 
 
 def _exponent(alpha, inside, domain):

@@ -64,6 +64,48 @@ def test_moments_of_one_over_f_noise():
     np.testing.assert_allclose(theory.one_over_f_moments(lam, length), sums(lam, R), rtol=5e-3)
 
 
+def fractional(beta, lags):
+    """Autocorrelation of fractional noise, whose spectrum is |2 sin(omega / 2)|^-beta."""
+    d, lag = beta / 2, np.arange(1, lags)
+    first = math.gamma(1 - 2 * d) / math.gamma(1 - d) ** 2
+    return first * np.cumprod(np.append(1.0, (lag - 1 + d) / (lag - d)))
+
+
+@pytest.mark.parametrize("beta", [-0.4, -0.2, 0.0, 0.5, 0.9])
+def test_moments_where_the_spectrum_is_a_power(beta):
+    lam = 1 - 1 / 4e3
+    expected = theory.spectral_moments(lam, beta)
+    np.testing.assert_allclose(np.divide(sums(lam, fractional(beta, 160_000)), expected), 1, rtol=0.015)
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+def test_a_turned_eigenvalue_hears_a_power_at_its_own_frequency(beta):
+    """Half of a real wave turns with it; what it hears of the other half is white, and fades in comparison."""
+    angle = 0.9
+    R = fractional(beta, 160_000)
+    moments = sums((1 - 1 / 4e3) * np.exp(1j * angle), R * np.cos(angle * np.arange(len(R))))
+    np.testing.assert_allclose(np.multiply(2, moments) / theory.spectral_moments(1 - 1 / 4e3, beta), 1, rtol=0.03)
+
+
+def test_a_power_of_the_spectrum_is_a_power_of_the_lag():
+    lam, alpha = 1 - 1e-4, 0.4
+    of_spectrum = 2 * math.gamma(1 - alpha) * math.sin(math.pi * alpha / 2)  # R ~ D^-alpha has this times |omega|^-beta
+    expected = theory.power_law_moments(lam, alpha)
+    np.testing.assert_allclose(of_spectrum * np.array(theory.spectral_moments(lam, 1 - alpha)), expected)
+
+
+@pytest.mark.parametrize("lam", [0.9, 0.97 * np.exp(0.4j), -0.8])
+def test_no_input_beats_two_bounds(lam):
+    """(1 - |lam|)^2 E|h|^2 <= R(0) and (1 - |lam|)^2 E|dh|^2 <= E|h|^2, for random autocorrelations and the worst."""
+    generator = np.random.default_rng(1)
+    worst = np.cos(np.angle(lam) * np.arange(3000))
+    for R in [worst, *(np.correlate(x, x, "full")[49:] for x in generator.standard_normal((20, 50)))]:
+        state, sensitivity = sums(lam, R)
+        scale = (1 - abs(lam)) ** 2
+        assert scale * state <= R[0] * (1 + 1e-9) and scale * sensitivity <= state * (1 + 1e-9)
+    assert sums(lam, worst)[0] * scale > 0.49 * worst[0]  # half of a real wave turns with lam
+
+
 def test_slow_inputs_leave_relative_sensitivities_below_one():
     alpha, eps = np.array([0.0, 0.5, 0.99]), 1e-3
     state, sensitivity = theory.power_law_moments(1 - eps, alpha)
@@ -91,6 +133,11 @@ def test_arguments_out_of_range_are_named():
     for function, other in [(theory.power_law_moments, 0.5), (theory.one_over_f_moments, 100)]:
         with pytest.raises(ValueError, match=r"lam must be real, 0 <= lam < 1, got -0\.5"):
             function(-0.5, other)
+    for beta in (-1, 1.0, math.nan):
+        with pytest.raises(ValueError, match="beta must be"):
+            theory.spectral_moments(0.5, beta)
+    with pytest.raises(ValueError, match=r"modulus must be real, 0 <= modulus < 1, got 1\.0"):
+        theory.spectral_moments(1.0, 0.5)
     for length in (1, math.inf):
         with pytest.raises(ValueError, match="length must be"):
             theory.one_over_f_moments(0.5, length)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import checks
 from . import (
+    angles,
     beyond,
     fig12,
     fig14,
@@ -15,6 +16,7 @@ from . import (
     fixed_poles,
     grids,
     history,
+    long_inputs,
     moving_gates,
     orthogonality,
     plateaus,
@@ -76,6 +78,10 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         fixed_poles.EXPERIMENT,
         storage.EXPERIMENT,
         storage.WIDER,
+        angles.ONE_UNIT,
+        angles.FRESH,
+        angles.TEACHERS,
+        long_inputs.EXPERIMENT,
         *BEYOND,
     )
 }

@@ -11,6 +11,7 @@ import torch
 from ...layers import LRU, S4D, DenseRNN, DiagonalRNN
 from ...layers.s4 import inverse_softplus
 from ...parametrization import input_scale
+from ..angles import HALF_ANGLE, OPTIMAL_ANGLE, POLAR_ANGLE, RectangularLRU
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,6 +131,11 @@ STUDENTS: dict[str, Maker] = {
     # one dense network from one start, in two bases of its state
     "rnn_from_blocks": _from_blocks,
     "rnn_from_blocks_turned": _turned(_from_blocks),
+    # LRUs with other parametrisations of the angle
+    "lru_polar_angle": _diagonal(LRU, parametrization=POLAR_ANGLE),
+    "lru_half_angle": _diagonal(LRU, parametrization=HALF_ANGLE),
+    "lru_optimal_angle": _diagonal(LRU, parametrization=OPTIMAL_ANGLE),
+    "lru_rectangular": _diagonal(RectangularLRU),
 }
 
 #: How figures and tables call them.
@@ -151,6 +157,10 @@ LABELS = {
     "lru_truncated": "LRU, truncated normals",
     "rnn_from_blocks": "RNN from blocks",
     "rnn_from_blocks_turned": "RNN from blocks, random basis",
+    "lru_polar_angle": "LRU, polar angle",
+    "lru_half_angle": "LRU, half-angle",
+    "lru_optimal_angle": "LRU, optimal angle",
+    "lru_rectangular": "LRU, rectangular",
 }
 
 
