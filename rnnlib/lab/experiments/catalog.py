@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import checks
 from . import (
     beyond,
+    carry_over,
     fig12,
     fig14,
     fig15,
@@ -40,6 +41,7 @@ BEYOND: tuple[Experiment | Measurement, ...] = (
     history.EXPERIMENT,
     plateaus.EXPERIMENT,
     orthogonality.EXPERIMENT,
+    *carry_over.CARRY_OVER,
 )
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {
