@@ -339,4 +339,4 @@ def test_letters_are_a_to_z_and_single_spaces():
 def test_articles_are_plain_text():
     (first, plain), (second, _) = text.articles(2)
     assert (first, second) == ("Anarchism", "Autism")
-    assert plain.startswith("Anarchism is a political philosophy") and "[[" not in plain and "<ref" not in plain
+    assert plain.startswith("Anarchism is a political philosophy") and "'''" not in plain
