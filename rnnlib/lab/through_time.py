@@ -7,8 +7,8 @@ parts; e and g are identities or small networks, the same for all three. An eige
 shrinks, so that one engine runs them all: matrices have the shape (M, s, s, n), with n blocks of size s last. Row m of
 everything belongs to member m, and no operation mixes members.
 
-A linear recurrence of which only the last state is read is run as the sum of :math:`A^\tau B` over past inputs, with
-powers by repeated squaring: that is what makes 500 steps cheap. All else goes through time step by step.
+A linear recurrence of which only the last state is read goes through time in chunks, each the sum of
+:math:`A^\tau B` over its inputs: that is what makes 500 steps cheap. All else goes step by step.
 """
 
 from __future__ import annotations
@@ -180,11 +180,21 @@ class Network:
         return self._read(p, torch.cat(states[1:], -1).flatten(1, 2).mT @ C.flatten(1, 2))
 
     def _state(self, A: Tensor, B: Tensor, e: Float[Tensor, "M T B in"]) -> Float[Tensor, "M s n B"]:
+        """The state after the last step, chunk after chunk."""
         if self.tanh:
             raise ValueError("a recurrence with tanh has no powers: read its outputs at every step")
-        K = kernel(A, B, e.shape[1])
-        past = e.flip(1).permute(0, 1, 3, 2).flatten(1, 2)
-        return (K.flatten(1, 2) @ past).unflatten(1, K.shape[1:3])
+        members, length, batch, size = e.shape
+        steps = min(length, 1 << round(math.log2(length * batch / size) / 2))  # a chunk's, for which work is least
+        chunks = -(-length // steps)
+        e = functional.pad(e, (0, 0, 0, 0, chunks * steps - length, 0)).unflatten(1, (chunks, steps))
+        past = e.permute(0, 2, 4, 1, 3).reshape(members, steps * size, chunks * batch)
+        K = kernel(A, B, steps)
+        latest_last = K.unflatten(-1, (steps, size)).flip(-2).flatten(3).flatten(1, 2)
+        sums = (latest_last @ past).unflatten(1, K.shape[1:3]).unflatten(-1, (chunks, batch)).unbind(-2)
+        state, onwards = sums[0], power(A, steps)
+        for chunk in sums[1:]:
+            state = _product(onwards, state) + chunk
+        return state
 
     def _features(self, p: dict[str, Tensor], x: Float[Tensor, "T B in"]) -> Float[Tensor, "M T B features"]:
         if not self.features:
