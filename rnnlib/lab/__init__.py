@@ -5,6 +5,7 @@ systems             linear systems: teachers, random ones, and one system as eac
 exact               the exact loss of linear students (``impulse_responses``), for many of them at once
 training            many students in lockstep (``protocol``, ``minibatches``; ``lockstep`` takes the steps and says who
                     diverged); ``optimizers``: how they move; ``direct`` trains through time instead
+tasks               what networks learn where there is no exact loss; ``through_time``: those networks, stacked
 experiments         grids and measurements by name: defining, running, storing, analysing them
 results             the stored results that the book shows, as CSV and JSON
 claims              what the paper says, how it is measured, and the verdict, a file for each figure

@@ -329,3 +329,14 @@ def test_arguments_of_measures_are_checked():
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_letters_are_a_to_z_and_single_spaces():
+    assert text.letters("  Élan vital: 1,000 années\n(naïve)") == "elan vital annees naive"
+    assert text.letters("42!") == ""
+
+
+def test_articles_are_plain_text():
+    (first, plain), (second, _) = text.articles(2)
+    assert (first, second) == ("Anarchism", "Autism")
+    assert plain.startswith("Anarchism is a political philosophy") and "'''" not in plain

@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     beyond,
     beyond_angles,
     beyond_inputs,
+    carry_over,
     few_bits,
     fig01,
     fig02,

@@ -10,6 +10,7 @@ from .. import checks
 from . import (
     angles,
     beyond,
+    carry_over,
     fig12,
     fig14,
     fig15,
@@ -44,6 +45,7 @@ BEYOND: tuple[Experiment | Measurement, ...] = (
     history.EXPERIMENT,
     plateaus.EXPERIMENT,
     orthogonality.EXPERIMENT,
+    *carry_over.CARRY_OVER,
 )
 
 EXPERIMENTS: dict[str, Experiment | Measurement] = {

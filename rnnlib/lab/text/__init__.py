@@ -19,7 +19,7 @@ Of the two wheels files are read, no code is run, and a file whose SHA-256 diffe
 
 from .correlations import PAPER, Autocorrelation, autocorrelation, fit_autocorrelation
 from .sequences import SOURCES, Sequences, load, matched
-from .sources import CHECKSUMS, READERS, SourceError, default_source
+from .sources import CHECKSUMS, READERS, SourceError, articles, default_source, letters
 
 __all__ = [
     "CHECKSUMS",
@@ -29,9 +29,11 @@ __all__ = [
     "Autocorrelation",
     "Sequences",
     "SourceError",
+    "articles",
     "autocorrelation",
     "default_source",
     "fit_autocorrelation",
+    "letters",
     "load",
     "matched",
 ]

@@ -7,6 +7,8 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +154,22 @@ def _plain(wikitext: str) -> str:
         ):
             node.title = node.text = ""
     return code.strip_code().strip()
+
+
+def articles(count: int | None = None) -> list[tuple[str, str]]:
+    """Title and plain text of the packaged articles, the first ``count`` of them or all.
+
+    Raises:
+        SourceError: a package is missing or a file is not the expected one.
+    """
+    _need("mwparserfromhell", extra="text")
+    return [(title, _plain(wikitext)) for title, wikitext in _articles(packaged_file(*_DUMP))[:count]]
+
+
+def letters(plain: str) -> str:
+    """Text in lower case of a to z and single spaces: accents are dropped, all that is no letter is a space."""
+    base = unicodedata.normalize("NFKD", plain.lower()).encode("ascii", "ignore").decode()
+    return re.sub("[^a-z]+", " ", base).strip()
 
 
 @functools.cache
