@@ -69,7 +69,7 @@ def _runs(table: str) -> pd.DataFrame:
     import pandas as pd
 
     frame, wider = load(f"beyond_{table}"), f"beyond_{table}_wider"
-    if wider in experiments.names():  # the second look at its rates
+    if (experiments.store.PACKAGED / f"{wider}.json").exists():  # the second look at its rates
         frame = pd.concat([frame, load(wider)], ignore_index=True)
     decades = np.log10(frame["loss"] / frame["zero_loss"]).clip(lower=_FLOOR).mask(frame["diverged"], math.inf)
     return frame.assign(

@@ -8,7 +8,8 @@ Rates: five a student and optimiser, half a decade apart, in every table, and ea
 same and 10 times as large, in maps also 100 times; no optimiser has more to choose from than another, and a run's rate
 and ratio are chosen by the other run on its teacher. Rates are centred on the best in runs of 500 to 1,000 steps on
 teachers 28 to 31, and for Adam with beta2 = .999 on the best of 32 teachers in ``fig03a_teachers`` and
-``fig03b_teachers``.
+``fig03b_teachers``. A second look, once: a student of the headline with more than one choice in twenty at an end of its
+five rates gets two more beyond that end.
 """
 
 from __future__ import annotations
@@ -90,6 +91,34 @@ HEADLINE = tuple(
     _experiment("headline", name, "six students", _cells(name, ratios=_RATIOS))
     for name in ("adam", "muon", "sgd", "adam95")
 )
+
+# Which ends have more than one choice in twenty: found by the tables above.
+
+_ENDS = {
+    "adam": {"block": "lower", "lru": "lower"},
+    "muon": dict.fromkeys(("ring", "block", "crnn", "crnn_gamma", "lru"), "lower"),
+    "sgd": {"lru": "lower"},
+    "adam95": dict.fromkeys(("dense", "block", "crnn", "crnn_gamma", "lru"), "upper"),
+}
+
+
+def _beyond_end(cell: Cell, end: str) -> Cell:
+    """A student at the two rates that follow its five."""
+    first, last = _GRID.index(cell.rates[0]), _GRID.index(cell.rates[-1])
+    return replace(cell, rates=_GRID[last + 1 : last + 3] if end == "lower" else _GRID[first - 2 : first])
+
+
+def _second_look(first: Experiment, ends: dict[str, str]) -> Experiment:
+    cells = dict(zip(_STUDENTS, first.cells, strict=True))
+    return replace(
+        first,
+        name=f"{first.name}_wider",
+        title=f"{first.title}, further rates",
+        cells=tuple(_beyond_end(cells[student], end) for student, end in ends.items()),
+    )
+
+
+WIDER = tuple(_second_look(first, ends) for first, ends in zip(HEADLINE, _ENDS.values(), strict=True))
 
 # 6. The population loss: noise or landscape? And the two optimisers that need it, with which a first step's size is all
 # that a rate decides: one rate. Gauss-Newton's stopping rule: 300 steps, or the floor, below which losses are equal.
@@ -202,4 +231,4 @@ CONTROLS = tuple(
     )
 )
 
-BEYOND = (*HEADLINE, *POPULATION, *ROTATION, *GAUGE, *BETA2, *MAPS, *START, *NU90, *CONTROLS)
+BEYOND = (*HEADLINE, *WIDER, *POPULATION, *ROTATION, *GAUGE, *BETA2, *MAPS, *START, *NU90, *CONTROLS)
