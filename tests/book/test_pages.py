@@ -173,6 +173,13 @@ def test_errata_say_how_many_change_a_verdict():
     assert sorted(kinds["a verdict"]) == sorted(map(int, re.findall(r"\d+", listed)))
     (unknown,) = re.findall(r"what item (\d+) changes is not known", PAGES["errata"])
     assert kinds["unknown"] == [int(unknown)]
+    for words, names in {"change numbers alone": ("a number", "numbers"), "nothing": ("nothing",)}.items():
+        (count,) = re.findall(rf"\b(\w+),? {words}", PAGES["errata"].lower())
+        assert count == "ten" and sum(len(kinds[name]) for name in names) == 10
+    for number, words in rows:  # the same in full
+        item = PAGES["errata-in-full"].partition(f"(erratum-{number})=\n")[2].partition("\n(erratum-")[0]
+        assert item.startswith(f"**{number}. ") and "*Evidence:*" in item
+        assert re.split(r"[:,;]", words)[0] in item, "it says otherwise what the item changes"
 
 
 @pytest.fixture(scope="module")
