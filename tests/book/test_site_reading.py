@@ -51,8 +51,9 @@ def test_previous_and_next_follow_the_table_of_contents(site):
     """Read by the order of _toc.yml: each page leads to the one after it and back, and none is left out."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     order = [toc["root"]]
-    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
-        found = sorted(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else [ROOT / chapter["file"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    for entry in (entry for chapter in chapters for entry in (chapter, *chapter.get("sections", []))):
+        found = sorted(ROOT.glob(entry["glob"] + ".ipynb")) if "glob" in entry else [ROOT / entry["file"]]
         order += [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
     assert set(NOTEBOOKS) <= set(order)
     for before, name, after in zip([None, *order], order, [*order[1:], None], strict=False):
@@ -112,7 +113,7 @@ def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name
 
 
 def test_the_reference_names_the_pages_that_call_a_function(site):
-    (used,) = parsed(site, "book/api.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
+    (used,) = parsed(site, "book/api-theory.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
     assert "../notebooks/figures/fig02.html" in {link["href"] for link in used.select("a[href]")}
     assert "Used in" in used.get_text()
 
