@@ -149,6 +149,21 @@ def test_time_and_hardware_of_each_notebook_are_measured(site, page):
     assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
 
 
+def test_a_page_that_promises_a_time_says_what_it_took(site):
+    status = BeautifulSoup((site / "book/status.html").read_text(encoding="utf-8"), "html.parser")
+    rows = [row for row in status.select_one(".wide-table").select("tbody tr") if row.a]
+    seconds = {row.a["href"].removeprefix("../").removesuffix(".html"): row.select("td")[1].text for row in rows}
+    promised = 0
+    for name in NOTEBOOKS:
+        lead = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser").find(
+            "strong", string="Time"
+        )
+        if lead and re.search("minute|second", lead.parent.text.partition("Time ")[2].partition("(")[0]):
+            promised += 1
+            assert lead.parent.select_one(".measured").text == f" ({seconds[name]} s when this site was built)", name
+    assert promised > 20
+
+
 def test_each_notebook_can_be_downloaded(site):
     for name in NOTEBOOKS:
         page = (site / f"{name}.html").read_text()
