@@ -38,10 +38,11 @@ from rnnlib.lab.experiments.analysis import provenance, settings
 from rnnlib.lab.paper_values import paper_values
 
 style.use()
+device = experiments.choose_device()  # a GPU if there is one
 if experiments.scale_from_environment() == "paper":  # recompute everything
     names = ["fig03a", "fig03b", "fig10d", "fig03a_teachers", "fig03b_teachers", "fig03b_corrected"]
     every = [experiments.get(name) for name in names]
-    experiments.run_all(every, "paper", device=experiments.choose_device(), progress=False)
+    experiments.run_all(every, "paper", device=device, progress=False)
 
 BARS = {  # student: (its name, where it starts, blocks, experiment)
     "RNN": ("rnn", 0.0, 1, "fig03a_teachers"),
