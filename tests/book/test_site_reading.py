@@ -97,6 +97,13 @@ def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
     reader.must_be_flawless()
 
 
+def test_a_phone_shows_the_verdict_beside_the_claim(visit, address):
+    tab = visit(address, viewport={"width": 390, "height": 844}).open("book/claims.html")
+    edges = "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+    right = tab.locator("table.claims").first.locator("td.verdict").evaluate_all(edges)
+    assert right and max(right) <= 390
+
+
 def test_the_reference_names_the_pages_that_call_a_function(visit, address):
     tab = visit(address).open("book/api-theory.html")
     used = tab.locator("dl.py:has(> dt#rnnlib\\.theory\\.sensitivity) > dd")
@@ -106,6 +113,7 @@ def test_the_reference_names_the_pages_that_call_a_function(visit, address):
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     tab = visit(address).open("book/status.html")
+    tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     table = tab.locator(".wide-table").first
     links = table.locator("a").evaluate_all("a => a.map(b => b.href)")
     assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)
