@@ -69,10 +69,13 @@ def row_uri(app, docname: str, claim: str) -> str:
 
 def link_names(app, doctree, docname: str) -> None:
     """Names of claims that stand as code in a notebook's text become links to their rows."""
+    literals = list(doctree.findall(nodes.literal))
+    if not literals:
+        return
     from rnnlib.lab.claims import CLAIMS
 
     statements = {claim.name: claim.statement for claim in CLAIMS}
-    for node in list(doctree.findall(nodes.literal)):
+    for node in literals:
         name = node.astext()
         if name in statements and not isinstance(node.parent, nodes.reference):
             uri = row_uri(app, docname, name)
@@ -149,17 +152,18 @@ def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
 
 
 def connections(app, docname: str) -> nodes.container | None:
-    from rnnlib.lab.claims import CLAIMS
-
     env, lines = app.env, []
-    home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
-    figure = home.rsplit("/", 1)[-1]
-    names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
-    if names and CLAIMS_PAGE in env.found_docs:
-        first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
-        uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
-        text = f"{len(names)} of this {what}" if len(names) > 1 else f"one of this {what}"
-        lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
+    if CLAIMS_PAGE in env.found_docs:
+        from rnnlib.lab.claims import CLAIMS
+
+        home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
+        figure = home.rsplit("/", 1)[-1]
+        names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
+        if names:
+            first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
+            uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
+            text = f"{len(names)} of this {what}" if len(names) > 1 else f"one of this {what}"
+            lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
     for label, page, anchor in documented(env, called):
