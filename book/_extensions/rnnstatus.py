@@ -21,8 +21,6 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-from rnnlib.lab.experiments.analysis import wall_seconds
-
 _ASKS_FOR_GPU = ("choose_device(", "cuda.is_available(")
 
 
@@ -56,6 +54,8 @@ class RunTimes(SphinxDirective):
 
 class StoredResults(SphinxDirective):
     def run(self) -> list[nodes.Node]:
+        from rnnlib.lab.experiments.analysis import wall_seconds  # with PyTorch, which other pages do without
+
         rows = []
         for path in sorted((Path(self.env.srcdir) / "rnnlib" / "lab" / "results").glob("*.json")):
             self.env.note_dependency(str(path))
