@@ -62,7 +62,15 @@ def test_previous_and_next_follow_the_table_of_contents(site):
             assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
 
 
-CLAIMS_OF = {"gates-that-move": "beyond-gates-", "field-guide": "beyond-guide-", "01-is-it-adam": "beyond-0"}
+CLAIMS_OF = {
+    "angles": "beyond-angles-",
+    "few-bits": "beyond-bits-",
+    "field-guide": "beyond-guide-",
+    "fixed-eigenvalues": "beyond-poles-",
+    "gates-that-move": "beyond-gates-",
+    "long-inputs": "beyond-inputs-",
+    "01-is-it-adam": "beyond-0",
+}
 
 
 def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
