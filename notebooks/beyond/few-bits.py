@@ -39,20 +39,20 @@ from rnnlib.lab.statistics import median
 
 style.use()
 FORMATS = {"e5m2": 3, "e4m3": 4, "bfloat16": 8, "float16": 11, "float32": 24}
-BLUE, ORANGE, GREEN = "#0173b2", style.COLORS["lru"], "#029e73"
+PLAIN, LRU = style.COLORS["crnn_gamma"], style.COLORS["lru"]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, modulus alone 4e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.9), layout="constrained")
 bits = np.arange(3, 25)
-for stored, color, text, at in [
-    ("parts", BLUE, "parts of λ", (17.2, 3e-6)),
-    ("angle", ORANGE, "log angle", (8.6, 0.12)),
-    ("modulus", GREEN, "ln(-ln |λ|)", (3.2, 3e-8)),
+for stored, color, line, text, at in [
+    ("parts", PLAIN, "-", "parts of λ", (17.2, 3e-6)),
+    ("angle", LRU, "-", "log angle", (8.6, 0.12)),
+    ("modulus", LRU, "--", "ln(-ln |λ|)", (3.2, 3e-8)),
 ]:
     decades = few_bits.refitted(stored)
     estimates = [median(column) for column in decades.T]
     ends = [10 ** np.array([getattr(e, end) for e in estimates]) for end in ("low", "high")]
-    left.plot(bits, [10**e.value for e in estimates], color=color)
+    left.plot(bits, [10**e.value for e in estimates], line, color=color)
     left.fill_between(bits, *ends, color=color, alpha=0.2, lw=0)
     left.annotate(text, at, color=color)
 for name, count in FORMATS.items():
@@ -61,21 +61,21 @@ for name, count in FORMATS.items():
 left.set(yscale="log", ylim=(2e-11, 2), xlim=(2.5, 25.5))
 left.set(xlabel="bits", ylabel="share of variance left")
 BARS = [
-    ("LRU, float32", "lru, float32", ORANGE),
-    ("both in bfloat16", "lru, nearest", ORANGE),
-    ("modulus alone", "lru, modulus nearest", ORANGE),
-    ("modulus, stochastic", "lru, modulus stochastic", ORANGE),
-    ("angle alone", "lru, angle nearest", ORANGE),
-    ("angle, stochastic", "lru, angle stochastic", ORANGE),
-    ("16-bit remedies", "lru, mended", ORANGE),
-    ("float32 copy", "lru, master", ORANGE),
-    ("λ computed in bfloat16", "lru, eigenvalues rounded", ORANGE),
-    ("not trained", "lru, frozen", ORANGE),
-    ("plain λ, float32", "plain, float32", BLUE),
-    ("in bfloat16", "plain, nearest", BLUE),
-    ("stochastic", "plain, stochastic", BLUE),
-    ("float32 copy", "plain, master", BLUE),
-    ("not trained", "plain, frozen", BLUE),
+    ("LRU, float32", "lru, float32", LRU),
+    ("both in bfloat16", "lru, nearest", LRU),
+    ("modulus alone", "lru, modulus nearest", LRU),
+    ("modulus, stochastic", "lru, modulus stochastic", LRU),
+    ("angle alone", "lru, angle nearest", LRU),
+    ("angle, stochastic", "lru, angle stochastic", LRU),
+    ("16-bit remedies", "lru, mended", LRU),
+    ("float32 copy", "lru, master", LRU),
+    ("λ computed in bfloat16", "lru, eigenvalues rounded", LRU),
+    ("not trained", "lru, frozen", LRU),
+    ("plain λ, float32", "plain, float32", PLAIN),
+    ("in bfloat16", "plain, nearest", PLAIN),
+    ("stochastic", "plain, stochastic", PLAIN),
+    ("float32 copy", "plain, master", PLAIN),
+    ("not trained", "plain, frozen", PLAIN),
 ]
 for place, (_, setting, color) in enumerate(BARS):
     decades = few_bits.trained(setting).mean(axis=1)
@@ -153,8 +153,8 @@ for memory, color in zip([200, 300, 1000], style.sequence("lam", 3), strict=True
 axes[0].legend(title="memory", loc="lower right")
 turned, noisy = few_bits.impulse_response(3000, angle=0.5), few_bits.noisy_states()[1]
 axes[1].plot(steps, (1 - 1 / 1000) ** steps, color="0.7", lw=3)
-axes[1].plot(steps, turned, color=ORANGE, lw=1, label="it turns")
-axes[1].plot(np.arange(len(noisy)), noisy, color=BLUE, lw=1, label="under noise")
+axes[1].plot(steps, turned, color="black", lw=1, label="it turns")
+axes[1].plot(np.arange(len(noisy)), noisy, color="black", lw=2, ls=":", label="under noise")
 axes[1].legend(loc="lower right")
 axes[0].set(yscale="log", ylim=(1e-2, 1.5), ylabel="state", xlabel="steps", title="alone")
 axes[1].set(xlabel="steps", title="shaken");
