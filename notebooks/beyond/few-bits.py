@@ -54,7 +54,7 @@ for stored, color, line, text, at in [
     ends = [10 ** np.array([getattr(e, end) for e in estimates]) for end in ("low", "high")]
     left.plot(bits, [10**e.value for e in estimates], line, color=color)
     left.fill_between(bits, *ends, color=color, alpha=0.2, lw=0)
-    left.annotate(text, at, color=color)
+    left.annotate(text, at)
 for name, count in FORMATS.items():
     left.axvline(count, color="0.8", lw=0.8, zorder=0)
     left.annotate(name, (count + 0.3, 3e-11), rotation=90, color="0.4")
