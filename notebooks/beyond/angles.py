@@ -71,14 +71,17 @@ for ax in (left, right):
 left.set_yticks(-np.arange(len(order)), [angles.ANGLES[name].label for name in order])
 left.set(xlabel="power of memory", title="curvature", xlim=(-0.4, 2.4), xticks=[0, 1, 2])
 right.set(xlabel="decades of loss left", title="nine of ten students get below", xlim=(-10.5, 1.2))
-right.text(-10.2, -0.2, "memory 100", color=SHORT, fontsize=8)
-right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=8);
+right.text(-10.2, -0.2, "memory 100", color=SHORT, fontsize=9)
+right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=9);
 
 # %% [markdown]
 # ## The eleven
 # A unit $\lambda = \nu e^{i\theta}$ imitates another, white inputs, input scale $\gamma$. Raw parameters are a
-# (modulus), b (angle) and d (step); where nothing else is said $\nu = \tanh a$, as in Figure 7. What multiplies the
-# curvature as memory $m$ grows or a small angle $\theta$:
+# (modulus), b (angle) and d (step); where nothing else is said $\nu = \tanh a$, as in Figure 7. The table says which
+# powers of memory $m$ and of a small angle $\theta$ multiply the curvature.
+#
+# <details>
+# <summary>Table: the eleven, and what multiplies their curvature</summary>
 #
 # | parametrisation | angle $\theta$ | along the raw angle | what turning adds elsewhere | worst direction |
 # | --- | --- | --- | --- | --- |
@@ -93,6 +96,8 @@ right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=8);
 # | rectangular | $\arg(a + ib),\ \lvert a + ib \rvert = \frac{\nu \sqrt{1 + \nu^2}}{1 - \nu^2}$ | $1$ | none | $1$ |
 # | optimal, modulus held | $b\,\frac{1 - \nu^2}{\nu \sqrt{1 + \nu^2}},\ \nu \text{ held}$ | $1$ | none | $1$ |
 # | polar, steps scaled | $b$ | $1$ | none | $1$ |
+#
+# </details>
 #
 # S4 is $\nu = e^{-e^{a + d}}$, Mamba-3 $\nu = e^{-\mathrm{softplus}(a)\,\mathrm{softplus}(d)}$, LinOSS the damped
 # one, $\nu^{-2} = 1 + \Delta a$; the Cayley transform of a rotation without decay is the tangent of half the angle.
@@ -172,7 +177,7 @@ ax.set(xlabel="decades of loss");
 #
 # ## By angle
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show who arrives, by angle and memory", "code_prompt_hide": "Hide the table"}
 rows = []
 for name, entry in angles.ANGLES.items():
     for memory in (100, 1000):
@@ -197,7 +202,7 @@ table.style.hide(axis="index").format(shares | {"memory": "{:,}", "steps": "{:,.
 # the students keeps more than a third of its first loss in each row, for in 10,000 steps a raw parameter moves by about
 # 1. Where several rates leave next to nothing, the smallest counts as chosen.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where this was computed", "code_prompt_hide": "Hide it"}
 for name in ["angles_one_unit", "angles_fresh", "angles_teachers"]:
     print(provenance(experiments.load(name)))
 

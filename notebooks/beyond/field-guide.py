@@ -51,7 +51,7 @@ for verdict, names in zip(ORDER, groups, strict=True):
     titles.append((y, verdict))
     heights |= {name: y - 1 - i for i, name in enumerate(names)}
     y -= len(names) + 1.3
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 8.8), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 8.2), sharey=True, layout="constrained")
 shown = guide.query("rho == 0 and gates == 'still'")
 for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=True):
     ax.axvline(0, color="0.7", lw=1, zorder=0)
@@ -66,10 +66,10 @@ for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=Tr
     for height, _ in titles:
         ax.axhline(height - 0.45, color="0.85", lw=0.8, zorder=0)
 axes[0].set_yticks([*heights.values(), *(height for height, _ in titles)])
-axes[0].set_yticklabels([*heights, *(verdict.upper() for _, verdict in titles)], fontsize=8)
+axes[0].set_yticklabels([*heights, *(verdict.upper() for _, verdict in titles)], fontsize=9)
 axes[0].set(title="second moments", ylim=(y + 0.8, 0.8))
 axes[1].set(title="loss curvature")
-axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=8);
+axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=9);
 # %% [markdown]
 # ## A designer's checklist
 # Each line ends with rows of the [claims](../../book/claims.md) that support it.
@@ -102,7 +102,7 @@ axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=8);
 # Each model is reduced to [one unit of a few lines](https://repository.invalid/owner/name/blob/main/rnnlib/lab/field_guide/units.py), for
 # instance Mamba's:
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the unit of Mamba", "code_prompt_hide": "Hide it"}
 import inspect
 
 print(inspect.getsource(field_guide.units.mamba))
@@ -113,7 +113,7 @@ print(inspect.getsource(field_guide.units.mamba))
 # have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs.md)). Nothing is sampled. Expectations were written
 # down before measuring; they lie within 0.1 of the measured exponents, `beyond-guide-exponents`. For white inputs and for inputs with correlation 0.9, gates still or moving, the largest differences are:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the largest differences", "code_prompt_hide": "Hide the table"}
 guide["difference"] = (guide["measured"] - guide["expected"]).abs()
 table = guide.pivot_table("difference", ["quantity", "gates"], "rho", "max")
 table.columns = [f"rho = {rho:g}" for rho in table.columns]
@@ -200,7 +200,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # At memories below the correlation time of text, 333 steps in the paper's fit, the powers between 30 and 300 steps are others. A real
 # eigenvalue sums up what is slow; a turned one does not hear it.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show powers on text", "code_prompt_hide": "Hide the table"}
 rows = []
 for name in ["RG-LRU (Griffin)", "GLA", "minGRU", "Mamba-1", "HGRN2", "LRU", "HGRN", "complex RNN"]:
     model = field_guide.get(name)

@@ -77,15 +77,15 @@ for centred, note in [(True, ", no mean"), (False, "")]:
             rows.append((f"{name}, {label}{note}", (text, kind), {"centred": centred}))
 for edge, label in [(1, "γ keeps"), (2, "1 - λ keeps")]:
     right.axvline(edge, color="0.7", lw=1, zorder=0)
-    right.text(edge, 0.75, label, ha="center", fontsize=8)
+    right.text(edge, 0.75, label, ha="center", fontsize=9)
 for y, (_, names, options) in enumerate(rows):
     e = measured.exponents(*names, **options)
     right.plot([e.low, e.high], [-y, -y], color="black", lw=2)
     right.plot(e.value, -y, "o", color="black", ms=5)
 for first, kind in [(0, "waves"), (3, "series"), (7, "texts")]:
-    right.text(0.05, -first - 0.2, kind, va="top", fontsize=8, color="0.4")
+    right.text(0.05, -first - 0.2, kind, va="top", fontsize=9, color="0.4")
     right.axhline(0.5 - first, color="0.85", lw=0.8, zorder=0)
-right.set_yticks(-np.arange(len(rows)), [label for label, *_ in rows], fontsize=8)
+right.set_yticks(-np.arange(len(rows)), [label for label, *_ in rows], fontsize=9)
 right.tick_params(axis="y", length=0)
 right.set(xlabel="exponent of the state", xlim=(0, 2.45), ylim=(-len(rows) + 0.4, 1.4));
 
@@ -147,7 +147,7 @@ for ax, (text, kind) in zip(axes, panels, strict=True):
     ax.set_xticks([1, 50, 510], ["1", "50", "510"])
 axes[0].set_ylabel("R(D) / R(0)");
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show autocorrelations and exponents of the texts", "code_prompt_hide": "Hide the table"}
 table = []
 for text in texts:
     for kind in ["minilm", "cooccurrence", "random"]:
@@ -194,7 +194,7 @@ for memory in [10, 30, 100]:
 # ## What was read, and what could not be had
 # The series are files of packages that were installed anyway; nothing was downloaded.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the series, their origin and length", "code_prompt_hide": "Hide the table"}
 files = pd.DataFrame(
     {
         "input": [entry.label for entry in long_inputs.SERIES.values()],
@@ -205,7 +205,7 @@ read = experiments.load("long_inputs", "files")
 files["sequences"], files["steps of each"] = read["sequences"], read["steps"]
 files.style.hide(axis="index").format({"steps of each": "{:,}"})
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where this was computed", "code_prompt_hide": "Hide it"}
 print(provenance(read))
 
 # %% [markdown]
