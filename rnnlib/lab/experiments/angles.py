@@ -22,11 +22,13 @@ from .measurement import Measurement, Tables
 from .schema import Schema
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
     from torch import Tensor
 
 _KEYS = ["angle", "memory", "teacher_angle"]
 _RATE_KEYS, _RUN_KEYS = [*_KEYS, "rate"], [*_KEYS, "teacher", "draw"]
+_LEVELS = {"median": 0.5, "tenth": 0.9}
 _FLOOR = 1e-10  # shares of the first loss below it are not told apart
 
 
@@ -69,7 +71,7 @@ class OneUnit(Measurement):
         runs = columns | {"teacher": "whole", "draw": "whole", "rate": "number", "left": "size or blank"}
         runs |= {"steps_rate": "number", "steps": "whole"}
         rates = columns | {"rate": "number", "lost": "whole", "arrived": "whole"}
-        rates |= {"median": "size or blank", "tenth": "size or blank"}
+        rates |= dict.fromkeys(_LEVELS, "size or blank")
         keys = [self._keys(part) for part in self.parts()]
         starts = [(*key, *start) for part in keys for key in part for start in self._starts()]
         return {
@@ -95,10 +97,21 @@ class OneUnit(Measurement):
                 runs.append((*key, *start, *values))
             for rate, values in zip(self.rates, of_left.reshape(len(starts), -1).T, strict=True):
                 counts = int(np.isinf(values).sum()), int((values <= 0.01).sum())
-                shares = [_number(np.quantile(values, level, method="higher")) for level in (0.5, 0.9)]
+                shares = [_number(np.quantile(values, level, method="higher")) for level in _LEVELS.values()]
                 rates.append((*key, rate, *counts, *shares))
         columns = [*_RUN_KEYS, "rate", "left", "steps_rate", "steps"]
-        return {"runs": (columns, runs), "rates": ([*_RATE_KEYS, "lost", "arrived", "median", "tenth"], rates)}
+        return {"runs": (columns, runs), "rates": ([*_RATE_KEYS, "lost", "arrived", *_LEVELS], rates)}
+
+    def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
+        """What is wrong with a table that its checksum does not show: how many runs were lost says what is blank."""
+        wrong = super().problem(frame, table, main)
+        if wrong or table != "rates":
+            return wrong
+        runs = self.teachers * self.students
+        for name, level in _LEVELS.items():
+            if (frame[name].isna() != (frame["lost"] >= runs - math.ceil(level * (runs - 1)))).any():
+                return f"{name} is blank though few enough runs were lost, or there though too many were"
+        return None
 
     def _chosen(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """The rate that each teacher's other start chooses, the smallest of equally good ones, and what it gives."""
