@@ -41,7 +41,7 @@ style.use()
 FORMATS = {"e5m2": 3, "e4m3": 4, "bfloat16": 8, "float16": 11, "float32": 24}
 PLAIN, LRU = style.COLORS["crnn_gamma"], style.COLORS["lru"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, modulus alone 4e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, in float16 5e-4, in float8 0.5, modulus alone 3e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.3, 3.9), layout="constrained")
 bits = np.arange(3, 25)
 for stored, color, line, text, at in [
@@ -63,6 +63,8 @@ left.set(xlabel="bits", ylabel="share of variance left")
 BARS = [
     ("LRU, float32", "lru, float32", LRU),
     ("both in bfloat16", "lru, nearest", LRU),
+    ("both in float16", "lru, float16", LRU),
+    ("both in float8 (e4m3)", "lru, float8_e4m3fn", LRU),
     ("modulus alone", "lru, modulus nearest", LRU),
     ("modulus, stochastic", "lru, modulus stochastic", LRU),
     ("angle alone", "lru, angle nearest", LRU),
@@ -137,6 +139,8 @@ frame.style.hide(axis="index").format("{:.1f}", subset=list(frame.columns[1:]))
 #   remedies together (`beyond-bits-mended`).
 # - **A float32 copy is no remedy** while the loss sees bfloat16: it, too, brings steps and no numbers. Computing
 #   $\lambda$ in bfloat16 from float32 parameters fails alike (`beyond-bits-copy`).
+# - **Other formats** order as their bits: float16 still costs (`beyond-bits-float16`), and in float8 the recurrence
+#   might as well not be trained.
 # - **Plain eigenvalues do better** than the LRU: their parts have finer numbers than the logarithm of an angle near
 #   $\pi$ (`beyond-bits-plain-beats-lru`).
 #
