@@ -112,7 +112,7 @@ right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=9);
 #
 # and a parametrisation is a choice of coordinates. Its Gaussian curvature lies between $-7$ and $-4$: for long
 # memories it is a hyperbolic plane. On such a plane no coordinates are flat, so *no* parametrisation has the Hessian
-# 1 at all optima, and none bounds it from above and below ([proofs](../../book/proofs.md)). The rectangular one is
+# 1 at all optima, and none bounds it from above and below ([proofs](../../book/proofs-curvature.md)). The rectangular one is
 # bounded from above, with a curvature of 1 across the radius; the price is one of $1/(2m^2)$ along it, where raw
 # parameters are about as long as the memory, and so is the way that they have to go.
 #

@@ -186,7 +186,7 @@ pd.DataFrame(rows).style.hide(axis="index")
 # request 10258](https://github.com/sgl-project/sglang/pull/10258)), and output that falls apart within twenty tokens
 # in MLX ([pull request 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that, nobody has
 # measured. Parameters, say Mamba's authors, belong in float32 ([issue
-# 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few digits](../../book/proofs.md).
+# 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few digits](../../book/proofs-digits.md).
 #
 # ## What we expected, and what we measure
 

@@ -51,7 +51,7 @@ for verdict, names in zip(ORDER, groups, strict=True):
     titles.append((y, verdict))
     heights |= {name: y - 1 - i for i, name in enumerate(names)}
     y -= len(names) + 1.3
-fig, axes = plt.subplots(1, 2, figsize=(7, 8.2), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 7.8), sharey=True, layout="constrained")
 shown = guide.query("rho == 0 and gates == 'still'")
 for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=True):
     ax.axvline(0, color="0.7", lw=1, zorder=0)
@@ -110,7 +110,7 @@ print(inspect.getsource(field_guide.units.mamba))
 # %% [markdown]
 # Its raw parameters start where the model puts them when memory is long. With gates that stand still the unit is its impulse response, so
 # moments are sums, and derivatives come from automatic differentiation; gates that move with the noise that inputs make in them
-# have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs.md)). Nothing is sampled. Expectations were written
+# have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs-gates.md)). Nothing is sampled. Expectations were written
 # down before measuring; they lie within 0.1 of the measured exponents, `beyond-guide-exponents`. For white inputs and for inputs with correlation 0.9, gates still or moving, the largest differences are:
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the largest differences", "code_prompt_hide": "Hide the table"}
@@ -211,7 +211,5 @@ formats = dict.fromkeys(columns[1:], "{:+.1f}")
 pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(formats)
 
 # %% [markdown]
-# Where correlations fade as a power of the lag, $R(D) \sim D^{-\alpha}$ with $\alpha < 1$, there is no correlation time to wait for:
-# $\mathrm{E}\,h^2 \sim m^{2 - \alpha}$ and $\mathrm{E}(\mathrm{d}_\lambda h)^2 \sim m^{4 - \alpha}$ at any memory, so that $\gamma$ leaves $m^{1 - \alpha}$
-# to both. Their ratio is $(1 - \alpha / 2)\, m^2$: reparametrisation works as before
-# ([proofs](../../book/proofs.md)).
+# Where correlations fade as a power of the lag there is no correlation time to wait for:
+# [inputs with long memory](long-inputs.ipynb) has the powers. Reparametrisation works as before.

@@ -113,7 +113,7 @@ frame.style.hide(axis="index").format("10^{:.1f}", subset=list(frame.columns[1:]
 # $$\frac{\text{error}}{\text{variance}} = \prod_j \left| \frac{\lambda - p_j}{1 - \bar p_j \lambda} \right|^2 ,$$
 #
 # over fixed eigenvalues $p_j$ and their conjugates: each factor is a distance in the hyperbolic plane
-# (`theory.readout_error`, [proofs](../../book/proofs.md)). At modulus $1 - 1/m$ that plane has room for about
+# (`theory.readout_error`, [proofs](../../book/proofs-digits.md)). At modulus $1 - 1/m$ that plane has room for about
 # $\theta_0 m$ units side by side, and equally spaced ones leave at most $\cosh^{-2}(2 \pi N / \theta_0 m)$ of a unit
 # of the same modulus. All angles, a unit midway between two:
 

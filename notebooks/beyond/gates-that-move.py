@@ -132,7 +132,7 @@ pd.DataFrame(check).astype({"closed form": float}).style.hide(axis="index").form
 # \approx \frac{\varepsilon}{2}\, \mathrm{E}e^{-2g} / \mathrm{E}e^{-g}$, half of which is $\mathrm{E}\,(\mathrm{d}h)^2$.
 # The fraction is 1 for a constant gate and $e^{3v/2}$ for Gaussian noise of variance v: noise changes the constant, not
 # the power, and what [reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) does for constant
-# gates it does for moving ones. [Proofs](../../book/proofs.md).
+# gates it does for moving ones. [Proofs](../../book/proofs-gates.md).
 #
 # ## Lasting
 # Gates that are correlated in time change less. $\mathrm{E}\,s^2 / (1 - \mathrm{E}\lambda^2)$ is a mean of $(1 -
@@ -213,7 +213,7 @@ except ValueError as error:
 
 # %% [markdown]
 # Gates that last get there earlier: a run of large gates is then likely. The condition is the one of the
-# [proofs](../../book/proofs.md).
+# [proofs](../../book/proofs-gates.md).
 #
 # ## What is claimed and measured
 

@@ -92,7 +92,7 @@ right.set(xlabel="exponent of the state", xlim=(0, 2.45), ylim=(-len(rows) + 0.4
 # %% [markdown]
 # ## Why
 # A unit $\lambda = \nu e^{i\theta}$ with memory $m = 1 / (1 - \nu)$ hears the input's spectrum $S$ within $1/m$ of
-# its own angle ([proofs](../../book/proofs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there, $-1 < \beta < 1$, then
+# its own angle ([proofs](../../book/proofs-inputs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there, $-1 < \beta < 1$, then
 #
 # $$\mathrm{E}|h|^2 \sim \frac{m^{1+\beta}}{2\cos(\pi\beta/2)} , \qquad
 #   \mathrm{E}|\mathrm{d}_\lambda h|^2 \sim \frac{(1+\beta)\,m^{3+\beta}}{4\cos(\pi\beta/2)} .$$
