@@ -31,6 +31,7 @@ CODE = 0.25  # of the height
 TEXT = 11  # pixels
 # Pages that may go further, in what, how far, and why.
 EXCEPTIONS: dict[tuple[str, str], tuple[float, str]] = {
+    ("book/answers", "height"): (7_000, "short answers, each looked up by its question"),
     ("book/errata", "height"): (10_000, "26 errata with their evidence, each looked up by its number"),
     ("book/performance", "height"): (18_000, "every target and timing of the scan, folded where it is not the answer"),
     ("book/status", "height"): (12_000, "a record: one row for each page that ran and each result that is stored"),
