@@ -31,6 +31,7 @@ CODE = 0.25  # of the height
 TEXT = 11  # pixels
 # Pages that may go further, in what, how far, and why.
 EXCEPTIONS: dict[tuple[str, str], tuple[float, str]] = {
+    ("book/answers", "height"): (7_000, "short answers, each looked up by its question"),
     ("book/performance", "height"): (18_000, "every target and timing of the scan, folded where it is not the answer"),
     ("notebooks/lab/01-chunked-scan", "picture"): (2_500, "a lesson in code: the picture times what it has written"),
     ("notebooks/lab/01-chunked-scan", "height"): (12_000, "a lesson in code, read from its first line to its last"),
