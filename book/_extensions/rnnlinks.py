@@ -32,8 +32,12 @@ MEASURED_BY = {  # pages by how a claim's name begins; those of a figure are its
     "sec23-": "notebooks/theory/04b-every-entry-explodes",
     "beyond-0": "notebooks/beyond/01-is-it-adam",
     "beyond-1": "notebooks/beyond/01-is-it-adam",
+    "beyond-angles-": "notebooks/beyond/angles",
+    "beyond-bits-": "notebooks/beyond/few-bits",
     "beyond-gates-": "notebooks/beyond/gates-that-move",
     "beyond-guide-": "notebooks/beyond/field-guide",
+    "beyond-inputs-": "notebooks/beyond/long-inputs",
+    "beyond-poles-": "notebooks/beyond/fixed-eigenvalues",
 }
 
 
