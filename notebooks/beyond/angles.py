@@ -239,3 +239,6 @@ _, through = theory.angle_curvature("optimal", 1 - 1e-3, grid)
 edge = grid[np.argmax(through > 10)]
 print(f"more than ten from an angle of {edge:.4f} on")
 assert abs(edge - np.sqrt(5) / 1000) < 2e-5
+answer = edge  # the angle from which it is more than ten
+assert answer < 0.0024, "at smaller angles it is more than ten already"
+assert answer > 0.0021, "at this angle it is not yet ten"

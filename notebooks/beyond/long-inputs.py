@@ -255,3 +255,8 @@ for angle, expected in [(0.0, [1.7, 3.7]), (0.5, [1.0, 3.0])]:
     found = np.log10(np.divide(moments[1], moments[0]))
     print(angle, found.round(2))
     assert np.allclose(found, expected, atol=0.05)
+answer = [[1.7, 3.7], [1, 3]]  # powers of state and sensitivity, real and turning
+assert abs(answer[0][0] - 1.7) < 0.1, "real, state: white inputs give 1; what does R add?"
+assert abs(answer[0][1] - 3.7) < 0.1, "real, sensitivity: two more than the state"
+assert abs(answer[1][0] - 1) < 0.1, "turning, state: what does a unit hear that turns by 0.5?"
+assert abs(answer[1][1] - 3) < 0.1, "turning, sensitivity: two more than the state"
