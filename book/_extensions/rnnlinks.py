@@ -1,7 +1,7 @@
 """Links between pages, claims and the functions that a notebook calls, computed at each build.
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
-- Each function of the reference names the pages that call it.
+- Each function of the reference names the pages that call it; the laboratory's arguments and results are folded.
 - A claim's name in a table leads to its row on the page of claims, and there to the page that measures it; a name in a
   text, as code, leads to its row.
 - ``{claim}`380 (150 to 2,000) <fig03-name>` `` in prose leads from a number to the row that measures it.
@@ -23,7 +23,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole
 
 log = logging.getLogger(__name__)
-REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
+REFERENCE, CLAIMS_PAGE = "book/api-", "book/claims"  # the reference is the pages that begin so
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d|beyond)-[a-z0-9-]+)(</code>)')
@@ -32,8 +32,12 @@ MEASURED_BY = {  # pages by how a claim's name begins; those of a figure are its
     "sec23-": "notebooks/theory/04b-every-entry-explodes",
     "beyond-0": "notebooks/beyond/01-is-it-adam",
     "beyond-1": "notebooks/beyond/01-is-it-adam",
+    "beyond-angles-": "notebooks/beyond/angles",
+    "beyond-bits-": "notebooks/beyond/few-bits",
     "beyond-gates-": "notebooks/beyond/gates-that-move",
     "beyond-guide-": "notebooks/beyond/field-guide",
+    "beyond-inputs-": "notebooks/beyond/long-inputs",
+    "beyond-poles-": "notebooks/beyond/fixed-eigenvalues",
 }
 
 
@@ -179,7 +183,7 @@ def connect(app, doctree, docname: str) -> None:
         section = next(doctree.findall(nodes.section), None)
         if footer is not None and section is not None:
             section += footer
-    elif docname == REFERENCE:
+    elif docname.startswith(REFERENCE):
         users = defaultdict(list)
         for page, names in sorted(app.env.rnnlinks_calls.items()):
             for name in names:
@@ -188,10 +192,44 @@ def connect(app, doctree, docname: str) -> None:
             names = [i for signature in description.findall(addnodes.desc_signature) for i in signature["ids"]]
             content = next((child for child in description.children if isinstance(child, addnodes.desc_content)), None)
             if names and content is not None and users.get(names[0]):
-                content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
+                content += used_in([page_link(app, docname, page) for page in users[names[0]]])
+        fold_fields(doctree)
     for table in doctree.findall(nodes.raw):
         if table.get("format") == "html" and CLAIM_NAME.search(table.astext()):
             table.replace_self(nodes.raw("", link_claims(app, docname, table.astext()), format="html"))
+
+
+def used_in(links: list[nodes.Node]) -> list[nodes.Node]:
+    """The pages that call a function; more than a line of them are folded."""
+    pages = line("Used in", links)
+    return fold(f"Used on {len(links)} pages", pages) if len(links) > FEW else [pages]
+
+
+def fold(summary: str, content: nodes.Node) -> list[nodes.Node]:
+    ends = (f"<details><summary>{summary}</summary>", "</details>")
+    begin, end = (nodes.raw("", html, format="html") for html in ends)
+    return [begin, content, end]
+
+
+FEW = 4  # links that fit a line or two
+FIELD_NAMES = {"Parameters": "arguments", "Variables": "attributes", "Returns": "result", "Raises": "errors"}
+
+
+def fold_fields(doctree) -> None:
+    """Fold arguments, results and errors of the laboratory under their names, so that a long page can be scanned.
+
+    Those of the library stay open: who comes for one wants to call it.
+    """
+    for fields in list(doctree.findall(nodes.field_list)):
+        description = fields.parent.parent
+        if not isinstance(description, addnodes.desc):
+            continue
+        names = [i for signature in description.findall(addnodes.desc_signature) for i in signature["ids"]]
+        if not names or not names[0].startswith("rnnlib.lab."):
+            continue
+        heads = [head.astext() for head in fields.findall(nodes.field_name)]
+        shown = ", ".join(FIELD_NAMES.get(head, head.lower()) for head in heads)
+        fields.replace_self(fold(shown.capitalize(), fields.deepcopy()))
 
 
 def link_claims(app, docname: str, html: str) -> str:

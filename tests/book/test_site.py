@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import shapes
 import yaml
 from browsing import Visit
 
@@ -47,7 +48,8 @@ FACTS = """() => ({
   blocking: performance.getEntriesByType("resource")
     .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name),
   fonts: [...document.fonts].filter((font) => font.display !== "swap").map((font) => font.family.replaceAll('"', "")),
-})"""
+  shape: (MEASURE)(),
+})""".replace("MEASURE", shapes.MEASURE)
 
 FAULTS_OF_WIDTH = """() => {
   const root = document.documentElement, faults = [];
@@ -209,6 +211,14 @@ def test_little_holds_up_the_first_paint(survey, site, address):
         assert sum(scripts.values()) <= 1_000, f"{page} waits for scripts: defer {scripts}"
         hidden = [family for family in facts["fonts"] if not NO_WORDS.match(family)]
         assert not hidden, f"{page} hides words until {hidden} has come: font-display must be swap"
+
+
+def test_every_page_has_its_answer_in_the_first_screen_and_one_question(survey):
+    """First picture, height, visible code and text in pictures: limits and exceptions stand in tools/shapes.py."""
+    found = {page.removesuffix(".html"): facts["shape"] for page, facts in survey[1].items() if facts["shape"]}
+    assert {page for page, _ in shapes.EXCEPTIONS} <= set(found), "an exception for a page that is gone"
+    faults = [fault for page, measured in found.items() for fault in shapes.faults(page, shapes.shape(page, measured))]
+    assert not faults, "\n".join(faults)
 
 
 def test_notebooks_open_in_colab_and_nothing_else_does(survey):

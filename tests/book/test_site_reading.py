@@ -51,8 +51,9 @@ def test_previous_and_next_follow_the_table_of_contents(site):
     """Read by the order of _toc.yml: each page leads to the one after it and back, and none is left out."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     order = [toc["root"]]
-    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
-        found = sorted(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else [ROOT / chapter["file"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    for entry in (entry for chapter in chapters for entry in (chapter, *chapter.get("sections", []))):
+        found = sorted(ROOT.glob(entry["glob"] + ".ipynb")) if "glob" in entry else [ROOT / entry["file"]]
         order += [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
     assert set(NOTEBOOKS) <= set(order)
     for before, name, after in zip([None, *order], order, [*order[1:], None], strict=False):
@@ -62,7 +63,15 @@ def test_previous_and_next_follow_the_table_of_contents(site):
             assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
 
 
-CLAIMS_OF = {"gates-that-move": "beyond-gates-", "field-guide": "beyond-guide-", "01-is-it-adam": "beyond-0"}
+CLAIMS_OF = {
+    "01-is-it-adam": "beyond-0",
+    "angles": "beyond-angles-",
+    "few-bits": "beyond-bits-",
+    "field-guide": "beyond-guide-",
+    "fixed-eigenvalues": "beyond-poles-",
+    "gates-that-move": "beyond-gates-",
+    "long-inputs": "beyond-inputs-",
+}
 
 
 def parsed(site: Path, page: str) -> BeautifulSoup:
@@ -111,14 +120,22 @@ def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name
     reader.must_be_flawless()
 
 
+def test_a_phone_shows_the_verdict_beside_the_claim(visit, address):
+    tab = visit(address, viewport={"width": 390, "height": 844}).open("book/claims.html")
+    edges = "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+    right = tab.locator("table.claims").first.locator("td.verdict").evaluate_all(edges)
+    assert right and max(right) <= 390
+
+
 def test_the_reference_names_the_pages_that_call_a_function(site):
-    (used,) = parsed(site, "book/api.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
+    (used,) = parsed(site, "book/api-theory.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
     assert "../notebooks/figures/fig02.html" in {link["href"] for link in used.select("a[href]")}
     assert "Used in" in used.get_text()
 
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     tab = visit(address).open("book/status.html")
+    tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     table = tab.locator(".wide-table").first
     links = table.locator("a").evaluate_all("a => a.map(b => b.href)")
     assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)
@@ -146,6 +163,21 @@ def test_time_and_hardware_of_each_notebook_are_measured(site, page):
     asks = re.compile(r"choose_device\(|cuda\.is_available\(")
     assert uses_gpu == {name for name in NOTEBOOKS if asks.search((ROOT / f"{name}.py").read_text())}
     assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
+
+
+def test_a_page_that_promises_a_time_says_what_it_took(site):
+    status = BeautifulSoup((site / "book/status.html").read_text(encoding="utf-8"), "html.parser")
+    rows = [row for row in status.select_one(".wide-table").select("tbody tr") if row.a]
+    seconds = {row.a["href"].removeprefix("../").removesuffix(".html"): row.select("td")[1].text for row in rows}
+    promised = 0
+    for name in NOTEBOOKS:
+        lead = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser").find(
+            "strong", string="Time"
+        )
+        if lead and re.search("minute|second", lead.parent.text.partition("Time ")[2].partition("(")[0]):
+            promised += 1
+            assert lead.parent.select_one(".measured").text == f" ({seconds[name]} s when this site was built)", name
+    assert promised > 20
 
 
 def test_each_notebook_can_be_downloaded(site):
