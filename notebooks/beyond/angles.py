@@ -199,8 +199,8 @@ table.style.hide(axis="index").format(shares | {"memory": "{:,}", "steps": "{:,.
 # below as they came: one fails, three are undecided.
 #
 # Nearly all rates at an end are the smallest, 0.0001. Smaller ones would not do for nine of ten: with 0.0001 a tenth of
-# the students keeps more than a third of its first loss in each row, for in 10,000 steps a raw parameter moves by about
-# 1. Where several rates leave next to nothing, the smallest counts as chosen.
+# the students keeps more than a third of its first loss in each row, for 10,000 steps move a raw parameter by one unit
+# or so. Where several rates leave next to nothing, the smallest counts as chosen.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where this was computed", "code_prompt_hide": "Hide it"}
 for name in ["angles_one_unit", "angles_fresh", "angles_teachers"]:
