@@ -174,6 +174,9 @@ claims.picture(*measured);
 claims.hypotheses()
 
 # %% [markdown]
+# ## Go on
+# - [Which optimisers notice a rotation?](02-rotation.ipynb) Coordinates changed, everything else kept (hypotheses 4 to 6).
+#
 # ## How to cite this page
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib
 # > 0.1.0 (2026).
