@@ -176,6 +176,7 @@ claims.hypotheses()
 # %% [markdown]
 # ## Go on
 # - [Which optimisers notice a rotation?](02-rotation.ipynb) Coordinates changed, everything else kept (hypotheses 4 to 6).
+# - [Where should a dense network start?](03-start.ipynb) The radius of the start, by optimiser (9).
 #
 # ## How to cite this page
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib
