@@ -6,7 +6,7 @@
 # %% [markdown]
 # # Angles: the best curvature, or a path that arrives?
 #
-# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with a tame curvature get lost or are slow, the polar angle arrives,
+# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with a tame curvature get lost or are slow, the sharp ones arrive,
 # and a rule for the step's length has both. **You need** [Figure 7](../figures/fig07.ipynb) and
 # [the field guide](field-guide.ipynb). **Time** half a minute on a CPU; stored results.
 
@@ -44,7 +44,7 @@ if experiments.scale_from_environment() == "paper":  # recompute everything
         experiments.run(name, "paper", progress=False)
 exponents = angles.exponents()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A parametrisation would have both with filled symbols at the left of either panel: at a memory of 100 the rectangular one has, at 1,000 none. Left: the power with which the curvature at the optimum grows with memory, along the raw angle (open) and in the worst direction (filled), by automatic differentiation. Right: what nine of ten students have left of their first loss after 10,000 steps of Adam, at the worst of five angles, memories of 100 (circles) and 1,000 (triangles), with 95 % intervals; 200 teachers each, one rate for all angles. Left of the line: arrived, as in Figure 7. The last two rows follow no gradient of a loss by parameters.", "name": "fig-angles"}, "image": {"alt": "Two charts with one row for each of eleven parametrisations. Left: along the raw angle the power is 0 for the optimal angle, S4, rectangular and the two last rows and 2 for the others; in the worst direction it is 0 for rectangular and the last two rows and 2 for all others. Right, memory 100: polar, exponential, Cayley, S4, Mamba-3 and rectangular lie between -2 and -4, half-angle, oscillator and both optimal rows near 0, scaled steps at -10. Memory 1,000: polar at -2.6, scaled steps at -10, all others right of the line at -2."}}
+# %% mystnb={"figure": {"caption": "A parametrisation would have both with filled symbols at the left of either panel: at a memory of 100 the rectangular one has, at 1,000 none. Left: the power with which the curvature at the optimum grows with memory, along the raw angle (open) and in the worst direction (filled), by automatic differentiation. Right: what nine of ten students have left of their first loss after 10,000 steps of Adam, at the worst of five angles, memories of 100 (circles) and 1,000 (triangles), with 95 % intervals; 200 teachers each, one rate for all angles. Left of the line: arrived, as in Figure 7. The last two rows follow no gradient of a loss by parameters.", "name": "fig-angles"}, "image": {"alt": "Two charts with one row for each of eleven parametrisations. Left: along the raw angle the power is 0 for the optimal angle, S4, rectangular and the two last rows and 2 for the others; in the worst direction it is 0 for rectangular and the last two rows and 2 for all others. Right, memory 100: polar, exponential, Cayley, S4, Mamba-3 and rectangular lie between -2 and -4, half-angle, oscillator and both optimal rows near 0, scaled steps at -10. Memory 1,000: polar at -2.6, scaled steps at -10, all others right of the line at -2."}} tags=["hide-input"]
 order = list(angles.ANGLES)
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(7.2, 4.4), width_ratios=[1, 1.6], sharey=True, layout="constrained"
@@ -109,7 +109,7 @@ right.text(-10.2, -0.9, "memory 1,000", color=style.COLORS["lru"], fontsize=8);
 # The shortest way between two long memories at different angles is a semicircle in the hyperbolic plane: forget, turn, remember. That is the way that Adam takes
 # where it arrives, most closely with scaled steps; the optimal angle turns the other way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Forget, turn, remember: paths of Adam from an angle of π/4 (white) to one of π/100 (star), memory 100, 6,000 steps, over angle and memory. Dotted: the shortest path in the metric of the Hessian, a semicircle.", "name": "fig-angles-paths"}, "image": {"alt": "Five panels of memory on a logarithmic axis against angle. A dotted arch hangs from start and star down to a memory of 2. With scaled steps the path follows it, down to a memory of 3, across and up to the star. With the exponential angle it goes down to 7, with rectangular parameters to 20 and with the polar angle to 30, each across and up. With the optimal angle it leaves the start away from the star, to larger angles and shorter memory."}}
+# %% mystnb={"figure": {"caption": "Forget, turn, remember: paths of Adam from an angle of \u03c0/4 (white) to one of \u03c0/100 (star), memory 100, 6,000 steps, over angle and memory. Dotted: the shortest path in the metric of the Hessian, a semicircle.", "name": "fig-angles-paths"}, "image": {"alt": "Five panels of memory on a logarithmic axis against angle. A dotted arch hangs from start and star down to a memory of 2. With scaled steps the path follows it, down to a memory of 3, across and up to the star. With the exponential angle it goes down to 7, with rectangular parameters to 20 and with the polar angle to 30, each across and up. With the optimal angle it leaves the start away from the star, to larger angles and shorter memory."}} tags=["hide-input"]
 start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)
 shown = {"polar": 1e-3, "exponential": 1e-3, "optimal": 1e-3, "rectangular": 0.1, "scaled": 1e-3}
 fig, axes = plt.subplots(1, 5, figsize=(7.2, 2.6), sharey=True, layout="constrained")
@@ -141,7 +141,7 @@ axes[0].set_ylabel("memory");
 # ## From one unit to 64
 # On the paper's teacher-student task, LRUs that differ in their angle alone, and diagonal S4, are trained for 1,000 steps on 16 teachers with angles up to $\pi$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of one unit survives in networks of 64: decades of loss below the zero predictor's after 1,000 steps, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. Medians from the left: LRU with polar angle -4.8, rectangular -4.6, LRU -4.3, half-angle -3.9 with a wide interval, S4 -2.1, optimal angle -0.8."}}
+# %% mystnb={"figure": {"caption": "The order of one unit survives in networks of 64: decades of loss below the zero predictor's after 1,000 steps, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. Medians from the left: LRU with polar angle -4.8, rectangular -4.6, LRU -4.3, half-angle -3.9 with a wide interval, S4 -2.1, optimal angle -0.8."}} tags=["hide-input"]
 students = ["lru_polar_angle", "lru_rectangular", "lru", "lru_half_angle", "s4d"]
 students.append("lru_optimal_angle")
 fig, ax = plt.subplots(figsize=(7.2, 2.4), layout="constrained")
@@ -187,11 +187,11 @@ for name in ["angles_one_unit", "angles_fresh", "angles_teachers"]:
 # %% [markdown]
 # ## What we expected, and what came
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on other draws. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-angles-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on other draws. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-angles-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}} tags=["hide-input"]
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-angles")]
 claims.picture(*names);
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
+# %% mystnb={"code_prompt_hide": "Hide the table", "code_prompt_show": "Show the claims in a table: sources, ranges, verdicts"} tags=["hide-cell"]
 claims.table(*names)
 
 # %% [markdown]
