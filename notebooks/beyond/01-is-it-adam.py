@@ -140,7 +140,9 @@ ax.set_ylabel("loss, dense / diagonal");
 # near 1e-6 after all, on others it stays at a tenth of the zero predictor's loss. Under Gauss-Newton three teachers have
 # a dense network that is behind, up to 4,000-fold, seven a diagonal one, and six end in a tie; runs had 300 steps.
 #
-# ## What was changed and what was kept
+# <details>
+# <summary>What was changed and what was kept</summary>
+#
 # - **Task:** that of Figure 3 at $\nu_0 = .99$: a linear teacher of ten units, white inputs, 300 steps, minibatches
 #   of 128. Teachers 8 to 23, two runs on each; starts and data are the same for every optimiser.
 # - **Students:** 64 units, as in Figure 3B; the dense one from a start at 0 and from the teacher's ring.
@@ -157,12 +159,14 @@ ax.set_ylabel("loss, dense / diagonal");
 # rules](https://repository.invalid/owner/name/blob/main/rnnlib/lab/optimizers/rules.py); tests hold each to a second
 # implementation. Definitions print with `python -m rnnlib show beyond_headline_adam`.
 #
+# </details>
+#
 # ## Steps and seconds
 # First-order optimisers took the same number of steps. Seconds are upper bounds: wall clock of one process over its
 # runs, all six students together, on a machine that did other work beside and paused some tables for it. Curves were
 # not stored, so loss against seconds is one point an optimiser.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show steps, seconds and losses in a table", "code_prompt_hide": "Hide the table"}
 rows = []
 for optimizer, table in OPTIMIZERS.items():
     frame = experiments.load(f"beyond_{table}")
@@ -179,14 +183,15 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## All hypotheses
-# Statements with bounds that were committed before the runs that judge them. Each row unfolds to the measure, the
-# reason for its bound and the commit that wrote it, and says whether data that bear on it had been seen.
+# Statements with bounds that were committed before the runs that judge them. Each row of the table below the picture
+# unfolds to the measure, the reason for its bound and the commit that wrote it, and says whether data that bear on it
+# had been seen.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: what agrees, on a scale of each row's own. Dots: ours, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
 claims.picture(*measured);
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show all hypotheses in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
 claims.hypotheses()
 
 # %% [markdown]
