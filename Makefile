@@ -46,7 +46,7 @@ lab: $(INSTALLED) ## open Jupyter with the book's environment (ARGS="--no-browse
 		{ echo "make: the book's kernel could not be put into $(JUPYTER); remove that folder and run make lab again." >&2; exit 1; }
 	@$(JUPYTER)/bin/python tools/with_args.py -m jupyterlab
 
-test: lint book ## lint, build the site, run all tests and all notebooks at smoke scale
+test: lint book ## lint, build the site, run all tests, and at smoke scale the notebooks that have one
 	RNNLIB_SCALE=smoke $(BIN)/pytest -n logical --maxprocesses 4 --dist worksteal --nbmake --nbmake-timeout 300 tests notebooks
 
 format: $(INSTALLED) ## reformat the Python files and mend what ruff can mend

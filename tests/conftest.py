@@ -39,10 +39,22 @@ def pytest_ignore_collect(collection_path, config):
     return None
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    executed = {item.callspec.params["path"] for item in items if "_the_build_left_the_notebook_" in item.name}
+    twice = [item for item in items if item.path in executed and asks_for_no_scale(item)]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
     for item in items:
         if "gpu" in item.keywords and not HAS_GPU:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
+
+
+def asks_for_no_scale(item) -> bool:
+    """Whether an item is a notebook that runs alike at every scale.
+
+    The build has run it, and where the test of that is part of the same session, it does not run again.
+    """
+    return item.path.suffix == ".ipynb" and "scale_from_environment" not in item.path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)

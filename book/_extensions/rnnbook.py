@@ -8,6 +8,8 @@
 - Theorems have numbers, figures do not, and each proof has its own id: sphinx-proof numbers both and repeats ids.
 - Where the site's address is known, all pages are in a sitemap: sphinx-sitemap lists those that the last build wrote,
   so it forgets pages after an interrupted one.
+- The search does not read the first cell of a notebook, which installs rnnlib on each of them: Sphinx leaves out whole
+  pages only.
 - Launch buttons are on notebooks only: the theme adds them to Markdown with code cells, which Colab cannot open.
 """
 
@@ -242,6 +244,26 @@ def clear_empty_headers(app, doctree) -> None:
             node.replace_self(nodes.raw("", EMPTY_HEADER.sub("<td></td>", node.astext()), format="html"))
 
 
+def search_without_first_cells(app) -> None:
+    """Else a search for pip or Colab would lead to every notebook before it leads to the page on installation."""
+    index_page = getattr(app.builder, "index_page", None)
+    if index_page is None:
+        return
+
+    def index_rest(pagename, doctree, title) -> None:
+        cells = (node for node in doctree.findall(nodes.container) if node.get("nb_element") == "cell_code")
+        cell = next(cells, None) if app.env.doc2path(pagename).endswith(".ipynb") else None
+        if cell is None:
+            index_page(pagename, doctree, title)
+            return
+        parent, place = cell.parent, cell.parent.index(cell)
+        parent.remove(cell)
+        index_page(pagename, doctree, title)
+        parent.insert(place, cell)
+
+    app.builder.index_page = index_rest
+
+
 def drop_launch_buttons(app, pagename, templatename, context, doctree) -> None:
     """Pages written in Markdown are not on the branch that Colab opens."""
     if not app.env.doc2path(pagename).endswith(".ipynb"):
@@ -254,6 +276,7 @@ def setup(app) -> dict:
     app.connect("builder-inited", remove_executed_record)
     app.connect("builder-inited", vendor_mathjax)
     app.connect("builder-inited", number_theorems_only)
+    app.connect("builder-inited", search_without_first_cells)
     app.connect("doctree-read", make_proof_ids_unique)
     app.connect("env-before-read-docs", execute_in_parallel)
     app.connect("doctree-read", clear_empty_headers)

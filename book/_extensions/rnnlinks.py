@@ -1,7 +1,7 @@
 """Links between pages, claims and the functions that a notebook calls, computed at each build.
 
 - Each notebook page ends with its claims, the functions of rnnlib that its cells call, and the pages that refer to it.
-- Each function of the reference names the pages that call it.
+- Each function of the reference names the pages that call it; the laboratory's arguments and results are folded.
 - A claim's name in a table leads to its row on the page of claims, and there to the page that measures it; a name in a
   text, as code, leads to its row.
 - ``{claim}`380 (150 to 2,000) <fig03-name>` `` in prose leads from a number to the row that measures it.
@@ -23,7 +23,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import ReferenceRole
 
 log = logging.getLogger(__name__)
-REFERENCE, CLAIMS_PAGE = "book/api", "book/claims"
+REFERENCE, CLAIMS_PAGE = "book/api-", "book/claims"  # the reference is the pages that begin so
 EVERYWHERE = ("rnnlib.lab.style.", "rnnlib.lab.claims.")  # every figure calls these
 LINK = re.compile(r"\]\(([^)#\s]+\.(?:ipynb|md))(?:#[^)]*)?\)")
 CLAIM_NAME = re.compile(r'(<code class="claim">)(((?:fig|sec)\d\d|beyond)-[a-z0-9-]+)(</code>)')
@@ -65,10 +65,13 @@ def row_uri(app, docname: str, claim: str) -> str:
 
 def link_names(app, doctree, docname: str) -> None:
     """Names of claims that stand as code in a notebook's text become links to their rows."""
+    literals = list(doctree.findall(nodes.literal))
+    if not literals:
+        return
     from rnnlib.lab.claims import CLAIMS
 
     statements = {claim.name: claim.statement for claim in CLAIMS}
-    for node in list(doctree.findall(nodes.literal)):
+    for node in literals:
         name = node.astext()
         if name in statements and not isinstance(node.parent, nodes.reference):
             uri = row_uri(app, docname, name)
@@ -145,17 +148,18 @@ def documented(env, names: set[str]) -> list[tuple[str, str, str]]:
 
 
 def connections(app, docname: str) -> nodes.container | None:
-    from rnnlib.lab.claims import CLAIMS
-
     env, lines = app.env, []
-    home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
-    figure = home.rsplit("/", 1)[-1]
-    names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
-    if names and CLAIMS_PAGE in env.found_docs:
-        first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
-        uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
-        text = f"{len(names)} of this {what}" if len(names) > 1 else f"one of this {what}"
-        lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
+    if CLAIMS_PAGE in env.found_docs:
+        from rnnlib.lab.claims import CLAIMS
+
+        home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", docname)  # fig03b goes on with Figure 3
+        figure = home.rsplit("/", 1)[-1]
+        names = [claim.name for claim in CLAIMS if claim.figure in (figure, "beyond") and page_of(claim.name) == home]
+        if names:
+            first, what = (figure, "figure") if names[0].startswith(f"{figure}-") else (names[0], "page")
+            uri = app.builder.get_relative_uri(docname, CLAIMS_PAGE) + f"#{first}"
+            text = f"{len(names)} of this {what}" if len(names) > 1 else f"one of this {what}"
+            lines.append(line("Claims", [nodes.reference("", text, internal=True, refuri=uri)]))
     functions = []
     called = {name for name in env.rnnlinks_calls[docname] if not name.startswith(EVERYWHERE)}
     for label, page, anchor in documented(env, called):
@@ -175,7 +179,7 @@ def connect(app, doctree, docname: str) -> None:
         section = next(doctree.findall(nodes.section), None)
         if footer is not None and section is not None:
             section += footer
-    elif docname == REFERENCE:
+    elif docname.startswith(REFERENCE):
         users = defaultdict(list)
         for page, names in sorted(app.env.rnnlinks_calls.items()):
             for name in names:
@@ -185,9 +189,32 @@ def connect(app, doctree, docname: str) -> None:
             content = next((child for child in description.children if isinstance(child, addnodes.desc_content)), None)
             if names and content is not None and users.get(names[0]):
                 content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
+        fold_fields(doctree)
     for table in doctree.findall(nodes.raw):
         if table.get("format") == "html" and CLAIM_NAME.search(table.astext()):
             table.replace_self(nodes.raw("", link_claims(app, docname, table.astext()), format="html"))
+
+
+FIELD_NAMES = {"Parameters": "arguments", "Variables": "attributes", "Returns": "result", "Raises": "errors"}
+
+
+def fold_fields(doctree) -> None:
+    """Fold arguments, results and errors of the laboratory under their names, so that a long page can be scanned.
+
+    Those of the library stay open: who comes for one wants to call it.
+    """
+    for fields in list(doctree.findall(nodes.field_list)):
+        description = fields.parent.parent
+        if not isinstance(description, addnodes.desc):
+            continue
+        names = [i for signature in description.findall(addnodes.desc_signature) for i in signature["ids"]]
+        if not names or not names[0].startswith("rnnlib.lab."):
+            continue
+        heads = [head.astext() for head in fields.findall(nodes.field_name)]
+        shown = ", ".join(FIELD_NAMES.get(head, head.lower()) for head in heads)
+        summary = f"<details><summary>{shown.capitalize()}</summary>"
+        ends = [nodes.raw("", html, format="html") for html in (summary, "</details>")]
+        fields.replace_self([ends[0], fields.deepcopy(), ends[1]])
 
 
 def link_claims(app, docname: str, html: str) -> str:

@@ -1,6 +1,7 @@
 """What ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
 
-``{slowest-run} FOLDER ...`` is the record in one sentence. Seconds and memory are those of executing a page; a page
+``{slowest-run} FOLDER ...`` is the record in one sentence. Where a notebook's first lines promise a time in words, its
+own record follows. Seconds and memory are those of executing a page; a page
 taken from the cache shows the run that filled it. MyST-NB's ``{nb-exec-table}`` has neither memory nor GPU, total and
 machine. rnnlinks writes the page anew when a notebook ran.
 """
@@ -19,8 +20,6 @@ from jupyter_cache import get_cache
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
-
-from rnnlib.lab.experiments.analysis import wall_seconds
 
 _ASKS_FOR_GPU = ("choose_device(", "cuda.is_available(")
 
@@ -55,6 +54,8 @@ class RunTimes(SphinxDirective):
 
 class StoredResults(SphinxDirective):
     def run(self) -> list[nodes.Node]:
+        from rnnlib.lab.experiments.analysis import wall_seconds  # with PyTorch, which other pages do without
+
         rows = []
         for path in sorted((Path(self.env.srcdir) / "rnnlib" / "lab" / "results").glob("*.json")):
             self.env.note_dependency(str(path))
@@ -127,6 +128,18 @@ def fill_sentence(app, doctree, docname: str) -> None:
         node.replace_self(nodes.paragraph("", text))
 
 
+def fill_lead(app, doctree, docname: str) -> None:
+    """After "**Time** under a minute" the seconds that the page took; the words are for those who read it elsewhere."""
+    run = NbMetadataCollector.get_exec_data(app.env, docname)
+    for label in list(doctree.findall(nodes.strong)) if run and run["runtime"] else ():
+        after = label.parent.astext().partition("Time ")[2]
+        if label.astext() == "Time" and ("minute" in after or "second" in after):
+            label.parent += nodes.inline(
+                "", f" ({run['runtime']:.0f} s when this site was built)", classes=["measured"]
+            )
+            return
+
+
 def fill(app, doctree, docname: str) -> None:
     for node in list(doctree.findall(run_times)):
         rows, total, peaks, machines = [], 0.0, [], set()
@@ -156,4 +169,5 @@ def setup(app) -> dict:
     app.add_directive("stored-results", StoredResults)
     app.connect("doctree-resolved", fill)
     app.connect("doctree-resolved", fill_sentence)
+    app.connect("doctree-resolved", fill_lead)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -38,10 +38,11 @@ from rnnlib.lab.experiments.analysis import provenance, settings
 from rnnlib.lab.paper_values import paper_values
 
 style.use()
+device = experiments.choose_device()  # a GPU if there is one
 if experiments.scale_from_environment() == "paper":  # recompute everything
     names = ["fig03a", "fig03b", "fig10d", "fig03a_teachers", "fig03b_teachers", "fig03b_corrected"]
     every = [experiments.get(name) for name in names]
-    experiments.run_all(every, "paper", device=experiments.choose_device(), progress=False)
+    experiments.run_all(every, "paper", device=device, progress=False)
 
 BARS = {  # student: (its name, where it starts, blocks, experiment)
     "RNN": ("rnn", 0.0, 1, "fig03a_teachers"),
@@ -241,7 +242,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # The RNN's best rate is thirty times smaller than the others', and from 0.0032 on it diverges or ends near the zero
-# predictor. No LRU diverges here (three of 400 do in [Figure 10](../figures/fig10.ipynb), at rates from 0.32). A rate
+# predictor. No LRU diverges here (three of 400 do in [Figure 10b](../figures/fig10b.ipynb), at rates from 0.32). A rate
 # ten times too large costs it a factor of about ten, and complex numbers and blocks six to seven decades. The
 # exponential parametrisation without $\gamma$ is as tolerant, from a worse loss. That, more than the loss at the best
 # rate, is what this parametrisation brings in this experiment.
@@ -257,7 +258,7 @@ claims.table(*(name for name in about_b if name.startswith("fig03")))
 
 # %% [markdown]
 # ## Tables 1 to 3
-# What the paper's Tables 1 (Figure 3A), 2 (Figure 3B) and 3 ([Figure 10D](../figures/fig10.ipynb)) list, printed from
+# What the paper's Tables 1 (Figure 3A), 2 (Figure 3B) and 3 ([Figure 10D](../figures/fig10b.ipynb)) list, printed from
 # the definitions that ran. All train for 10,000 steps of Adam with a cosine schedule, on 128 fresh sequences of 300
 # steps each time. Two settings differ from the paper's text: where γ of "gamma norm." starts in the authors' code
 # (erratum 4), and the real students, which start from $\nu_0 = 0$ whatever the caption says (13).

@@ -134,7 +134,8 @@ bar.minorticks_off();
 
 # %% [markdown]
 # At the peak $\lambda = \bar\lambda_0$ the factor tends to $1 + \rho$ as $|\lambda_0| \to 1$. The sum that defines $S$
-# decides which form is right; the [errata page](../../book/errata.md) has it for a real eigenvalue, with a simulation.
+# decides which form is right; the [page on erratum 1](../../book/erratum-1.md) has it for a real eigenvalue, with a
+# simulation.
 
 # %%
 i = np.arange(1, 3001)

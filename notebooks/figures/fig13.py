@@ -6,8 +6,9 @@
 # %% [markdown]
 # # Figure 13: block by block
 #
-# **You will see** the gradients of [Figure 5](fig05.ipynb) in each of the four blocks of a network, in 32 draws of it. **You need** Figure 5.
-# **Time** a quarter of a minute on a CPU: the figures show stored results at the paper's size, and three networks are measured here.
+# **You will see** that the memory decides how large gradients are, and hardly the block: the gradients of [Figure
+# 5](fig05.ipynb) in each of four blocks, in 32 networks. **You need** Figure 5. **Time** under a minute on a CPU, with
+# stored results; three networks are measured here.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -43,27 +44,32 @@ scale = experiments.scale_from_environment()
 device = experiments.choose_device()  # a GPU if there is one
 if scale == "paper":  # recompute everything
     experiments.run(NAME, "paper", device=device, progress=False)
-
-# %% tags=["hide-input"]
 TIMES, BLOCKS = times(), (1, 2, 3, 4)
-PANELS = {  # by kind: its name; group, label, line style, the paper's name
+PANELS = {  # by kind: its name; group, label, line style, the paper's name, where its label stands
     "crnn": (
         "complex RNN",
-        [("lambda", r"$\lambda$", "-", "lambda"), ("rest", r"all but $\lambda$", "--", "others")],
+        [
+            ("lambda", r"$\lambda$", "-", "lambda", (12, 1e6)),
+            ("rest", "all others", "--", "others", (9, 1e-5)),
+        ],
     ),
     "lru": (
         "LRU",
         [
-            ("theta", r"$\omega_\theta$", "-", "theta"),
-            ("nu", r"$\omega_\nu$", ":", "nu"),
-            ("rest", "all but these", "--", "others"),
+            ("theta", r"$\omega_\theta$", "-", "theta", (12, 2e0)),
+            ("nu", r"$\omega_\nu$", ":", "nu", (30, 1e-9)),
+            ("rest", "all others", "--", "others", (3, 1e-9)),
         ],
     ),
-    "gru": ("GRU", [("recurrent", "recurrent layer", "-", ""), ("rest", "all but it", "--", "")]),
+    "gru": (
+        "GRU",
+        [
+            ("recurrent", "recurrent layer", "-", "", (9, 1.5e-12)),
+            ("rest", "all others", "--", "", (9, 1e-7)),
+        ],
+    ),
 }
 theirs = {"crnn": paper_values("fig13")["cRNN"], "lru": paper_values("fig13")["LRU"], "gru": {}}
-PLAIN = {"lambda": "λ", "theta": "ω_θ", "nu": "ω_ν", "recurrent": "recurrent", "rest": "all others"}
-colors = style.sequence("time", 5)
 
 
 def by_block(quantity, kind, time):
@@ -71,40 +77,38 @@ def by_block(quantity, kind, time):
     return np.stack([decades(quantity, kind, time, block).mean(1) for block in BLOCKS], axis=1)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Which block it is hardly matters beside the memory. Mean squared gradient of each block, dark: block 1, light: block 4; median of 32 networks, each on two texts. Shaded: all networks and blocks; grey: the four blocks of the paper's one network. Full and dotted: the recurrent parameters; dashed: all others of the block.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, four lines a group, one a block, on shaded bands, with grey diamonds of the paper. Complex RNN: the four lines of a group run close together while they rise by many decades. LRU: the lines of the angles rise together, those of the other groups stay low. GRU: flat or slightly falling, blocks together."}}
-fig, axes = plt.subplots(1, 3, figsize=(9.2, 3.3), layout="constrained")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Which block it is hardly matters beside the memory. Mean squared gradient of each of four blocks (block 1 darkest) against the shortest memory $T_c$, median of 32 networks on two texts each. Full and dotted: the recurrent parameters; dashed: all others of the block. Shaded: all networks and blocks. Grey diamonds: the four blocks of the paper's one network.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, on one scale, four lines a group, one a block, on shaded bands, with grey diamonds of the paper. Complex RNN: the four lines of a group run close together while they rise by 15 and 12 decades. LRU: the lines of the angles rise by three to four decades together, those of the other groups stay low. GRU: flat or slightly falling, blocks together."}}
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.3), sharey=True, layout="constrained")
 for ax, (kind, (name, groups)) in zip(axes, PANELS.items(), strict=True):
-    for group, label, ls, paper in groups:
+    color = style.COLORS[kind]
+    for group, label, ls, paper, place in groups:
         values = np.stack([by_block(group, kind, time) for time in TIMES])  # T_c, network, block
         low, high = values.min((1, 2)), values.max((1, 2))
-        ax.fill_between(TIMES, 10**low, 10**high, color="0.5", alpha=0.12, lw=0)
+        ax.fill_between(TIMES, 10**low, 10**high, color=color, alpha=0.15, lw=0)
         for block in BLOCKS:
             middle = np.median(values[..., block - 1], 1)
-            ax.plot(TIMES, 10**middle, ls, color=colors[block - 1], lw=1.3)
-        ax.plot([], [], ls, color="0.3", label=label)
+            ax.plot(TIMES, 10**middle, ls, color=color, lw=1.3, alpha=1.15 - 0.2 * block)
+        ax.text(*place, label, ha="center", va="center", color="0.2")
         for time, four in theirs[kind].get(paper, {}).items():
-            ax.plot([float(time)] * 4, four, **(style.PAPER | {"ms": 3, "label": None}))
-    ax.set(xscale="log", yscale="log", title=name, xlabel=r"$T_c$")
-    if theirs[kind]:
-        ax.plot([], [], **(style.PAPER | {"ms": 3}))
-    low, high = ax.get_ylim()
-    ax.set_ylim(top=high * (high / low) ** 0.35)  # room for the legend
-    ax.legend(fontsize="small", loc="upper left")
-axes[0].set_ylabel("mean squared gradient");
+            ax.plot([float(time)] * 4, four, **(style.PAPER | {"ms": 3}))
+    ax.set(xscale="log", yscale="log", title=name, xlabel="shortest memory $T_c$")
+axes[0].set(ylabel="mean squared gradient", ylim=(1e-13, 1e13));
 
 # %% [markdown]
-# The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper labels an axis
-# "$\mathrm{d}_\theta h_t$"; it is the gradient of the loss with respect to the angles (erratum 20). "All but" a group means all
-# parameters of the block but those; encoder and decoder belong to no block. The paper's panel of the GRU is empty.
-#
-# ## Does the layer matter, or the draw?
-# In one network, the paper's or ours, blocks differ, by up to a decade or two. That is no effect of the layer if another draw makes
-# another block the largest. So each block is compared with the mean of the four blocks of its own network, at $T_c = 100$:
+# Over memories the gradients of a complex RNN grow by many decades; from block to block their medians differ by less
+# than one. The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper's panel of
+# the GRU is empty.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; which block of an LRU has the largest gradient along the angles is chance. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven small logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
+# %% [markdown]
+# ## Does the block matter, or the draw?
+# In one network, the paper's or ours, blocks differ by up to a decade or two. That is no effect of the block if another
+# draw makes another block the largest. So we compare each block with the mean of the four blocks of its own network, at
+# $T_c = 100$:
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; which block of an LRU has the largest gradient along the angles is chance. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
 shown = [(kind, *group) for kind, (_, groups) in PANELS.items() for group in groups]
-fig, axes = plt.subplots(1, len(shown), figsize=(10.2, 2.9), sharey=True, layout="constrained")
-for ax, (kind, group, label, *_) in zip(axes, shown, strict=True):
+fig, axes = plt.subplots(2, 4, figsize=(7.2, 4.4), sharey=True, layout="constrained")
+for ax, (kind, group, label, *_) in zip(axes.flat, shown, strict=False):
     values = by_block(group, kind, 100.0)
     deviations = values - values.mean(1, keepdims=True)
     for block in BLOCKS:
@@ -112,15 +116,14 @@ for ax, (kind, group, label, *_) in zip(axes, shown, strict=True):
     for factor in (0.5, 2):
         ax.axhline(factor, color="0.6", ls=":", lw=0.8)
     ax.set(yscale="log", xticks=BLOCKS, xlabel="block", title=f"{PANELS[kind][0]}\n{label}")
-axes[0].set_ylabel("over the mean of four blocks");
+axes[1, 3].set_axis_off()
+for ax in axes[:, 0]:
+    ax.set_ylabel("over the mean of four blocks")
 
-# %% [markdown]
-# By memory: the block whose median lies furthest from the mean of the four, in decades, and how far apart the smallest and the largest block of
-# one network are, median of 32 networks and the paper's one:
-
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show, for each memory, the block furthest from the mean and the spread of one network, in decades", "code_prompt_hide": "Hide the table"}
+PLAIN = {"lambda": "λ", "theta": "ω_θ", "nu": "ω_ν", "recurrent": "recurrent", "rest": "all others"}
 rows = {}
-for kind, group, _, _, paper in shown:
+for kind, group, _, _, paper, _ in shown:
     for time in TIMES:
         values = by_block(group, kind, time)
         deviations = (values - values.mean(1, keepdims=True)).T
@@ -138,11 +141,12 @@ pd.DataFrame(rows).T.rename_axis(["network", "gradients", "T_c"])
 
 # %% [markdown]
 # ## Growing states, growing errors
-# The paper explains why the layers of a complex RNN have gradients of one size: from layer to layer states grow, and on their way back errors
-# do. A block's gradients are made of the states that enter it and of the error at its output. At $T_c = 100$:
+# The paper explains why the blocks of a complex RNN have gradients of one size. From block to block states grow; on
+# their way back errors do. A block's gradients are made of the states that enter it and of the error at its output. At
+# $T_c = 100$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
-fig, axes = plt.subplots(1, 3, figsize=(8.6, 2.8), layout="constrained")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back, but the two do not offset each other. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
+fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.8), layout="constrained")
 states, errors = (by_block(quantity, "crnn", 100.0) for quantity in ("output", "error"))
 series = [(BLOCKS, states), (BLOCKS, errors), (BLOCKS[1:], states[:, :-1] + errors[:, 1:])]
 titles = ["states: block output", "errors at that output", "states entering × error"]
@@ -153,15 +157,16 @@ for ax, (blocks, values), title in zip(axes, series, titles, strict=True):
 axes[0].set_ylabel("mean square");
 
 # %% [markdown]
-# The two do not offset each other: their product falls by more than three decades from block 2 to block 4. Gradients fall too, but by a factor of
+# Their product falls by more than three decades from block 2 to block 4. Gradients fall too, but only by a factor of
 # six from the first block to the last.
-#
-# ## One unit can make the spread
-# Along the angles of an LRU much of the mean square of a block can be the square of one entry. For three draws of an LRU at $T_c = 100$,
-# measured here, block by block: the mean squared gradient, in decades; the share of the largest entry, the angle of its unit, between 0 and
-# $2\pi$; then the share of the unit whose angle is nearest to 0 from above, and that angle.
 
-# %%
+# %% [markdown]
+# ## One unit can make the spread
+# Along the angles of an LRU, one entry can hold most of a block's mean square. We measure three draws of an LRU at
+# $T_c = 100$ here. A row is a block: its mean squared gradient in decades; the share of the largest entry, and the
+# angle of that unit; then the share of the unit whose angle is nearest to 0 from above, and that angle.
+
+# %% tags=["hide-input"]
 source = TEXTS[0] if text.default_source() == "wikipedia" else "gaussian"
 small = experiments.get(NAME).at("smoke" if scale == "smoke" else "book")
 x = embeddings(source, 0, small.sequences, small.length).to(device)
@@ -179,20 +184,32 @@ for draw in range(3):
               f"nearest to 0: share {shares[low]:.0e}, angle {omega[low].exp():.3f}")
 
 # %% [markdown]
-# Between an eighth of a block's square and nearly all of it belongs to one unit. It is a unit of low frequency, whose angle lies little
-# below $2\pi$: it sums up what is slow in the input, and since the angle is $e^{\omega_\theta}$ its sensitivity is multiplied by the angle
-# itself, which the code counts from 0 to $2\pi$ (a unit just above 0 has such a frequency too, and a thousandth of the square or less). How
-# close the nearest of 256 angles happens to lie differs from block to block and from draw to draw.
+# Between an eighth of a block's square and nearly all of it belongs to one unit. Its angle lies little below $2\pi$, so
+# its frequency is low, and it sums up what is slow in the input. The angle is $e^{\omega_\theta}$, so the sensitivity
+# is multiplied by the angle itself, which the code counts from 0 to $2\pi$. A unit just above 0 has such a frequency,
+# too, and a thousandth of the square or less.
 #
+# How close to $2\pi$ the nearest of 256 angles lies differs from block to block and from draw to draw.
+
+# %% [markdown]
+# <details>
+# <summary>Fine print: names</summary>
+#
+# The paper labels an axis "$\mathrm{d}_\theta h_t$"; it is the gradient of the loss with respect to the angles (erratum
+# 20). "All others" are all other parameters of the block; encoder and decoder belong to no block.
+#
+# </details>
+
+# %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The claims of this figure. Shaded: what agrees, on a scale of each row's own. Dots: ours, with 95 % intervals where a number is sampled; at the right the number and the range.", "name": "fig-13-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-13-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig13");
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
 claims.table("fig13")
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print(provenance(experiments.load(NAME)))
 
 # %% [markdown]
@@ -200,17 +217,22 @@ print(provenance(experiments.load(NAME)))
 
 # %% [markdown]
 # ### Exercise 1: powers of one layer
-# *Predict, then run. Medium.* One layer, white inputs, angles uniform on the circle, modulus $\nu = 1 - 1/T_c$ with large $T_c$. With which powers of $T_c$
-# do these grow: the second moment of the sensitivity to $\lambda$ of a complex RNN; to $\omega_\nu$ and to $\omega_\theta$ of an LRU, with $\gamma$ held constant? Which of the lines above are
-# steeper than that, and why?
+# *Predict, then run. Medium.* Take one layer, white inputs, angles uniform on the circle and modulus $\nu = 1 - 1/T_c$
+# with large $T_c$. With which powers of $T_c$ do these grow: the second moment of the sensitivity to $\lambda$ of a
+# complex RNN; to $\omega_\nu$ and to $\omega_\theta$ of an LRU, with $\gamma$ held constant? Which of the lines above
+# are steeper than that, and why?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# $\frac{1+\nu^2}{(1-\nu^2)^3}$: power 3. With $\gamma^2 = 1 - \nu^2$ and $\mathrm{d}\nu/\mathrm{d}\omega_\nu = \nu\ln\nu$:
-# $\frac{(1+\nu^2)(\nu\ln\nu)^2}{(1-\nu^2)^2} \to \frac12$, power 0. With $\mathrm{d}\lambda/\mathrm{d}\omega_\theta = i\theta\lambda$:
-# $\theta^2\nu^2\frac{1+\nu^2}{(1-\nu^2)^2}$, power 2. A deep network multiplies: what a complex RNN's layers above and below add to a gradient grows with memory too, one power and
-# more a layer, and the inputs are correlated. So its lines may be steeper; the LRU's, whose states keep their size, stay near these powers.
+# $\frac{1+\nu^2}{(1-\nu^2)^3}$: power 3. With $\gamma^2 = 1 - \nu^2$ and
+# $\mathrm{d}\nu/\mathrm{d}\omega_\nu = \nu\ln\nu$: $\frac{(1+\nu^2)(\nu\ln\nu)^2}{(1-\nu^2)^2} \to \frac12$, power 0.
+# With $\mathrm{d}\lambda/\mathrm{d}\omega_\theta = i\theta\lambda$: $\theta^2\nu^2\frac{1+\nu^2}{(1-\nu^2)^2}$,
+# power 2.
+#
+# A deep network multiplies. What a complex RNN's layers above and below add to a gradient grows with memory too, by one
+# power and more a layer, and the inputs are correlated. So its lines may be steeper. The LRU's states keep their size,
+# and its lines stay near these powers.
 #
 # </details>
 

@@ -40,7 +40,7 @@ interactive.complex_plane()
 # shows them within $\pm 0.15$ of $\lambda$, a window that does not shrink with the region. On the right are the impulse
 # response $\mathrm{Re}\,\gamma\lambda^t$ and its derivative with respect to $\lambda$,
 # $\mathrm{Re}\,\gamma t\lambda^{t-1}$. The numbers above them are the second moments of state and sensitivity, closed
-# forms in the correlation $\rho$ of the inputs ([reference](../../book/api.md)). The factor $\gamma$ is 1, or
+# forms in the correlation $\rho$ of the inputs ([reference](../../book/api-theory.md)). The factor $\gamma$ is 1, or
 # $\sqrt{1 - |\lambda|^2}$ if you scale the inputs, the first of the
 # [remedies](../theory/03-normalisation-and-reparametrisation.ipynb). As in [Figure 2](../figures/fig02.ipynb), the
 # derivative holds $\gamma$ constant.

@@ -114,7 +114,7 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2} .$$
 #
 # The algebra is among [the proofs](../../book/proofs.md#moments). The paper prints this closed form with a slip; the
-# [errata page](../../book/errata.md) shows the evidence.
+# [page on erratum 1](../../book/erratum-1.md) shows the evidence.
 #
 # </details>
 #

@@ -411,8 +411,8 @@ cuda.cuda_scan = wrong
 @interpreted
 def test_the_budget_holds_for_the_real_steps(tmp_path):
     start = time.monotonic()
-    done = bench("--to", tmp_path, "--minutes", "0.4")
-    assert time.monotonic() - start < 24
+    done = bench("--to", tmp_path, "--minutes", "0.25")
+    assert time.monotonic() - start < 15
     record = read(tmp_path)
     status = [row["status"] for row in record["steps"]]
     assert status[0] == "done" and "skipped" in status and "not reached" not in status

@@ -8,11 +8,13 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "https://github.com/someone/memory"
@@ -163,6 +165,27 @@ def test_an_interrupted_run_is_not_mistaken_for_a_course(clone):
     make(clone, "course")
     assert "theory/half.ipynb" not in contents(clone / "_build/course")
     assert not (clone / "_build/course.new").exists()
+
+
+def test_the_site_offers_the_copies_of_each_session(site, made):
+    with zipfile.ZipFile(site / "course.zip") as archive:
+        packed = {name.removeprefix("course/"): archive.read(name) for name in archive.namelist()}
+    assert set(packed) == set(made)
+    assert packed == contents(site / "course")
+    for name, content in packed.items():
+        assert name == "README.md" or not re.search(r'"solution"|<summary>Solution', content.decode())
+    page = BeautifulSoup((site / "book/teaching.html").read_text(encoding="utf-8"), "html.parser")
+    sessions = page.select(".copies")
+    assert len(sessions) == 3
+    for session in sessions:
+        every, *single = [(site / "book" / link["href"]).resolve() for link in session.select("a[download]")]
+        assert every == (site / "course.zip").resolve()
+        assert len(single) >= 4 and all(path.is_file() for path in single)
+        assigned = {
+            title.text for title in session.parent.select("li em") if re.match(r" \d", title.next_sibling or "")
+        }
+        assert assigned
+        assert assigned <= {link.text for link in session.select("a")}
 
 
 def test_copies_carry_the_address(clone):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import re
 from pathlib import Path
 
 import pytest
 import yaml
 
+import rnnlib
 from rnnlib.lab import experiments, statistics
 from rnnlib.lab.claims import CLAIMS
 from rnnlib.lab.claims.measures import decades
@@ -17,6 +19,7 @@ from rnnlib.lab.paper_values import paper_values
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
+REFERENCE = [page for page in PAGES if page.startswith("api-")]
 FIGURES = {
     (path.relative_to(ROOT).with_suffix("").as_posix(), name)
     for path in (ROOT / "notebooks").glob("*/*.py")
@@ -102,7 +105,9 @@ def test_roles_and_pictures_name_what_is_there():
 
 def test_every_page_is_in_the_book_and_the_argument_comes_first():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    order = [chapter.get("file", chapter.get("glob")) for part in toc["parts"] for chapter in part["chapters"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    entries = [entry for chapter in chapters for entry in (chapter, *chapter.get("sections", []))]
+    order = [entry.get("file", entry.get("glob")) for entry in entries]
     assert {f"book/{name}" for name in PAGES} == {toc["root"], *(name for name in order if name.startswith("book/"))}
     argument = ["book/ten-minutes", "notebooks/theory/*", "notebooks/figures/*", "book/claims", "book/install"]
     assert sorted(argument, key=order.index) == argument
@@ -120,12 +125,41 @@ def test_each_question_is_a_heading_with_a_short_answer():
         assert len(re.findall(r"[.?](?=\s|$)", first)) <= 4, question
 
 
-def test_the_code_of_the_page_on_use_runs():
+@pytest.mark.parametrize("page", ["using", *REFERENCE])
+def test_the_code_of_a_page_runs(page):
     names: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", PAGES["using"], re.DOTALL)
-    assert len(blocks) >= 5
+    blocks = re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)
+    assert len(blocks) >= (5 if page == "using" else 1)
     for block in blocks:
-        exec(compile(block, "book/using.md", "exec"), names)
+        exec(compile(block, f"book/{page}.md", "exec"), names)
+
+
+INTERNAL = {  # modules of the laboratory that nobody imports for their own sake
+    *("checks", "commandline", "files", "impulse_responses", "lockstep", "minibatches", "optimizers"),
+    *("paper_values", "protocol", "provenance", "results"),
+}
+
+
+def test_every_public_name_has_an_entry_in_the_reference():
+    entries = "\n".join(PAGES[page] for page in REFERENCE)
+    named = set(re.findall(r"\brnnlib(?:\.\w+)+", entries))
+    members = {name for line in re.findall(r":members: (.+)", entries) for name in line.split(", ")}
+    assert {f"rnnlib.{name}" for name in rnnlib.__all__} - {"rnnlib.DenseRNN"} <= named
+    assert "rnnlib.layers.dense" in named  # shows DenseRNN
+    closed_forms = {name.rpartition(".")[2] for name in named if name.startswith("rnnlib.theory.")}
+    assert set(rnnlib.theory.__all__) == closed_forms | members & set(rnnlib.theory.__all__)
+    laboratory = {module.name for module in pkgutil.iter_modules(rnnlib.lab.__path__)}
+    described = {name.split(".")[2] for name in named if name.startswith("rnnlib.lab.")}
+    assert laboratory - INTERNAL <= described
+
+
+def test_the_front_page_of_the_reference_leads_to_each_of_its_pages():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    (entry,) = (one for part in toc["parts"] for one in part["chapters"] if one.get("file") == "book/api")
+    order = [section["file"].removeprefix("book/") for section in entry["sections"]]
+    assert re.findall(r"\]\((api-[\w-]+)\.md\)", PAGES["api"]) == order
+    for page in REFERENCE:
+        assert re.match(r"# .+\n\n.+[.?]\n\n```python\n", PAGES[page]), f"{page}: a purpose and an example come first"
 
 
 def test_errata_say_how_many_change_a_verdict():
@@ -139,6 +173,13 @@ def test_errata_say_how_many_change_a_verdict():
     assert sorted(kinds["a verdict"]) == sorted(map(int, re.findall(r"\d+", listed)))
     (unknown,) = re.findall(r"what item (\d+) changes is not known", PAGES["errata"])
     assert kinds["unknown"] == [int(unknown)]
+    for words, names in {"change numbers alone": ("a number", "numbers"), "nothing": ("nothing",)}.items():
+        (count,) = re.findall(rf"\b(\w+),? {words}", PAGES["errata"].lower())
+        assert count == "ten" and sum(len(kinds[name]) for name in names) == 10
+    for number, words in rows:  # the same in full
+        item = PAGES["errata-in-full"].partition(f"(erratum-{number})=\n")[2].partition("\n(erratum-")[0]
+        assert item.startswith(f"**{number}. ") and "*Evidence:*" in item
+        assert re.split(r"[:,;]", words)[0] in item, "it says otherwise what the item changes"
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The proofs page: theorems have proofs, the tests it names exist, and statements that no other test checks hold."""
+"""Pages of proofs: theorems have proofs, the tests they name exist, and statements that no other test checks hold."""
 
 from __future__ import annotations
 
@@ -10,50 +10,65 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 from rnnlib import theory
 from rnnlib.theory import moments
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "book" / "proofs.md").read_text(encoding="utf-8")
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+(INDEX,) = (one for part in TOC["parts"] for one in part["chapters"] if one.get("file") == "book/proofs")
+PAGES = [section["file"] for section in INDEX["sections"]]  # in the order in which theorems are numbered
+TEXT = "\n".join((ROOT / f"{page}.md").read_text(encoding="utf-8") for page in PAGES)
+FRONT = (ROOT / "book" / "proofs.md").read_text(encoding="utf-8")
 
 
 def test_every_statement_is_followed_by_its_proof():
-    kinds = re.findall(r"^:::\{prf:(\w+)\}", PAGE, re.MULTILINE)
+    kinds = re.findall(r"^:::\{prf:(\w+)\}", TEXT, re.MULTILINE)
     assert kinds.count("theorem") >= 7
     assert set(kinds[1::2]) == {"proof"}
     assert "proof" not in kinds[::2]
 
 
 def test_every_label_is_used_once_and_every_reference_has_one():
-    labels = re.findall(r"^:label: (\S+)$", PAGE, re.MULTILINE)
+    labels = re.findall(r"^:label: (\S+)$", TEXT, re.MULTILINE)
     assert len(set(labels)) == len(labels)
-    assert set(re.findall(r"\{prf:ref\}`([^`]+)`", PAGE)) <= set(labels)
+    assert set(re.findall(r"\{prf:ref\}`([^`]+)`", TEXT)) <= set(labels)
 
 
-def test_tests_that_the_page_names_exist():
-    named = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", PAGE)
+def test_the_front_page_says_in_words_what_each_statement_is():
+    labels = re.findall(r"^:label: (\S+)$", TEXT, re.MULTILINE)
+    assert sorted(re.findall(r"\{prf:ref\}`([^`]+)`", FRONT)) == sorted(set(labels) - {"lem-series"})
+    sections = [section for section in re.findall(r"^## (.+)$", TEXT, re.MULTILINE) if section != "Setting"]
+    assert re.findall(r"^## (.+)$", FRONT, re.MULTILINE) == sections  # whose anchors other pages link to
+
+
+def test_tests_that_the_pages_name_exist():
+    named = re.findall(r"`(tests/\w+/\w+\.py)::(\w+)`", TEXT)
     assert len(named) >= 10
     for name, function in named:
         tree = ast.parse((ROOT / name).read_text())
         assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, (
             f"{name} has no {function}"
         )
-    sections = re.split(r"^## ", PAGE, flags=re.MULTILINE)[2:]  # after the introduction and the setting
+    sections = re.findall(r"^## (?!Setting)(?:(?!^##? ).*\n)+", TEXT, re.MULTILINE)
+    assert len(sections) >= 10
     assert all("*Checked by*" in section for section in sections)
 
 
 def test_the_site_numbers_theorems_and_no_figures():
     site = ROOT / "_build" / "html"
-    if not (site / "book" / "proofs.html").is_file():
-        pytest.fail("there is no proofs page in _build/html: run `make book` first")
-    page = BeautifulSoup((site / "book" / "proofs.html").read_text(encoding="utf-8"), "html.parser")
-    titles = [title.get_text() for title in page.select("div.proof > .admonition-title")]
+    titles = []
+    for name in PAGES:
+        if not (site / f"{name}.html").is_file():
+            pytest.fail(f"there is no {name}.html in _build/html: run `make book` first")
+        page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        titles += [title.get_text() for title in page.select("div.proof > .admonition-title")]
+        ids = [tag["id"] for tag in page.find_all(id=True)]
+        assert len(set(ids)) == len(ids), "proofs share an id"
     numbers = [int(re.match(r"(?:Theorem|Lemma|Corollary) (\d+) +\(", title)[1]) for title in titles]
-    assert numbers == list(range(1, PAGE.count("\n:label: ") + 1))
-    ids = [tag["id"] for tag in page.find_all(id=True)]
-    assert len(set(ids)) == len(ids), "proofs share an id"
+    assert numbers == list(range(1, TEXT.count("\n:label: ") + 1))
     for path in (site / "notebooks").rglob("*.html"):
         assert "caption-number" not in path.read_text(encoding="utf-8"), f"{path.name} numbers its figures"
 

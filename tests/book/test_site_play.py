@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from browsing import Visit
 from references import torch_eigenvalues, torch_path
 
 from rnnlib import theory
@@ -48,15 +49,23 @@ INK = """() => {
 }"""
 
 
-@pytest.fixture
-def play(visit, address):
-    def open_(page: str):
-        reader = visit(address)
-        tab = reader.open(f"notebooks/play/{page}.html")
-        tab.wait_for_function("document.querySelector('.play').view")
-        return reader, tab
+@pytest.fixture(scope="module")
+def play(browser, address):
+    """Opens a page to play with: anew, or as an earlier test left it, which is for tests that set all its controls."""
+    opened = {}
 
-    return open_
+    def open_(page: str, anew: bool = True):
+        if anew or page not in opened:
+            reader = Visit(browser, address)
+            reader.open(f"notebooks/play/{page}.html").wait_for_function("document.querySelector('.play').view")
+            if page in opened:
+                opened[page].context.close()
+            opened[page] = reader
+        return opened[page], opened[page].tab
+
+    yield open_
+    for reader in opened.values():
+        reader.context.close()
 
 
 def numbers(text: str) -> list[float]:
@@ -99,7 +108,7 @@ def curvature(along: str, k: int, nu: float, theta: float, rho: float, normalize
     ],
 )
 def test_landscape_shows_the_closed_forms(play, at):
-    reader, tab = play("01-landscape")
+    reader, tab = play("01-landscape", anew=False)
     script = SET % "{here: rows('curvature').flat().filter((d) => d.last), losses: rows('loss').flat()}"
     found = tab.evaluate(script, at)
     nu, theta = 1 - 10 ** -at["memory"], np.pi * at["angle"]
@@ -164,7 +173,7 @@ def test_what_the_page_says_of_memory_10_and_100(play):
     ],
 )
 def test_complex_plane_shows_the_closed_forms(play, at):
-    reader, tab = play("02-complex-plane")
+    reader, tab = play("02-complex-plane", anew=False)
     found = tab.evaluate(SET % "{steps: rows('response')[0], lines: rows('level').flat()}", at)
     lam = (1 - 10 ** -at["lam_m"]) * np.exp(1j * np.pi * at["lam_angle"])
     t = np.arange(101)
@@ -215,7 +224,7 @@ GATED = [name for name in MODELS if field_guide.get(name).noise]
 @pytest.mark.parametrize("model", MODELS)
 def test_models_show_the_closed_forms_of_the_field_guide(play, model):
     """Each parameter that a model has, at other positions of the sliders each."""
-    reader, tab = play("05-todays-models")
+    reader, tab = play("05-todays-models", anew=False)
     positions = {"modulus": (2, 0, 0.5), "angle": (3.3, 0.9, 1.2), "step": (1.2, 0.4, 0)}
     script = SET % f"{{curves: {CURVES}, steps: rows('response').flat(), powers: rows('power').flat()}}"
     for along, (memory, rho, sigma) in positions.items():
@@ -327,7 +336,7 @@ def test_an_eigenvalue_can_be_dragged_and_sliders_and_numbers_follow(visit, addr
 
 @pytest.mark.parametrize("optimizer", ["gradient descent", "sign descent", "Adam"])
 def test_descent_shows_the_paths_of_pytorch(play, optimizer):
-    reader, tab = play("03-descent")
+    reader, tab = play("03-descent", anew=False)
     at = {"optimizer": optimizer, "rate": -3, "step": 30}  # later sign descent hangs on the last bit of a gradient
     found = tab.evaluate(SET % "rows('loss').flat()", at)
     losses = []
@@ -351,7 +360,7 @@ def test_descent_shows_the_paths_of_pytorch(play, optimizer):
     ],
 )
 def test_bases_show_the_paths_of_pytorch(play, at):
-    reader, tab = play("04-basis")
+    reader, tab = play("04-basis", anew=False)
     found = tab.evaluate(SET % "rows('basis').flat()", at)
     losses, lags = [], np.arange(600)
     for basis, angle in [("own axes", 0), ("turned", at["angle"])]:

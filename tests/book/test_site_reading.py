@@ -31,8 +31,8 @@ def test_the_figure_moves_and_can_be_stopped(browser, address, javascript):
     if javascript:  # without it nothing can be asked of the page
         assert all(moves for moves, _ in tab.evaluate(FRAMES))
     picture = tab.locator(".moving svg")
-    seen = {picture.screenshot(animations="allow") for _ in range(4) if not tab.wait_for_timeout(700)}
-    assert len(seen) > 1
+    before = picture.screenshot(animations="allow")
+    assert any(picture.screenshot(animations="allow") != before for _ in range(5) if not tab.wait_for_timeout(500))
     tab.get_by_label("stop the motion").focus()
     tab.keyboard.press("Space")
     seen = {picture.screenshot(animations="allow") for _ in range(3) if not tab.wait_for_timeout(400)}
@@ -51,12 +51,13 @@ def test_previous_and_next_follow_the_table_of_contents(site):
     """Read by the order of _toc.yml: each page leads to the one after it and back, and none is left out."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     order = [toc["root"]]
-    for chapter in (chapter for part in toc["parts"] for chapter in part["chapters"]):
-        found = sorted(ROOT.glob(chapter["glob"] + ".ipynb")) if "glob" in chapter else [ROOT / chapter["file"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    for entry in (entry for chapter in chapters for entry in (chapter, *chapter.get("sections", []))):
+        found = sorted(ROOT.glob(entry["glob"] + ".ipynb")) if "glob" in entry else [ROOT / entry["file"]]
         order += [path.relative_to(ROOT).with_suffix("").as_posix() for path in found]
     assert set(NOTEBOOKS) <= set(order)
     for before, name, after in zip([None, *order], order, [*order[1:], None], strict=False):
-        page = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        page = parsed(site, f"{name}.html")
         for place, neighbour in [("a.left-prev", before), ("a.right-next", after)]:
             links = [os.path.normpath(f"{name}/../{link['href']}") for link in page.select(place)]
             assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
@@ -65,34 +66,56 @@ def test_previous_and_next_follow_the_table_of_contents(site):
 CLAIMS_OF = {"gates-that-move": "beyond-gates-", "field-guide": "beyond-guide-", "01-is-it-adam": "beyond-0"}
 
 
-def test_each_notebook_names_its_claims_calls_and_readers(visit, address):
-    reader = visit(address)
+def parsed(site: Path, page: str) -> BeautifulSoup:
+    return BeautifulSoup((site / page).read_text(encoding="utf-8"), "html.parser")
+
+
+def claims_of(name: str) -> tuple[str, list[str]]:
+    """The page whose claims a notebook names, and the claims."""
+    home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", name)  # Figure 3b names the claims of Figure 3
+    begin = CLAIMS_OF.get(Path(home).name, f"{Path(home).name}-")
+    return home, [claim.name for claim in CLAIMS if claim.name.startswith(begin)]
+
+
+def test_each_notebook_names_its_claims_and_they_name_it(site):
+    """Read from the files; the next test clicks."""
+    rows = {element["id"]: element for element in parsed(site, "book/claims.html").select("[id]")}
     for name in NOTEBOOKS:
-        tab = reader.open(f"{name}.html")
-        labels = tab.locator(".connections strong").all_inner_texts()
-        home = re.sub(r"(?<=/fig\d\d)[a-z]$", "", name)  # Figure 3b names the claims of Figure 3
-        begin = CLAIMS_OF.get(Path(home).name, f"{Path(home).name}-")
-        names = [claim.name for claim in CLAIMS if claim.name.startswith(begin)]
+        page = parsed(site, f"{name}.html")
+        labels = [label.get_text() for label in page.select(".connections strong")]
+        home, names = claims_of(name)
         assert ("Claims" in labels) == bool(names), name
         if names:
-            tab.locator(".connections a").first.click()
-            anchor = tab.url.partition("#")[2]
+            target, _, anchor = page.select_one(".connections a")["href"].partition("#")
+            assert os.path.normpath(f"{name}/../{target}") == "book/claims.html"
             assert anchor in (names[0], names[0].partition("-")[0])
-            first = tab.locator(f"#{anchor}")
-            assert first.locator("a").get_attribute("href").endswith(f"{home}.html")
-            row = first.inner_text()
-            tab = reader.open(f"{home}.html")
-            tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
-            tab.get_by_role("link", name=row, exact=True).first.click()
-            assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
+            assert rows[anchor].select_one("a")["href"].endswith(f"{home}.html")
+            row = rows[anchor].get_text(strip=True)
+            page = page if home == name else parsed(site, f"{home}.html")
+            links = [link["href"] for link in page.select("a[href]") if link.get_text() == row]
+            assert row in rows and any(link.endswith(f"claims.html#{row}") for link in links), name
+
+
+@pytest.mark.parametrize("name", ["figures/fig02", "figures/fig03b", "beyond/field-guide"])
+def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name):
+    reader = visit(address)
+    home, names = claims_of(f"notebooks/{name}")
+    tab = reader.open(f"notebooks/{name}.html")
+    tab.locator(".connections a").first.click()
+    first = tab.locator("#" + tab.url.partition("#")[2])
+    row = first.inner_text()
+    first.locator("a").first.click()
+    assert row in names and tab.url.partition("#")[0] == f"{address}{home}.html"
+    tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+    tab.get_by_role("link", name=row, exact=True).first.click()
+    assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
     reader.must_be_flawless()
 
 
-def test_the_reference_names_the_pages_that_call_a_function(visit, address):
-    tab = visit(address).open("book/api.html")
-    used = tab.locator("dl.py:has(> dt#rnnlib\\.theory\\.sensitivity) > dd")
-    assert address + "notebooks/figures/fig02.html" in used.locator("a").evaluate_all("a => a.map(b => b.href)")
-    assert "Used in" in used.inner_text()
+def test_the_reference_names_the_pages_that_call_a_function(site):
+    (used,) = parsed(site, "book/api-theory.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
+    assert "../notebooks/figures/fig02.html" in {link["href"] for link in used.select("a[href]")}
+    assert "Used in" in used.get_text()
 
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
@@ -124,6 +147,21 @@ def test_time_and_hardware_of_each_notebook_are_measured(site, page):
     asks = re.compile(r"choose_device\(|cuda\.is_available\(")
     assert uses_gpu == {name for name in NOTEBOOKS if asks.search((ROOT / f"{name}.py").read_text())}
     assert re.search(r"ran on: \d+ cores, \d+ GiB of memory, (no|an) NVIDIA GPU; ", parsed.select_one(".machine").text)
+
+
+def test_a_page_that_promises_a_time_says_what_it_took(site):
+    status = BeautifulSoup((site / "book/status.html").read_text(encoding="utf-8"), "html.parser")
+    rows = [row for row in status.select_one(".wide-table").select("tbody tr") if row.a]
+    seconds = {row.a["href"].removeprefix("../").removesuffix(".html"): row.select("td")[1].text for row in rows}
+    promised = 0
+    for name in NOTEBOOKS:
+        lead = BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser").find(
+            "strong", string="Time"
+        )
+        if lead and re.search("minute|second", lead.parent.text.partition("Time ")[2].partition("(")[0]):
+            promised += 1
+            assert lead.parent.select_one(".measured").text == f" ({seconds[name]} s when this site was built)", name
+    assert promised > 20
 
 
 def test_each_notebook_can_be_downloaded(site):

@@ -1,5 +1,6 @@
 """What is missing at installation is said in one sentence, and what was interrupted is repaired."""
 
+import dataclasses
 import importlib.util
 import os
 import shutil
@@ -9,6 +10,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import shapes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -149,3 +151,18 @@ def test_pins_are_those_of_this_environment():
     found = load("pin").closure(["rnnlib[book,test]"])
     assert {"torch", "numpy", "sphinx", "hypothesis", "myst-nb"} <= set(found)
     assert not any("+" in version for version in found.values())
+
+
+def test_shapes_says_which_limit_a_page_breaks_and_which_exception_is_not_needed():
+    good = shapes.Shape(picture=700, height=5_000, code=0.1, text=11.5, words=900)
+    assert shapes.faults("notebooks/figures/fig02", good) == []
+    broken = {"picture": 900, "height": 6_500, "code": 0.3, "text": 8.0}
+    for name, value in broken.items():
+        (said,) = shapes.faults("notebooks/figures/fig02", dataclasses.replace(good, **{name: value}))
+        assert name in said and str(value) in said
+    assert shapes.faults("notebooks/figures/fig02", dataclasses.replace(good, picture=None))
+    (page, what), (far, _) = next(iter(shapes.EXCEPTIONS.items()))
+    assert what == "height"
+    assert shapes.faults(page, dataclasses.replace(good, height=far)) == []
+    assert shapes.faults(page, dataclasses.replace(good, height=far + 1))
+    assert what in shapes.faults(page, good)[0], "an exception that a page has outgrown"

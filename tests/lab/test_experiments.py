@@ -27,7 +27,7 @@ import torch
 from rnnlib.__main__ import main
 from rnnlib.lab import experiments, provenance, training
 from rnnlib.lab.commandline import _all
-from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, store
+from rnnlib.lab.experiments import Cell, Experiment, ResultError, analysis, blocks, executors, store
 from rnnlib.lab.training import Protocol, train
 
 SHORT = Experiment(
@@ -840,7 +840,9 @@ def refused_soon(address, folder):
 @pytest.mark.parametrize(
     "address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "tcp://nowhere.invalid:8786", "tls://127.0.0.1:9"]
 )
-def test_an_address_without_a_scheduler_is_named(tmp_path, address):
+def test_an_address_without_a_scheduler_is_named(tmp_path, address, monkeypatch):
+    """Dask tries again for as long as it may; the full time is that of the silent service below."""
+    monkeypatch.setattr(executors, "_CONNECT_SECONDS", 1.0)
     assert "no scheduler answers" in refused_soon(address, tmp_path)
 
 

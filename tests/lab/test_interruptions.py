@@ -105,7 +105,7 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of Unix")
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_whatever_ends_a_command_the_same_command_goes_on(expected, tmp_path, workers):
     status, printed = Command(tmp_path, workers, DISK_FULL="1").end()
     assert status == 1 and printed.splitlines()[-1].startswith("the disk is full: ") and "Traceback" not in printed
