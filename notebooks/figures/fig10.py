@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 10: when eigenvalues crowd together
 #
-# **You will see** the Hessian over ten eigenvalues lose its diagonal as their angles concentrate: every eigenvalue then
-# depends on every other. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time**
-# under a minute on a CPU.
+# **You will see** that the Hessian over ten eigenvalues is diagonal while their angles are spread out, and no longer is
+# when they crowd. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under
+# a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -79,8 +79,9 @@ fig.colorbar(image, ax=axes, label="|entry| / largest", shrink=0.7);
 
 # %% [markdown]
 # ## Erratum 7: correlated or uncorrelated?
-# Text and caption speak of uncorrelated inputs; the code uses $\rho = 0.99$. That the diagonal is lost hardly depends
-# on it. The growth of the largest eigenvalue does.
+# Text and caption speak of uncorrelated inputs; the code uses $\rho = 0.99$. Crowded eigenvalues have a less diagonal
+# Hessian either way. But the largest eigenvalue grows by four decades at $\rho = 0.99$, and by a factor of about two at
+# $\rho = 0$.
 
 # %% tags=["hide-input"]
 scales = np.pi * np.logspace(-2, 0, 9)
@@ -90,7 +91,7 @@ for rho in [0.99, 0]:
     fractions[rho] = np.array([[diagonal_fraction(H) for H in row] for row in drawn])
     tops[rho] = np.array([[torch.linalg.eigvalsh(H)[-1] for H in row] for row in drawn])
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Crowding takes the diagonal away with either correlation; the largest eigenvalue grows only with correlated inputs. Left: share of the squared norm on the diagonal. Right: largest eigenvalue. Median and quartiles of 20 draws against the range of angles; the whole circle on the left.", "name": "fig-10-draws"}, "image": {"alt": "Left: the diagonal share falls from 1 at pi to about 0.4 at pi/100, nearly alike for both correlations. Right, logarithmic: with correlation 0.99 the largest eigenvalue rises by four decades from pi to pi/100; with uncorrelated inputs it is nearly flat."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With either correlation crowding makes the Hessian less diagonal; the largest eigenvalue grows by decades with correlated inputs only. Left: share of the squared norm on the diagonal. Right: largest eigenvalue. Median and quartiles of 20 draws against the range of angles; the whole circle on the left.", "name": "fig-10-draws"}, "image": {"alt": "Left: the diagonal share falls from 1 at pi to about 0.4 at pi/100, nearly alike for both correlations. Right, logarithmic: with correlation 0.99 the largest eigenvalue rises by four decades from pi to pi/100; with uncorrelated inputs it is nearly flat."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), layout="constrained")
 panels = [(fractions, "share on the diagonal", {0: (0.03, 0.83), 0.99: (0.09, 0.55)})]
 panels += [(tops, "largest eigenvalue", {0: (0.02, 4.5e6), 0.99: (0.06, 2e7)})]

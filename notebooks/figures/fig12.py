@@ -8,7 +8,7 @@
 #
 # **You will see** that the autocorrelation of token embeddings comes near an exponential, and that position embeddings
 # make that exponential, not the text. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time**
-# under a minute on a CPU, with stored results; 64 windows are measured here.
+# under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

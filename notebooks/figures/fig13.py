@@ -6,9 +6,8 @@
 # %% [markdown]
 # # Figure 13: block by block
 #
-# **You will see** that the memory decides how large gradients are, and hardly the block: the gradients of [Figure
-# 5](fig05.ipynb) in each of four blocks, in 32 networks. **You need** Figure 5. **Time** under a minute on a CPU, with
-# stored results; three networks are measured here.
+# **You will see** that how large the gradients of [Figure 5](fig05.ipynb) are depends on the memory, and hardly on
+# which of four blocks they belong to. **You need** Figure 5. **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

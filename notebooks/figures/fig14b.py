@@ -7,8 +7,7 @@
 # # Figure 14b: an LSTM and a minGRU beside the GRU
 #
 # **You will see** that an LSTM starts as diagonal as a GRU and a minGRU exactly diagonal, and how much all small
-# entries weigh together. **You need** [Figure 14](fig14.ipynb). **Time** under a minute on a CPU: stored results of 256
-# units, and smaller layers measured here.
+# entries weigh together. **You need** [Figure 14](fig14.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

@@ -4,7 +4,7 @@
 # ---
 
 # %% [markdown]
-# # Figure 15: the theory of diagonal units, tested on gated ones
+# # Figure 15: diagonal theory, tested on gated units
 #
 # **You will see** that the theory of diagonal units predicts gated units on text to about a fifth where gates are
 # constant and to about a half where they move. **You need** [gates as
@@ -79,7 +79,7 @@ def joined(gate, quantity):
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Theory runs through the means where gates are constant and a little below them where they move. Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Grey dots: single units; circles: means in bins of log T over 400 networks, with 95 % intervals; bands: the means of 90 % of the networks, each for itself. Lines: theory for constant gates, with the measured autocorrelation (black) and as the paper predicts (dashed).", "name": "fig-15"}, "image": {"alt": "Two rows of three log-log plots against T from 1 to 256. Single units scatter over three decades. Their means fall from .12 to .02 for the squared state and from .02 to .003 for the squared sensitivity. The black line runs through the means with constant gates or just below, and further below those with gates that see the input, or input and state. The dashed line lies lower, by up to a factor of 1.7 for the sensitivity around T = 30, and meets the means at T = 256."}}
 T = np.geomspace(1, 256, 60)
-fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.6), sharex=True, sharey="row", layout="constrained")
+fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), sharex=True, sharey="row", layout="constrained")
 for column, (gate, title) in zip(axes.T, GATES.items(), strict=True):
     dots = units.query("cell == 'gru' and gates == @gate")
     for ax, quantity, which in zip(column, QUANTITIES, (0, 1), strict=True):

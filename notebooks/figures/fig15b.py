@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 15b: the prediction as the paper draws it
 #
-# **You will see** what the formula that the paper draws, its infinite window and its smoothing each change in the
-# sensitivity of Figure 15: errata 8 and 21. **You need** [Figure 15](fig15.ipynb). **Time** under a minute on a CPU,
-# with stored results.
+# **You will see** what three choices of the paper change in the sensitivity of Figure 15: the formula it draws, its
+# infinite window and its smoothing. **You need** [Figure 15](fig15.ipynb). **Time** under a minute on a CPU, with
+# stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

@@ -7,8 +7,7 @@
 # # Figure 15c: an LSTM is more sensitive than a GRU
 #
 # **You will see** that the cells of an LSTM are two to seven times as sensitive as the units of a GRU, and that theory
-# says so. **You need** [Figure 15](fig15.ipynb). **Time** under a minute on a CPU: stored results, and eight networks
-# measured here.
+# predicts it. **You need** [Figure 15](fig15.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
