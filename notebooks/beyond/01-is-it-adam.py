@@ -198,6 +198,8 @@ claims.hypotheses()
 # ## Go on
 # - [Which optimisers notice a rotation?](02-rotation.ipynb) Coordinates changed, all else kept (hypotheses 4 to 6).
 # - [Where should a dense network start?](03-start.ipynb) The radius of the start, by optimiser (9).
+# - [What does beta2 alone do?](04-beta2.ipynb) The bars of Figure 3B under two values (8).
+# - [What else could explain it?](05-what-else.ipynb) A sceptic's list: rates, clipping, warm-up, start, steps.
 #
 # ## How to cite this page
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib
