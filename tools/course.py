@@ -1,14 +1,17 @@
 """Write the students' copies of all notebooks into _build/course: the exercises with blanks instead of solutions.
 
 The copies are made from the notebooks of the book and not stored: run `make course` again after every change.
-Everything but the solutions stays, so a copy runs from its first cell to its last, blanks included. The same input
-gives the same bytes. A copy that is opened where rnnlib is missing installs the commit it was made from, if that commit
+Everything but the solutions stays, so a copy runs from its first cell to its last, blanks included. Where a solution's
+code ends with ``answer = ...  # what it is`` and assertions about it, the blank asks for that answer, and a cell below
+checks it with these same assertions, encoded so that they do not give it away at a glance. The same input gives the
+same bytes. A copy that is opened where rnnlib is missing installs the commit it was made from, if that commit
 is published, so it goes on working while the repository moves on.
 Standard library only: the publishing job runs it without an environment.
 """
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import re
@@ -26,6 +29,22 @@ EXERCISE = re.compile(r"^### (Exercise \d+): ", re.MULTILINE)
 DERIVE = re.compile(r"^\*Derive\.", re.MULTILINE)
 PROSE = re.compile(r"<details>\s*<summary>(?:Solution \d+|Answer)</summary>.*?</details>", re.DOTALL)
 ANSWER = "*Your answer:*"
+RESULT = re.compile(r"^answer = .*?(  # .+)$", re.MULTILINE)
+CHECK = """\
+# Check of exercise {number}: run it after your code. It says what is wrong, not what is right.
+import base64
+
+if answer is ...:
+    print("Exercise {number}: no answer yet")
+else:
+    try:
+        exec(base64.b64decode("{code}"), dict(globals()))
+        print("Exercise {number}: right")
+    except AssertionError as wrong:
+        print(f"Exercise {number}: {{wrong}}")
+    except (IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        print(f"Exercise {number}: that is no answer of the kind asked for ({{error}})")
+"""
 BRANCH = "main"  # what a notebook's first cell installs unless a commit is written there
 README = """\
 # Student copies
@@ -66,10 +85,28 @@ def blanks(student: dict) -> int:
     return sum(text(cell).count(ANSWER) for cell in student["cells"] if cell["cell_type"] == "markdown")
 
 
+def check_of(solution: str) -> tuple[str, str] | None:
+    """The line that a student completes, and the code of the cell that checks it; None if a solution has no answer."""
+    result = RESULT.search(solution)
+    if result is None:
+        return None
+    number = re.search(r"\d+", solution)[0]
+    code = base64.b64encode(solution[result.end() :].strip().encode()).decode()
+    return f"answer = ...{result[1]}", CHECK.format(number=number, code=code).rstrip()
+
+
+def check_cell(blank: dict, code: str) -> dict:
+    """A cell that stands below a blank and bears its id, with an ending."""
+    named = {"id": f"{blank['id']}-check"} if "id" in blank else {}
+    rest = {"execution_count": None, "metadata": {"tags": ["check"]}, "outputs": [], "source": code}
+    return {"cell_type": "code"} | named | rest
+
+
 def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) -> dict:
     """The notebook without outputs and without solutions.
 
-    Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise.
+    Folded prose becomes a line for the answer, a code cell tagged ``solution`` an empty one that names its exercise,
+    followed by one that checks its answer.
     Where a derivation is asked, code is left to the student.
 
     Args:
@@ -77,9 +114,10 @@ def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) ->
         relinked: from Markdown to the same with links that work where the copy will be read.
         commit: what the first cell installs, a commit or the branch.
     """
-    student, current, wanted = copy.deepcopy(notebook), "", ""
+    student, current, wanted, cells = copy.deepcopy(notebook), "", "", []
     pin(student, commit)
     for cell in student["cells"]:
+        cells.append(cell)
         if cell["cell_type"] == "markdown":
             if names := EXERCISE.findall(text(cell)):
                 current = names[-1]
@@ -88,8 +126,14 @@ def student_copy(notebook: dict, relinked: Callable[[str], str], commit: str) ->
             continue
         cell["outputs"], cell["execution_count"] = [], None
         if TAG in cell["metadata"].get("tags", []):
+            checked = check_of(text(cell))
             cell["metadata"] = {}  # neither folded nor described: both told of the solution
             cell["source"] = f"# {current}: {wanted}"
+            if checked:
+                line, code = checked
+                cell["source"] += f"\n\n{line}"
+                cells.append(check_cell(cell, code))
+    student["cells"] = cells
     return student
 
 

@@ -31,10 +31,8 @@ CODE = 0.25  # of the height
 TEXT = 11  # pixels
 # Pages that may go further, in what, how far, and why.
 EXCEPTIONS: dict[tuple[str, str], tuple[float, str]] = {
-    ("book/errata", "height"): (10_000, "26 errata with their evidence, each looked up by its number"),
+    ("book/answers", "height"): (7_000, "short answers, each looked up by its question"),
     ("book/performance", "height"): (18_000, "every target and timing of the scan, folded where it is not the answer"),
-    ("book/status", "height"): (12_000, "a record: one row for each page that ran and each result that is stored"),
-    ("book/teaching", "height"): (10_000, "four sessions, of which a teacher reads one, and one row of times a page"),
     ("notebooks/lab/01-chunked-scan", "picture"): (2_500, "a lesson in code: the picture times what it has written"),
     ("notebooks/lab/01-chunked-scan", "height"): (12_000, "a lesson in code, read from its first line to its last"),
     ("notebooks/lab/01-chunked-scan", "code"): (0.5, "its code is what it teaches"),

@@ -32,8 +32,12 @@ MEASURED_BY = {  # pages by how a claim's name begins; those of a figure are its
     "sec23-": "notebooks/theory/04b-every-entry-explodes",
     "beyond-0": "notebooks/beyond/01-is-it-adam",
     "beyond-1": "notebooks/beyond/01-is-it-adam",
+    "beyond-angles-": "notebooks/beyond/angles",
+    "beyond-bits-": "notebooks/beyond/few-bits",
     "beyond-gates-": "notebooks/beyond/gates-that-move",
     "beyond-guide-": "notebooks/beyond/field-guide",
+    "beyond-inputs-": "notebooks/beyond/long-inputs",
+    "beyond-poles-": "notebooks/beyond/fixed-eigenvalues",
 }
 
 
@@ -188,13 +192,26 @@ def connect(app, doctree, docname: str) -> None:
             names = [i for signature in description.findall(addnodes.desc_signature) for i in signature["ids"]]
             content = next((child for child in description.children if isinstance(child, addnodes.desc_content)), None)
             if names and content is not None and users.get(names[0]):
-                content += line("Used in", [page_link(app, docname, page) for page in users[names[0]]])
+                content += used_in([page_link(app, docname, page) for page in users[names[0]]])
         fold_fields(doctree)
     for table in doctree.findall(nodes.raw):
         if table.get("format") == "html" and CLAIM_NAME.search(table.astext()):
             table.replace_self(nodes.raw("", link_claims(app, docname, table.astext()), format="html"))
 
 
+def used_in(links: list[nodes.Node]) -> list[nodes.Node]:
+    """The pages that call a function; more than a line of them are folded."""
+    pages = line("Used in", links)
+    return fold(f"Used on {len(links)} pages", pages) if len(links) > FEW else [pages]
+
+
+def fold(summary: str, content: nodes.Node) -> list[nodes.Node]:
+    ends = (f"<details><summary>{summary}</summary>", "</details>")
+    begin, end = (nodes.raw("", html, format="html") for html in ends)
+    return [begin, content, end]
+
+
+FEW = 4  # links that fit a line or two
 FIELD_NAMES = {"Parameters": "arguments", "Variables": "attributes", "Returns": "result", "Raises": "errors"}
 
 
@@ -212,9 +229,7 @@ def fold_fields(doctree) -> None:
             continue
         heads = [head.astext() for head in fields.findall(nodes.field_name)]
         shown = ", ".join(FIELD_NAMES.get(head, head.lower()) for head in heads)
-        summary = f"<details><summary>{shown.capitalize()}</summary>"
-        ends = [nodes.raw("", html, format="html") for html in (summary, "</details>")]
-        fields.replace_self([ends[0], fields.deepcopy(), ends[1]])
+        fields.replace_self(fold(shown.capitalize(), fields.deepcopy()))
 
 
 def link_claims(app, docname: str, html: str) -> str:

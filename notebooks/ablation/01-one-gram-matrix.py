@@ -253,3 +253,8 @@ for seed in range(50):
 mean, error = torch.stack(found).mean(), torch.stack(found).std() / 50**0.5
 print(f"expected {expected:.1f}, mean of 50 minibatches {mean:.1f} ± {error:.1f}")
 assert abs(mean - expected) < 4 * error and error < 0.02 * expected
+answer = float(expected)  # for systems.teacher(0, min_modulus=0.99) and 300 steps
+response = systems.teacher(0, min_modulus=0.99).impulse_response(300).double()
+share = answer / float(0.5 * ((1 - torch.arange(300) / 300) * response**2).sum())
+assert share < 1.02, f"{share:.3f} times too large: how often does a lag occur in 300 steps?"
+assert share > 0.98, f"{share:.3f} of what it is: where does the factor 1/2 stand?"

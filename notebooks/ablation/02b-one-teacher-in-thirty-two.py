@@ -150,3 +150,6 @@ for name, mean in {"arithmetic mean": np.mean, "median": np.median}.items():
     print(f"{name:16} of factors {both[0]:8.3g}, without the largest {both[1]:8.3g}")
 assert 0 < against < 0.5
 assert np.mean(10**falls) / np.mean(10**without) > np.median(10**falls) / np.median(10**without)
+answer = against  # share of teachers on the other side of 1
+assert 0 <= answer <= 1, "a share lies between 0 and 1"
+assert 0 < answer < 0.5, "compare the sign of each difference of decades with the median's"

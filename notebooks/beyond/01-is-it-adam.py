@@ -215,4 +215,4 @@ claims.hypotheses()
 # .95](../../rnnlib/lab/results/beyond_headline_adam95.csv), [Adam
 # .999](../../rnnlib/lab/results/beyond_headline_adam.csv), [Muon](../../rnnlib/lab/results/beyond_headline_muon.csv),
 # [Gauss-Newton](../../rnnlib/lab/results/beyond_population_gauss_newton.csv), a run a row.
-# [Status](../../book/status.md#stored-results) has their records and all other tables.
+# [Status](../../book/status.md) has their records and all other tables.

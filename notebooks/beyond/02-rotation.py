@@ -276,3 +276,6 @@ assert max(left[name] for name in list(ways)[1:]) < 1e-7
 assert 0.025 < left["turned by 45 degrees"] < 0.035
 tilt = np.degrees(np.arccos(np.abs(TURN @ at_start).max(axis=0)))
 assert tilt.max() < 3
+answer = [left[name] for name in list(ways)[1:3]]  # loss left, over the first: start, past
+assert answer[0] < 1e-5, "start: map in before Adam's averages, and the step back after them"
+assert answer[1] < 1e-5, "past: average g g', as Adam does g, and take its eigenvectors"

@@ -155,3 +155,8 @@ first = int(np.flatnonzero(ratios(0.99)[50:] < 2)[0]) + 51
 print(f"within a factor of two from step {first:,} on")
 assert first == 1_223
 assert [float(f"{ratios(beta)[999]:.2g}") for beta in (0.9, 0.99, 0.999)] == [1, 5.4, 170]
+answer = [*(ratios(beta)[999] for beta in (0.9, 0.99, 0.999)), first]  # the three ratios, the step
+assert abs(answer[0] - 1) < 0.05, "at .9 the first gradients are forgotten"
+assert abs(answer[1] - 5.4) < 0.1, "at .99: mind the root, and the fifty steps"
+assert abs(answer[2] - 173) < 5, "at .999: mind the bias correction of v"
+assert abs(answer[3] - 1223) < 2, "the step: look only after the fall"

@@ -132,5 +132,5 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # At most six in a hundred choices lie at an end, so wider grids would change little. Muon is the hardest to tune for
 # diagonal networks: half of all runs of the one with γ diverge.
 #
-# [Status](../../book/status.md#stored-results) has every table of this page to download. [How to
+# [Status](../../book/status.md) has every table of this page to download. [How to
 # cite](01-is-it-adam.ipynb#how-to-cite-this-page).

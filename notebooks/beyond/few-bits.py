@@ -39,43 +39,45 @@ from rnnlib.lab.statistics import median
 
 style.use()
 FORMATS = {"e5m2": 3, "e4m3": 4, "bfloat16": 8, "float16": 11, "float32": 24}
-BLUE, ORANGE, GREEN = "#0173b2", style.COLORS["lru"], "#029e73"
+PLAIN, LRU = style.COLORS["crnn_gamma"], style.COLORS["lru"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, modulus alone 4e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.9), layout="constrained")
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, in float16 5e-4, in float8 0.5, modulus alone 3e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.3, 3.9), layout="constrained")
 bits = np.arange(3, 25)
-for stored, color, text, at in [
-    ("parts", BLUE, "parts of λ", (17.2, 3e-6)),
-    ("angle", ORANGE, "log angle", (8.6, 0.12)),
-    ("modulus", GREEN, "ln(-ln |λ|)", (3.2, 3e-8)),
+for stored, color, line, text, at in [
+    ("parts", PLAIN, "-", "parts of λ", (17.2, 3e-6)),
+    ("angle", LRU, "-", "log angle", (8.6, 0.12)),
+    ("modulus", LRU, "--", "ln(-ln |λ|)", (3.2, 3e-8)),
 ]:
     decades = few_bits.refitted(stored)
     estimates = [median(column) for column in decades.T]
     ends = [10 ** np.array([getattr(e, end) for e in estimates]) for end in ("low", "high")]
-    left.plot(bits, [10**e.value for e in estimates], color=color)
+    left.plot(bits, [10**e.value for e in estimates], line, color=color)
     left.fill_between(bits, *ends, color=color, alpha=0.2, lw=0)
-    left.annotate(text, at, color=color)
+    left.annotate(text, at)
 for name, count in FORMATS.items():
     left.axvline(count, color="0.8", lw=0.8, zorder=0)
     left.annotate(name, (count + 0.3, 3e-11), rotation=90, color="0.4")
 left.set(yscale="log", ylim=(2e-11, 2), xlim=(2.5, 25.5))
 left.set(xlabel="bits", ylabel="share of variance left")
 BARS = [
-    ("LRU, float32", "lru, float32", ORANGE),
-    ("both in bfloat16", "lru, nearest", ORANGE),
-    ("modulus alone", "lru, modulus nearest", ORANGE),
-    ("modulus, stochastic", "lru, modulus stochastic", ORANGE),
-    ("angle alone", "lru, angle nearest", ORANGE),
-    ("angle, stochastic", "lru, angle stochastic", ORANGE),
-    ("16-bit remedies", "lru, mended", ORANGE),
-    ("float32 copy", "lru, master", ORANGE),
-    ("λ computed in bfloat16", "lru, eigenvalues rounded", ORANGE),
-    ("not trained", "lru, frozen", ORANGE),
-    ("plain λ, float32", "plain, float32", BLUE),
-    ("in bfloat16", "plain, nearest", BLUE),
-    ("stochastic", "plain, stochastic", BLUE),
-    ("float32 copy", "plain, master", BLUE),
-    ("not trained", "plain, frozen", BLUE),
+    ("LRU, float32", "lru, float32", LRU),
+    ("both in bfloat16", "lru, nearest", LRU),
+    ("both in float16", "lru, float16", LRU),
+    ("both in float8 (e4m3)", "lru, float8_e4m3fn", LRU),
+    ("modulus alone", "lru, modulus nearest", LRU),
+    ("modulus, stochastic", "lru, modulus stochastic", LRU),
+    ("angle alone", "lru, angle nearest", LRU),
+    ("angle, stochastic", "lru, angle stochastic", LRU),
+    ("16-bit remedies", "lru, mended", LRU),
+    ("float32 copy", "lru, master", LRU),
+    ("λ computed in bfloat16", "lru, eigenvalues rounded", LRU),
+    ("not trained", "lru, frozen", LRU),
+    ("plain λ, float32", "plain, float32", PLAIN),
+    ("in bfloat16", "plain, nearest", PLAIN),
+    ("stochastic", "plain, stochastic", PLAIN),
+    ("float32 copy", "plain, master", PLAIN),
+    ("not trained", "plain, frozen", PLAIN),
 ]
 for place, (_, setting, color) in enumerate(BARS):
     decades = few_bits.trained(setting).mean(axis=1)
@@ -137,6 +139,8 @@ frame.style.hide(axis="index").format("{:.1f}", subset=list(frame.columns[1:]))
 #   remedies together (`beyond-bits-mended`).
 # - **A float32 copy is no remedy** while the loss sees bfloat16: it, too, brings steps and no numbers. Computing
 #   $\lambda$ in bfloat16 from float32 parameters fails alike (`beyond-bits-copy`).
+# - **Other formats** order as their bits: float16 still costs (`beyond-bits-float16`), and in float8 the recurrence
+#   might as well not be trained.
 # - **Plain eigenvalues do better** than the LRU: their parts have finer numbers than the logarithm of an angle near
 #   $\pi$ (`beyond-bits-plain-beats-lru`).
 #
@@ -144,18 +148,20 @@ frame.style.hide(axis="index").format("{:.1f}", subset=list(frame.columns[1:]))
 # store the modulus with stochastic rounding and the angle in fixed point.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A rounded state keeps an impulse, unless it turns or noise shakes it. States in bfloat16, eigenvalues in full precision. Left: after an impulse of 1, memories of 200, 300 and 1,000 steps; grey: without rounding. Right: memory 1,000; an angle of .5; and the mean over 400 units of what the impulse adds on top of white noise that gives the state a variance of 1.", "name": "fig-few-bits-state"}, "image": {"alt": "Two plots of a state against steps, logarithmic. Left: with a memory of 200 steps the rounded state falls as the unrounded one; with 300 it falls to 0.59 and stays; with 1,000 it stays at 1. Right: turning and under noise it falls with the unrounded one to 0.05 after 3,000 steps."}}
-fig, axes = plt.subplots(1, 2, figsize=(7.4, 2.9), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7.3, 2.9), sharey=True, layout="constrained")
 steps = np.arange(3000)
 for memory, color in zip([200, 300, 1000], style.sequence("lam", 3), strict=True):
     axes[0].plot(steps, (1 - 1 / memory) ** steps, color="0.7", lw=1)
     rounded = few_bits.impulse_response(3000, memory)
-    axes[0].plot(steps, rounded, color=color, lw=2, label=f"{memory} steps")
-axes[0].legend(title="memory", loc="lower right")
+    axes[0].plot(steps, rounded, color=color, lw=2)
+for text, at in [("memory 1,000", (1500, 1.07)), ("300", (1500, 0.63)), ("200", (330, 0.02))]:
+    axes[0].annotate(text, at)
 turned, noisy = few_bits.impulse_response(3000, angle=0.5), few_bits.noisy_states()[1]
 axes[1].plot(steps, (1 - 1 / 1000) ** steps, color="0.7", lw=3)
-axes[1].plot(steps, turned, color=ORANGE, lw=1, label="it turns")
-axes[1].plot(np.arange(len(noisy)), noisy, color=BLUE, lw=1, label="under noise")
-axes[1].legend(loc="lower right")
+axes[1].plot(steps, turned, color="black", lw=1)
+axes[1].plot(np.arange(len(noisy)), noisy, color="black", lw=2, ls=":")
+axes[1].annotate("it turns", (1900, 0.2))
+axes[1].annotate("under noise, dotted", (150, 0.12))
 axes[0].set(yscale="log", ylim=(1e-2, 1.5), ylabel="state", xlabel="steps", title="alone")
 axes[1].set(xlabel="steps", title="shaken");
 
@@ -180,12 +186,16 @@ pd.DataFrame(rows).style.hide(axis="index")
 # request 10258](https://github.com/sgl-project/sglang/pull/10258)), and output that falls apart within twenty tokens
 # in MLX ([pull request 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that, nobody has
 # measured. Parameters, say Mamba's authors, belong in float32 ([issue
-# 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few digits](../../book/proofs.md).
+# 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few digits](../../book/proofs-digits.md).
 #
 # ## What we expected, and what we measure
 
-# %% tags=["hide-input"]
-claims.table(*(entry.name for entry in claims.CLAIMS if entry.name.startswith("beyond-bits")))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on a few teachers. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-few-bits-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-bits")]
+claims.picture(*names);
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
+claims.table(*names)
 
 # %% tags=["hide-input"]
 from rnnlib.lab.experiments.analysis import provenance

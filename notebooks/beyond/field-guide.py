@@ -51,7 +51,7 @@ for verdict, names in zip(ORDER, groups, strict=True):
     titles.append((y, verdict))
     heights |= {name: y - 1 - i for i, name in enumerate(names)}
     y -= len(names) + 1.3
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 8.8), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 7.8), sharey=True, layout="constrained")
 shown = guide.query("rho == 0 and gates == 'still'")
 for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=True):
     ax.axvline(0, color="0.7", lw=1, zorder=0)
@@ -66,35 +66,43 @@ for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=Tr
     for height, _ in titles:
         ax.axhline(height - 0.45, color="0.85", lw=0.8, zorder=0)
 axes[0].set_yticks([*heights.values(), *(height for height, _ in titles)])
-axes[0].set_yticklabels([*heights, *(verdict.upper() for _, verdict in titles)], fontsize=8)
+axes[0].set_yticklabels([*heights, *(verdict.upper() for _, verdict in titles)], fontsize=9)
 axes[0].set(title="second moments", ylim=(y + 0.8, 0.8))
 axes[1].set(title="loss curvature")
-axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=8);
+axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=9);
 # %% [markdown]
 # ## A designer's checklist
-# Each line ends with the row of the [claims](../../book/claims.md) that supports it.
+# Each line ends with rows of the [claims](../../book/claims.md) that support it.
 #
-# 1. Ask of each recurrent parameter how far it moves $\lambda$. It is tame if that is in proportion to $1 - |\lambda|$: *complex RNN* against
-#    *LRU*. `beyond-guide-1-tame-parameters`
-# 2. For the modulus an exponential, a sigmoid, a softplus step all do that: *LRU*, *GRU*, *Mamba-1*. `beyond-guide-2-modulus`
-# 3. Scale the input by $\gamma$ or $1 - \lambda$, or put a norm after the state: *RG-LRU* against *GLA*. `beyond-guide-3-input-scale`
-# 4. On slow inputs prefer $1 - \lambda$ or the norm: on text $\gamma$ lets the state of *RG-LRU* grow, see below.
-#    `beyond-guide-4-slow-inputs`
-# 5. Multiply angles by the step, and let the step carry the memory: *S4D*, *Mamba-3*, two rows each. `beyond-guide-5-step`
-# 6. A bounded angle is not a tame one, nor is one that is learned on a scale of its own: *Cayley rotation*, *HGRN*.
-#    `beyond-guide-6-bounded-angle`
-# 7. Start long memories with the gate that can reach them: the input gate of *minLSTM*, a bias for *minGRU*.
-#    `beyond-guide-7-input-gate`
-# 8. A flat tail ends an explosion and leaves a parameter that hardly moves: *Mamba-3* with the heavy tail. `beyond-guide-8-flat-tail`
-# 9. Gates that move need no allowance, [unless they see the input that they let in](gates-that-move.ipynb): noise changes constants and no
-#    power. `beyond-guide-9-moving-gates`
-# 10. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*. `beyond-guide-10-orthogonal`
+# 1. Ask of each recurrent parameter how far it moves $\lambda$. It is tame if that is in proportion to $1 -
+#    |\lambda|$, as with an exponential, a sigmoid or a softplus step: *complex RNN* against *LRU*, *GRU*, *Mamba-1*.
+#    `beyond-guide-1-tame-parameters` `beyond-guide-2-modulus`
+# 2. Scale the input by $\gamma$ or $1 - \lambda$, or put a norm after the state: *RG-LRU* against *GLA*.
+#    `beyond-guide-3-input-scale`
+# 3. On [slow inputs](long-inputs.ipynb), text among them, prefer $1 - \lambda$ or the norm: $\gamma$ lets the state
+#    grow. `beyond-guide-4-slow-inputs` `beyond-inputs-text-has-long-memory`
+# 4. A bounded angle is not a tame one, nor is one that is learned on a scale of its own: *Cayley rotation*, *HGRN*.
+#    An angle times the step is tame if the step carries the memory, so that angles shrink as memory grows: *S4D*,
+#    *Mamba-3*, two rows each. `beyond-guide-6-bounded-angle` `beyond-guide-5-step`
+# 5. For angles that stay as memory grows, use [the polar angle](angles.ipynb), which gets there although it is not
+#    tame, and take its steps in proportion to $1 - |\lambda|^2$. `beyond-angles-fresh-polar-alone-arrives`
+#    `beyond-angles-fresh-scaled-steps-have-both`
+# 6. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*. `beyond-guide-10-orthogonal`
+# 7. Start long memories with the gate that can reach them: the input gate of *minLSTM*, a bias for *minGRU*. A flat
+#    tail ends an explosion and leaves a parameter that hardly moves: *Mamba-3* with the heavy tail.
+#    `beyond-guide-7-input-gate` `beyond-guide-8-flat-tail`
+# 8. Gates that move need no allowance, [unless they see the input that they let in](gates-that-move.ipynb): noise
+#    changes constants and no power. `beyond-guide-9-moving-gates`
+# 9. Keep recurrent parameters, and what is computed from them, [in float32](few-bits.ipynb). A state in bfloat16 is
+#    right under noise and stalls in silence: test it with an impulse. `beyond-bits-lru` `beyond-bits-impulse-stays`
+# 10. Learn the recurrence where memory times angles exceeds the units; below, [fixed
+#     eigenvalues](fixed-eigenvalues.ipynb) with a fitted readout do. `beyond-poles-all-angles` `beyond-poles-window`
 #
 # ## What is measured
 # Each model is reduced to [one unit of a few lines](https://repository.invalid/owner/name/blob/main/rnnlib/lab/field_guide/units.py), for
 # instance Mamba's:
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the unit of Mamba", "code_prompt_hide": "Hide it"}
 import inspect
 
 print(inspect.getsource(field_guide.units.mamba))
@@ -102,10 +110,10 @@ print(inspect.getsource(field_guide.units.mamba))
 # %% [markdown]
 # Its raw parameters start where the model puts them when memory is long. With gates that stand still the unit is its impulse response, so
 # moments are sums, and derivatives come from automatic differentiation; gates that move with the noise that inputs make in them
-# have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs.md)). Nothing is sampled. Expectations were written
+# have the closed forms of `theory.random_gate_moments` ([proofs](../../book/proofs-gates.md)). Nothing is sampled. Expectations were written
 # down before measuring; they lie within 0.1 of the measured exponents, `beyond-guide-exponents`. For white inputs and for inputs with correlation 0.9, gates still or moving, the largest differences are:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the largest differences", "code_prompt_hide": "Hide the table"}
 guide["difference"] = (guide["measured"] - guide["expected"]).abs()
 table = guide.pivot_table("difference", ["quantity", "gates"], "rho", "max")
 table.columns = [f"rho = {rho:g}" for rho in table.columns]
@@ -151,7 +159,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | --- | --- | --- | --- | --- |
 # | complex RNN | a near 1, any angle | both parameters move the eigenvalue by as much at any memory | an exponential modulus and an input scale: the LRU | Zucchet and Orvieto (2024), appendix A.2 |
 # | LRU | a ring near the circle | the modulus moves by a share of its distance to 1, the angle by a share of itself | the angle times a step that shrinks with memory (S4D); small angles lower the constant | NicolasZucchet/minimal-LRU, lru/model.py at bbd71b1; Zucchet and Orvieto (2024), appendix A.2 |
-# | optimal parametrisation | a large, any angle | built so that both curvatures are 1 | nothing at the optimum; far from it the valley is flat (Figure 7) | Zucchet and Orvieto (2024), section 3.1 and appendix C.1.2 |
+# | optimal parametrisation | a large, any angle | built so that both curvatures are 1, the modulus held where it multiplies b | nothing at the optimum; on the way the valley is flat (Figure 7), so scale the steps of a polar angle instead | Zucchet and Orvieto (2024), section 3.1 and appendix C.1.2 |
 # | S4D, memory from the step | $\Delta$ small, $A = -\frac12 + 3 \pi i$ stays | the step multiplies everything, also the angle's derivative; the scale is about the step | nothing in the exponents; the step's constant grows as the square of the frequency | state-spaces/s4, models/s4/s4d.py at 2ed46fc |
 # | S4D, memory from A | Re A small, $\Delta = 0.1$ and Im A stay | angle and step turn the eigenvalue by a fixed amount, the modulus is exponential | let the step carry the memory | state-spaces/s4, models/s4/s4d.py at 2ed46fc |
 # | S5 | $\Delta$ small, $A = -\frac12 + 3 \pi i$ stays | as S4D; a linear real part does no harm while the step carries the memory | nothing while it trains; clip Re A, which is linear and may cross 0 | lindermanlab/S5, s5/ssm.py at 52fbd83 |
@@ -192,7 +200,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # At memories below the correlation time of text, 333 steps in the paper's fit, the powers between 30 and 300 steps are others. A real
 # eigenvalue sums up what is slow; a turned one does not hear it.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show powers on text", "code_prompt_hide": "Hide the table"}
 rows = []
 for name in ["RG-LRU (Griffin)", "GLA", "minGRU", "Mamba-1", "HGRN2", "LRU", "HGRN", "complex RNN"]:
     model = field_guide.get(name)
@@ -203,7 +211,5 @@ formats = dict.fromkeys(columns[1:], "{:+.1f}")
 pd.DataFrame(rows, columns=columns).style.hide(axis="index").format(formats)
 
 # %% [markdown]
-# Where correlations fade as a power of the lag, $R(D) \sim D^{-\alpha}$ with $\alpha < 1$, there is no correlation time to wait for:
-# $\mathrm{E}\,h^2 \sim m^{2 - \alpha}$ and $\mathrm{E}(\mathrm{d}_\lambda h)^2 \sim m^{4 - \alpha}$ at any memory, so that $\gamma$ leaves $m^{1 - \alpha}$
-# to both. Their ratio is $(1 - \alpha / 2)\, m^2$: reparametrisation works as before
-# ([proofs](../../book/proofs.md)).
+# Where correlations fade as a power of the lag there is no correlation time to wait for:
+# [inputs with long memory](long-inputs.ipynb) has the powers. Reparametrisation works as before.

@@ -45,7 +45,7 @@ ANGLES = {0.01: "π/100", 0.0316: "π/32", 0.1: "π/10", 0.316: "π/3", 1.0: "π
 COLORS = dict(zip(ANGLES, style.sequence("time", len(ANGLES)), strict=True))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "A cliff, whose place angles set. Lines: loss that is left by random fixed eigenvalues with the best readout, as a share of the zero predictor's, against units; teachers with ν₀ = .99 on the paper's window of 300 steps, angles up to θ₀. Dots: LRUs of 64 units that learn their eigenvalues, side by side. Dotted: 300 θ₀ / 2π units. Medians and 95 % intervals of 32 teachers. Right: on an infinite window, equally spaced eigenvalues, against units over θ₀ m, for memories m = 1 / (1 - ν₀) of 10 (circles), 100 (triangles) and 1,000 (squares) and all θ₀ with θ₀ m above 10: one curve.", "name": "fig-fixed-eigenvalues"}, "image": {"alt": "Left: five curves of loss against 4 to 512 units, logarithmic. Each stays near 1 and then falls off a cliff by ten decades: angles up to π/100 below 4 units, π/32 at 5, π/10 at 15, π/3 at 47 and π at 150. At 64 units dots of learned networks lie between 1e-8 and 1e-6: above the curves of the three smallest ranges of angles, near that of π/3, and far below that of π. Right: symbols of all memories and angles fall together from 0.4 at a quarter through a hundredth at 1 to 1e-6 at 4."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.8, 3.7), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.3, 3.7), layout="constrained")
 widths = experiments.get("fixed_poles").widths
 for angle, label in ANGLES.items():
     color, enough = COLORS[angle], 300 * angle / 2
@@ -113,7 +113,7 @@ frame.style.hide(axis="index").format("10^{:.1f}", subset=list(frame.columns[1:]
 # $$\frac{\text{error}}{\text{variance}} = \prod_j \left| \frac{\lambda - p_j}{1 - \bar p_j \lambda} \right|^2 ,$$
 #
 # over fixed eigenvalues $p_j$ and their conjugates: each factor is a distance in the hyperbolic plane
-# (`theory.readout_error`, [proofs](../../book/proofs.md)). At modulus $1 - 1/m$ that plane has room for about
+# (`theory.readout_error`, [proofs](../../book/proofs-digits.md)). At modulus $1 - 1/m$ that plane has room for about
 # $\theta_0 m$ units side by side, and equally spaced ones leave at most $\cosh^{-2}(2 \pi N / \theta_0 m)$ of a unit
 # of the same modulus. All angles, a unit midway between two:
 
@@ -177,8 +177,12 @@ frame.rename_axis(columns="memory").rename_axis("eigenvalues").reset_index().sty
 # %% [markdown]
 # ## What we expected, and what we measure
 
-# %% tags=["hide-input"]
-claims.table(*(entry.name for entry in claims.CLAIMS if entry.name.startswith("beyond-poles")))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on a few teachers. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-fixed-eigenvalues-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-poles")]
+claims.picture(*names);
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
+claims.table(*names)
 
 # %% tags=["hide-input"]
 print(provenance(experiments.load("fixed_poles")))

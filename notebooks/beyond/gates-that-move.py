@@ -132,7 +132,7 @@ pd.DataFrame(check).astype({"closed form": float}).style.hide(axis="index").form
 # \approx \frac{\varepsilon}{2}\, \mathrm{E}e^{-2g} / \mathrm{E}e^{-g}$, half of which is $\mathrm{E}\,(\mathrm{d}h)^2$.
 # The fraction is 1 for a constant gate and $e^{3v/2}$ for Gaussian noise of variance v: noise changes the constant, not
 # the power, and what [reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) does for constant
-# gates it does for moving ones. [Proofs](../../book/proofs.md).
+# gates it does for moving ones. [Proofs](../../book/proofs-gates.md).
 #
 # ## Lasting
 # Gates that are correlated in time change less. $\mathrm{E}\,s^2 / (1 - \mathrm{E}\lambda^2)$ is a mean of $(1 -
@@ -213,9 +213,13 @@ except ValueError as error:
 
 # %% [markdown]
 # Gates that last get there earlier: a run of large gates is then likely. The condition is the one of the
-# [proofs](../../book/proofs.md).
+# [proofs](../../book/proofs-gates.md).
 #
 # ## What is claimed and measured
 
-# %% tags=["hide-input"]
-claims.table(*(claim.name for claim in claims.CLAIMS if claim.name.startswith("beyond-gates-")))
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-gates-that-move-claims"}, "image": {"alt": "One row for each of the seven statements of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees. Six lie inside; that on text reaches beyond it."}}
+names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-gates-")]
+claims.picture(*names);
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
+claims.table(*names)

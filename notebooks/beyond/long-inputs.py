@@ -6,9 +6,10 @@
 # %% [markdown]
 # # Inputs with long memory: where normalisation stops helping
 #
-# **You will see** that the scale $\gamma = \sqrt{1 - \lambda^2}$ keeps the state on white inputs and on sounds, and fails on texts, pictures and
-# landscapes, where $1 - \lambda$ does not. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb) and, for the texts,
-# [Figure 12](../figures/fig12.ipynb). **Time** seconds; stored results.
+# **You will see** that the scale $\gamma = \sqrt{1 - \lambda^2}$ keeps the state on white inputs and on sounds, and
+# fails on texts, pictures and landscapes, where $1 - \lambda$ does not. **You need** [the curse of
+# memory](../theory/02-curse-of-memory.ipynb) and, for the texts, [Figure 12](../figures/fig12.ipynb). **Time**
+# seconds; stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -40,23 +41,23 @@ style.use()
 if experiments.scale_from_environment() == "paper":  # recompute everything
     experiments.run("long_inputs", "paper", progress=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A scale of γ keeps the state where the exponent is 1, a scale of 1 - λ wherever it is at most 2, which is everywhere. Left: exponents of memory of the second moments against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings, as they are or with their mean embedding removed.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A scale of γ keeps the state where the exponent is 1, a scale of 1 - λ wherever it is at most 2, which is everywhere. Left: exponents of memory of the second moments, of the state (filled) and the sensitivity (open), against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings, as they are or with their mean embedding removed.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
 betas = np.array(experiments.get("long_inputs").betas)
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(7.2, 4.2), width_ratios=[1, 1.25], layout="constrained"
 )
 line = np.linspace(-0.97, 0.97, 50)
-for quantity, offset, color in [("state", 1, "black"), ("sensitivity", 3, style.COLORS["lru"])]:
-    left.plot(line, offset + line, color=color, lw=1)
+for quantity, offset, fill in [("state", 1, "black"), ("sensitivity", 3, "white")]:
+    left.plot(line, offset + line, color="black", lw=1)
     found = [
         measured.exponents(f"{beta:g}", "noise", centred=False, quantity=quantity) for beta in betas
     ]
     shift = offset - 1  # the stored sensitivities are times (1 - lambda) squared
     values = np.array([(e.value, e.low, e.high) for e in found]) + shift
     errors = np.abs(values[:, 1:] - values[:, :1]).T
-    left.errorbar(betas, values[:, 0], errors, fmt="o", ms=4, color=color)
+    left.errorbar(betas, values[:, 0], errors, fmt="o", ms=4, color="black", mfc=fill)
 left.text(-0.35, 0.25, r"state, $1 + \beta$")
-left.text(-0.95, 3.15, r"sensitivity, $3 + \beta$", color=style.COLORS["lru"])
+left.text(-0.95, 3.15, r"sensitivity, $3 + \beta$")
 left.set(xlabel=r"power of the spectrum, $S \sim \omega^{-\beta}$", ylabel="exponent of memory")
 left.set_xticks([-1, 0, 1], ["-1", "0, white", "1, 1/f"])
 rows = [
@@ -76,32 +77,37 @@ for centred, note in [(True, ", no mean"), (False, "")]:
             rows.append((f"{name}, {label}{note}", (text, kind), {"centred": centred}))
 for edge, label in [(1, "γ keeps"), (2, "1 - λ keeps")]:
     right.axvline(edge, color="0.7", lw=1, zorder=0)
-    right.text(edge, 0.75, label, ha="center", fontsize=8)
-colors = [style.COLORS["gru"]] * 3 + [style.COLORS["block"]] * 4 + ["black"] * 6
-for y, ((_, names, options), color) in enumerate(zip(rows, colors, strict=True)):
+    right.text(edge, 0.75, label, ha="center", fontsize=9)
+for y, (_, names, options) in enumerate(rows):
     e = measured.exponents(*names, **options)
-    right.plot([e.low, e.high], [-y, -y], color=color, lw=2)
-    right.plot(e.value, -y, "o", color=color, ms=5)
-right.set_yticks(-np.arange(len(rows)), [label for label, *_ in rows], fontsize=8)
+    right.plot([e.low, e.high], [-y, -y], color="black", lw=2)
+    right.plot(e.value, -y, "o", color="black", ms=5)
+for first, kind in [(0, "waves"), (3, "series"), (7, "texts")]:
+    right.text(0.05, -first - 0.2, kind, va="top", fontsize=9, color="0.4")
+    right.axhline(0.5 - first, color="0.85", lw=0.8, zorder=0)
+right.set_yticks(-np.arange(len(rows)), [label for label, *_ in rows], fontsize=9)
 right.tick_params(axis="y", length=0)
 right.set(xlabel="exponent of the state", xlim=(0, 2.45), ylim=(-len(rows) + 0.4, 1.4));
 
 # %% [markdown]
 # ## Why
-# A unit $\lambda = \nu e^{i\theta}$ with memory $m = 1 / (1 - \nu)$ hears the input's spectrum $S$ within $1/m$ of its own angle
-# ([proofs](../../book/proofs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there, $-1 < \beta < 1$, then
+# A unit $\lambda = \nu e^{i\theta}$ with memory $m = 1 / (1 - \nu)$ hears the input's spectrum $S$ within $1/m$ of
+# its own angle ([proofs](../../book/proofs-inputs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there, $-1 < \beta < 1$, then
 #
 # $$\mathrm{E}|h|^2 \sim \frac{m^{1+\beta}}{2\cos(\pi\beta/2)} , \qquad
 #   \mathrm{E}|\mathrm{d}_\lambda h|^2 \sim \frac{(1+\beta)\,m^{3+\beta}}{4\cos(\pi\beta/2)} .$$
 #
-# White inputs have $\beta = 0$. An autocorrelation $R(D) \sim D^{-\alpha}$ has $\beta = 1 - \alpha$ at frequency zero. Near $\beta = 1$ lies 1/f noise.
-# And what has nothing at frequency zero, such as a sound, has $\beta < 0$.
+# White inputs have $\beta = 0$. An autocorrelation $R(D) \sim D^{-\alpha}$ has $\beta = 1 - \alpha$ at frequency
+# zero. Near $\beta = 1$ lies 1/f noise. And what has nothing at frequency zero, such as a sound, has $\beta < 0$.
 #
 # - **The scale $\gamma$** takes one power of memory away, so it leaves $m^\beta$: it stops helping where $\beta > 0$.
-# - **The scale $1 - \lambda$** takes two. It is enough for every input, since $(1 - |\lambda|)^2\,\mathrm{E}|h|^2 \le R(0)$ without exception; on white
-#   inputs it leaves a state that shrinks as $1/m$. A norm after the state needs no choice.
-# - **The parametrisation** needs no choice either. If a parameter moves $\lambda$ by $1 - |\lambda|$, as the exponential and a gate do, its sensitivity is
-#   at most the state's, for $(1 - |\lambda|)^2\,\mathrm{E}|\mathrm{d}_\lambda h|^2 \le \mathrm{E}|h|^2$. Inputs with long memory bring no new curse.
+# - **The scale $1 - \lambda$** takes two. It is enough for every input, since
+#   $(1 - |\lambda|)^2\,\mathrm{E}|h|^2 \le R(0)$ without exception; on white inputs it leaves a state that shrinks as
+#   $1/m$. A norm after the state needs no choice.
+# - **The parametrisation** needs no choice either. If a parameter moves $\lambda$ by $1 - |\lambda|$, as the
+#   exponential and a gate do, its sensitivity is at most the state's, for
+#   $(1 - |\lambda|)^2\,\mathrm{E}|\mathrm{d}_\lambda h|^2 \le \mathrm{E}|h|^2$. Inputs with long memory bring no new
+#   curse.
 
 # %%
 print("power of the spectrum, exponents of state and sensitivity from sums over R(D), closed forms")
@@ -118,15 +124,17 @@ for beta in [-0.5, 0.0, 0.5, 0.9]:
     print(f"{beta:5}    {sums}    {closed}")
 
 # %% [markdown]
-# Real inputs bend these lines, for no spectrum is one power throughout. What counts is the slope between the frequencies $1/m$ of the
-# memories in question: a sound is silent below its fundamental, a picture is brightest at frequency zero.
+# Real inputs bend these lines, for no spectrum is one power throughout. What counts is the slope between the
+# frequencies $1/m$ of the memories in question: a sound is silent below its fundamental, a picture is brightest at
+# frequency zero.
 #
 # ## Is text's memory its position embeddings?
-# [Figure 12](../figures/fig12.ipynb) found that the slow decay of $R$ comes from BERT's position embeddings: without them $R$ of Wikipedia does
-# not decay over 512 tokens. Here are a second text, Python's language reference, and a second embedding, co-occurrence vectors of the
-# texts themselves, with the sinusoids of the first transformer as positions.
+# [Figure 12](../figures/fig12.ipynb) found that the slow decay of $R$ comes from BERT's position embeddings: without
+# them $R$ of Wikipedia does not decay over 512 tokens. Here are a second text, Python's language reference, and a
+# second embedding, co-occurrence vectors of the texts themselves, with the sinusoids of the first transformer as
+# positions.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "On Wikipedia positions make the decay; Python's reference decays by itself as well, and so do co-occurrence vectors over the first tokens. Autocorrelation over R(0) with (filled) and without position embeddings (open) at lags of 1, 50 and 510 tokens: medians over 16 pieces of each text, lines to guide the eye.", "name": "fig-long-inputs-texts"}, "image": {"alt": "Four panels, two texts by two embeddings, autocorrelation against lag on a logarithmic axis. Wikipedia through MiniLM: with positions it falls from 0.18 to 0.02, without it is level at 0.09. Python's reference through MiniLM: from 0.3 to 0.06 with, from 0.22 to 0.16 without. Co-occurrence vectors: with sinusoids from 0.5 or 0.6 to 0.2, without from 0.3 or 0.4 to 0.2 at lag 50 and level from there."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "On Wikipedia positions make the decay; Python's reference decays by itself as well, and so do co-occurrence vectors over the first tokens. Autocorrelation over R(0) with (filled) and without position embeddings (open) at lags of 1, 50 and 510 tokens: medians over 16 pieces of each text, lines to guide the eye.", "name": "fig-long-inputs-texts"}, "image": {"alt": "Four panels, two texts by two embeddings, autocorrelation against lag on a logarithmic axis. Wikipedia through MiniLM: with positions it falls from 0.18 to 0.02, without it is level at 0.09. Python's reference through MiniLM: from 0.27 to 0.06 with, from 0.19 to 0.13 and 0.16 without. Co-occurrence vectors: with sinusoids from 0.5 or 0.6 to 0.2, without from 0.3 or 0.4 to 0.2 at lag 50 and level from there."}}
 fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.5), sharex=True, layout="constrained")
 panels = [(text, kind) for kind in kinds for text in texts]
 for ax, (text, kind) in zip(axes, panels, strict=True):
@@ -139,7 +147,7 @@ for ax, (text, kind) in zip(axes, panels, strict=True):
     ax.set_xticks([1, 50, 510], ["1", "50", "510"])
 axes[0].set_ylabel("R(D) / R(0)");
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show autocorrelations and exponents of the texts", "code_prompt_hide": "Hide the table"}
 table = []
 for text in texts:
     for kind in ["minilm", "cooccurrence", "random"]:
@@ -159,17 +167,18 @@ print("without positions")
 pd.DataFrame(table).style.hide(axis="index").format(precision=2)
 
 # %% [markdown]
-# So the finding holds for the first text, where nothing decays, and not quite for the second: within 50 tokens a quarter of what $R$ has at lag 1
-# fades by itself, and two thirds of the whole decay are the positions'. Python's reference repeats what it has just said: even random
-# vectors, one a token, are correlated at lag 1 there, and on Wikipedia are not, where a word hardly ever follows itself. Co-occurrence
-# vectors make neighbours alike by construction; beyond 50 tokens little is left to decay.
+# So the finding holds for the first text, where nothing decays, and not quite for the second: within 50 tokens a
+# quarter of what $R$ has at lag 1 fades by itself, and two thirds of the whole decay are the positions'. Python's
+# reference repeats what it has just said: even random vectors, one a token, are correlated at lag 1 there, and on
+# Wikipedia are not, where a word hardly ever follows itself. Co-occurrence vectors make neighbours alike by
+# construction; beyond 50 tokens little is left to decay.
 #
-# What never decays is the mean embedding, a constant input; without it text has exponents between those of white and of constant inputs.
-# A layer that takes the mean away, or a norm after the state, is worth more here than $\gamma$.
+# What never decays is the mean embedding, a constant input; without it text has exponents between those of white and
+# of constant inputs. A layer that takes the mean away, or a norm after the state, is worth more here than $\gamma$.
 #
-# The sinusoids have a closed form. Their frequencies are spread evenly in $\ln\omega$ from 1 to 1/10,000, so their spectrum is $1/\omega$:
-# $R(D) / R(0) \approx 1 - (\ln D + \gamma_E) / \ln 10^4$. A unit cannot tell them from
-# 1/f noise:
+# The sinusoids have a closed form. Their frequencies are spread evenly in $\ln\omega$ from 1 to 1/10,000, so their
+# spectrum is $1/\omega$: $R(D) / R(0) \approx 1 - (\ln D + \gamma_E) / \ln 10^4$. A unit cannot tell them from 1/f
+# noise:
 
 # %%
 R = measured.sinusoid_autocorrelation(20_000)
@@ -185,7 +194,7 @@ for memory in [10, 30, 100]:
 # ## What was read, and what could not be had
 # The series are files of packages that were installed anyway; nothing was downloaded.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the series, their origin and length", "code_prompt_hide": "Hide the table"}
 files = pd.DataFrame(
     {
         "input": [entry.label for entry in long_inputs.SERIES.values()],
@@ -196,15 +205,16 @@ read = experiments.load("long_inputs", "files")
 files["sequences"], files["steps of each"] = read["sequences"], read["steps"]
 files.style.hide(axis="index").format({"steps of each": "{:,}"})
 
-# %%
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where this was computed", "code_prompt_hide": "Hide it"}
 print(provenance(read))
 
 # %% [markdown]
-# There is no second model with learned positions among these packages, no music or speech of more than seconds, and no sensor that was read for
-# hours; an EEG of ten seconds cannot show what its slowest waves do. Pictures and the landscape stand for long series, as in the
-# benchmarks that read images pixel by pixel, and are not stationary: the variance of single pieces of the landscape is above that of the whole, which
-# is why the row of the two bounds stays undecided. Python's reference is that of the version that ran this; its tests, which hold the sounds, are left out by some
-# distributions of Python.
+# There is no second model with learned positions among these packages, no music or speech of more than seconds, and
+# no sensor that was read for hours; an EEG of ten seconds cannot show what its slowest waves do. Pictures and the
+# landscape stand for long series, as in the benchmarks that read images pixel by pixel, and are not stationary: the
+# variance of single pieces of the landscape is above that of the whole, which is why the row of the two bounds stays
+# undecided. Python's reference is that of the version that ran this; its tests, which hold the sounds, are left out
+# by some distributions of Python.
 #
 # ## What we expected, and what came
 
@@ -220,14 +230,15 @@ claims.table(*names)
 
 # %% [markdown]
 # ### Exercise 1: an eigenvalue that turns
-# *Predict, then run. Easy.* Inputs have $R(D) = (1 + D)^{-0.3}$. By which powers of memory do state and sensitivity grow for real $\lambda$, and for
-# $\lambda = (1 - 1/m)\,e^{0.5i}$?
+# *Predict, then run. Easy.* Inputs have $R(D) = (1 + D)^{-0.3}$. By which powers of memory do state and sensitivity
+# grow for real $\lambda$, and for $\lambda = (1 - 1/m)\,e^{0.5i}$?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# $\beta = .7$ at frequency zero, so 1.7 and 3.7 for real $\lambda$. At an angle of .5 the spectrum is a number, neither 0 nor infinite: 1 and 3, as for white
-# inputs. A ring of angles hears long memory in few of its units, and those are the ones that need another scale.
+# $\beta = .7$ at frequency zero, so 1.7 and 3.7 for real $\lambda$. At an angle of .5 the spectrum is a number,
+# neither 0 nor infinite: 1 and 3, as for white inputs. A ring of angles hears long memory in few of its units, and
+# those are the ones that need another scale.
 #
 # </details>
 
@@ -244,3 +255,8 @@ for angle, expected in [(0.0, [1.7, 3.7]), (0.5, [1.0, 3.0])]:
     found = np.log10(np.divide(moments[1], moments[0]))
     print(angle, found.round(2))
     assert np.allclose(found, expected, atol=0.05)
+answer = [[1.7, 3.7], [1, 3]]  # powers of state and sensitivity, real and turning
+assert abs(answer[0][0] - 1.7) < 0.1, "real, state: white inputs give 1; what does R add?"
+assert abs(answer[0][1] - 3.7) < 0.1, "real, sensitivity: two more than the state"
+assert abs(answer[1][0] - 1) < 0.1, "turning, state: what does a unit hear that turns by 0.5?"
+assert abs(answer[1][1] - 3) < 0.1, "turning, sensitivity: two more than the state"

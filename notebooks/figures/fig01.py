@@ -142,3 +142,6 @@ for s in lam_stars[-3:]:
     estimate = 0.1 * (1 + s) / np.sqrt(1 + s**2)
     print(f"lambda* = {s:.2f}: {width:.3f} of 1 - lambda*, quadratic estimate {estimate:.3f}")
     assert abs(width / estimate - 1) < 0.15
+answer = 0.1 * 2 / np.sqrt(2)  # the fraction of 1 - lambda* as lambda* tends to 1
+assert answer < 0.15, "too far: the loss is half the curvature times the square of the distance"
+assert answer > 0.13, "too near: compare with a hundredth of half the variance"

@@ -147,3 +147,7 @@ for rho, expected in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 0.25)]:
     flowing = held + step2 * (at**2 / gamma2_here * variance_here - at * slope)
     print(f"rho = {rho}: held {held:.4g}, flowing {flowing:.4g}, ratio {flowing / held:.4f}")
     assert abs(flowing / held - expected) < 2e-3
+answer = [0.5, 0.25]  # flowing over held, rho < 1 and rho = 1
+assert max(answer) < 1, "the moment does not rise"
+assert abs(answer[0] - 0.5) < 0.02, "rho < 1: what becomes of the plateau?"
+assert abs(answer[1] - 0.25) < 0.02, "rho = 1: what becomes of 2 / (1 - lambda)?"

@@ -228,3 +228,7 @@ for name, (layer, expected) in counts.items():
     found = sum(parameter.numel() for parameter in layer.parameters())
     print(f"{name:14} {found:5}")
     assert found == expected
+answer = [4225, 257, 513, 385, 449]  # RNN, 32 blocks, 64 blocks, complex RNN, LRU
+names = ["RNN", "32 blocks", "64 blocks", "complex RNN", "LRU"]
+off = [n for n, a, b in zip(names, answer, [4225, 257, 513, 385, 449], strict=True) if a != b]
+assert not off, f"count again: {', '.join(off)}. Input and output weights, skip weight?"

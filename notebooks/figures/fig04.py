@@ -229,3 +229,6 @@ for name, Q in changes.items():
     print(f"{name:9} top eigenvalue {H.eigenvalues[0]:.6g}, mean participation {ratios.mean():.2f}")
 assert torch.allclose(spectra["as it is"], spectra["rotated"], rtol=1e-6)
 assert not torch.allclose(spectra["as it is"], spectra["mixed"], rtol=0.1)
+answer = [True, False]  # are the eigenvalues kept by an orthogonal Q? by any invertible Q?
+assert answer[0], "an orthogonal Q turns the parameters, and with them the Hessian, by a rotation"
+assert not answer[1], "does any Q change the parameters by a rotation?"

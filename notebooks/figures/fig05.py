@@ -233,3 +233,6 @@ ends = [(0, 0.5), (0.99, 0.995)]
 short, long = ((1 / (1 - np.linspace(*pair, 100_001) ** 2)).mean() for pair in ends)
 print(f"mean of 1 / (1 - nu^2): {short:.2f} and {long:.1f}, ratio {long / short:.0f}")
 assert 62 < long / short < 65
+answer = long / short  # the factor between T_c = 1 and T_c = 100
+assert answer < 65, "too large: average 1 / (1 - nu^2) over each range of moduli"
+assert answer > 62, "too small: average 1 / (1 - nu^2) over each range of moduli"

@@ -238,3 +238,7 @@ for name, (before, after) in at_optimum.items():
 factors = {name: after / before for name, (before, after) in at_optimum.items()}
 assert np.isclose(factors["polar"], 1) and np.isclose(factors["optimal"], 1)
 assert np.isclose(factors["exponential"], (0.5 / (np.pi / 100)) ** 2)
+answer = [factors[name] for name in ("polar", "exponential", "optimal")]  # factors, in this order
+assert abs(answer[0] - 1) < 0.01, "polar: does the curvature along theta know theta*?"
+assert abs(answer[1] / 253.3 - 1) < 0.01, "exponential: theta = exp(omega) has the slope theta"
+assert abs(answer[2] - 1) < 0.01, "optimal: its curvature is one number at every optimum"

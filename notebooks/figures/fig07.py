@@ -230,3 +230,6 @@ for widths in [12, 16]:
     arrived[widths] = losses["optimal"] < 1e-3
     print(f"{widths:2} widths away:", {angle: f"{loss:.0e}" for angle, loss in losses.items()})
 assert arrived[12] and not arrived[16]
+answer = 12  # the largest number of widths from which it arrives
+assert answer >= 12, "it arrives from farther away"
+assert answer < 16, "from there it does not arrive within 20,000 steps"

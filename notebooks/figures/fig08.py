@@ -134,7 +134,7 @@ bar.minorticks_off();
 
 # %% [markdown]
 # At the peak $\lambda = \bar\lambda_0$ the factor tends to $1 + \rho$ as $|\lambda_0| \to 1$. The sum that defines $S$
-# decides which form is right; the [page on erratum 1](../../book/erratum-1.md) has it for a real eigenvalue, with a
+# decides which form is right; the [page on erratum 1](../../book/cross-moment.md) has it for a real eigenvalue, with a
 # simulation.
 
 # %%
@@ -199,3 +199,6 @@ three = np.array([0.9, 0.5 + 0.5j, -0.3 + 0.8j])
 values = np.linalg.eigvalsh(theory.diagonal_hessian(three, np.ones(3), np.array([1, 1j, 2]), 1))
 print("eigenvalues of the Hessian", values.round(9))
 assert (np.abs(values[:-1]) < 1e-9 * values[-1]).all()
+answer = 1  # the rank of the Hessian over the eigenvalues
+assert answer >= 1, "some direction is curved"
+assert answer == 1, "write S as a product of a function of lambda and one of lambda_0"

@@ -171,3 +171,6 @@ print(f"step 1 against .001: {fall:.4f}, predicted {predicted:.4f}")
 print("slopes along Im A", slope.round(3))
 assert abs(fall - predicted) < 0.01
 assert np.allclose(slope, 2, atol=0.01)
+answer = (1 - np.exp(-1)) ** 2  # curvature along omega_Delta at Delta = 1 over that at small steps
+assert answer < 1, "it falls"
+assert abs(answer - 0.4) < 0.01, "d Delta / d omega_Delta = 1 - exp(-Delta) enters squared"

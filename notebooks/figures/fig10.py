@@ -193,3 +193,6 @@ medians = {
 for (units, turn), value in medians.items():
     print(f"{units} eigenvalues within pi/{turn}: {value:.2f}")
 assert abs(medians[20, 5] - medians[10, 10]) < medians[10, 5] - medians[10, 10]
+answer = [medians[20, 5], medians[10, 10], medians[10, 5]]  # medians, in the question's order
+assert abs(answer[0] - answer[1]) < abs(answer[2] - answer[1]), "which two are alike?"
+assert answer[2] > answer[1], "fewer eigenvalues to a radian: is their Hessian more diagonal?"

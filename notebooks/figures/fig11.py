@@ -129,3 +129,6 @@ a, b, c, d = np.random.default_rng(0).normal(size=(4, 1_000_000))
 share = np.mean((a - d) ** 2 + 4 * b * c > 0)
 print(f"{share:.4f} of a million blocks have real eigenvalues, 1 / sqrt 2 = {2**-0.5:.4f}")
 assert abs(share - 2**-0.5) < 2e-3  # four standard errors
+answer = [2**-0.5, 32 * 2**-0.5]  # the probability, and blocks of 32 without an angle
+assert abs(answer[0] - 0.707) < 0.005, "real eigenvalues: (a - d)^2 + (b + c)^2 > (b - c)^2"
+assert abs(answer[1] / answer[0] - 32) < 2, "of 32 blocks"

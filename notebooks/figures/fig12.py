@@ -215,3 +215,8 @@ half = lengths[np.argmax(slow_share(lengths) > 0.5)]
 print(f"more than half from a memory of {half:.1f} steps on")
 assert np.allclose([slow_share(m) for m in [1, 10, 100]], [0.115, 0.706, 0.952], atol=0.01)
 assert 4.2 < half < 4.6
+answer = [0.115, 0.706, 0.952, 4.4]  # shares at 1, 10, 100; memory from which it is half
+assert abs(answer[0] - 0.115) < 0.01, "the share at a memory of 1"
+assert abs(answer[1] - 0.706) < 0.01, "the share at a memory of 10"
+assert abs(answer[2] - 0.952) < 0.01, "the share at a memory of 100"
+assert abs(answer[3] - 4.4) < 0.25, "at that memory it is not a half"

@@ -250,3 +250,7 @@ for name, (values, power) in moments.items():
     slope = np.diff(np.log10(values)).item()
     print(f"{name:20} power {slope:.2f}")
     assert abs(slope - power) < 0.05
+answer = [3, 0, 2]  # powers: lambda of the complex RNN; omega_nu, omega_theta of the LRU
+assert answer[0] == 3, "complex RNN: take the formula for white inputs, whatever the angle"
+assert answer[1] == 0, "omega_nu: gamma^2 and the square of d nu / d omega_nu take powers away"
+assert answer[2] == 2, "omega_theta: d theta / d omega_theta is theta, which memory leaves alone"

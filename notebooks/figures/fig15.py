@@ -235,3 +235,6 @@ for name, (gru_part, lstm_part) in [("white", white), ("slow", slow)]:
     print(f"{name}: GRU {gru_part:.5f}, LSTM {lstm_part:.5f}, ratio {lstm_part / gru_part:.1f}")
 assert 0.9 < white[1] / white[0] < 1.1 and slow[1] / slow[0] > 10
 assert slow[1] > 0.8 * (white[1] + slow[1])
+answer = [white[1] / white[0], slow[1] / slow[0]]  # LSTM over GRU at T = 32: white part, slow part
+assert 0.9 < answer[0] < 1.1, "white part: the sums of squared weights are what counts"
+assert answer[1] > 10, "slow part: weights add up before they are squared"

@@ -249,3 +249,6 @@ print("one level, sequential steps and K:", one_level)
 print("two levels, eight times T each:", [steps for steps, *_ in two_levels])
 assert one_level == (512, 128)
 assert [steps for steps, *_ in two_levels] == [96, 192, 384]
+answer = [128, 512]  # the best K for T = 2^15, and the steps that are left
+assert 2 * answer[0] + 2**15 / answer[0] <= 512, "another K leaves fewer steps"
+assert answer[1] == 2 * answer[0] + 2**15 / answer[0], "K leaves another number of steps"

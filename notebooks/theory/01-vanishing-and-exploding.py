@@ -185,6 +185,9 @@ for lam in [0.9, 0.99, 0.999]:
     print(f"lambda = {lam}: half after {exact:.1f} steps, simple form {simple:.1f}")
     assert math.isclose(lam**exact, 0.5)
     assert abs((simple / exact - 1) / ((1 - lam) / 2) - 1) < 0.1
+answer = [math.log(2) / -math.log(0.9), math.log(2) / 0.1]  # [steps at 0.9, by the simple form]
+assert abs(0.9 ** answer[0] - 0.5) < 0.01, "after that many steps 0.9^t is not one half"
+assert abs(answer[1] - 6.93) < 0.05, "the simple form is off: expand the logarithm to first order"
 
 # %% [markdown]
 # ### Exercise 2: the largest sensitivity that bounded inputs allow
@@ -212,6 +215,10 @@ for lam in [0.9, 0.99]:
     )
     print(f"lambda = {lam}: {dh[0, -1].item():.4f}, bound {1 / (1 - lam) ** 2:.4f}")
     assert abs(dh[0, -1].item() * (1 - lam) ** 2 - 1) < 1e-9
+answer = torch.ones(4000)  # inputs that reach the bound at 0.9, the last one newest
+assert answer.abs().max() <= 1, "an input is larger than 1"
+share = sum(i * 0.9 ** (i - 1) * answer[-1 - i].item() for i in range(400)) / 100
+assert abs(share) > 0.999, "these inputs stay below the bound"
 
 # %% [markdown]
 # ### Exercise 3: an orthogonal recurrent matrix
@@ -240,6 +247,10 @@ for scale in [0.01, 1.0]:
     print(f"inputs {scale}: norm {norms[scale][0]:.3f} at t = 1, {norms[scale][-1]:.1e} at t = 200")
     assert norms[scale].max() < 1 + 1e-12
 assert norms[0.01][-1] > 0.5 and norms[1.0][-1] < 1e-3
+answer = [norms[0.01][-1].item(), norms[1.0][-1].item()]  # norms at t = 200, inputs 0.01 and 1
+assert max(answer) <= 1, "a norm above 1: is the matrix orthogonal?"
+assert answer[0] > 0.5, "small inputs leave tanh nearly linear: what does W alone do to a norm?"
+assert answer[1] < 1e-3, "at inputs of 1 the derivative of tanh is below 1 at each step"
 
 # %% [markdown]
 # ### Exercise 4: small eigenvalues, large products
@@ -266,3 +277,7 @@ growth = torch.linalg.matrix_norm(powers, ord=2)
 print(f"largest {growth.max():.0f} at t = {1 + growth.argmax().item()}, at 300 {growth[-1]:.1e}")
 assert torch.linalg.eigvals(W).abs().max() < 0.91
 assert growth.max() > 1000 and 1 + growth.argmax() in (9, 10) and growth[-1] < 1e-6
+answer = W  # your matrix
+assert torch.linalg.eigvals(answer).abs().max() < 0.91, "an eigenvalue has a modulus above 0.9"
+largest = max(torch.linalg.matrix_norm(torch.linalg.matrix_power(answer, t), 2) for t in range(300))
+assert largest > 1000, "its powers never have a norm above 1,000"

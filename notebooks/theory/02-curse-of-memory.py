@@ -114,7 +114,7 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2} .$$
 #
 # The algebra is among [the proofs](../../book/proofs.md#moments). The paper prints this closed form with a slip; the
-# [page on erratum 1](../../book/erratum-1.md) shows the evidence.
+# [page on erratum 1](../../book/cross-moment.md) shows the evidence.
 #
 # </details>
 #
@@ -216,6 +216,10 @@ for lam in [0.9, 0.99, 0.999]:
           f"estimate {estimate:.1f} at {1 / (1 - lam):.0f}")
     assert abs(weight.argmax() - 1 / (1 - lam)) < 1.5
     assert abs(weight.max() / estimate - 1) < 0.6 * (1 - lam)
+answer = [100, 36.8]  # [i, the weight there] at lambda = 0.99
+largest = max(i * 0.99 ** (i - 1) for i in range(1000))
+assert answer[0] * 0.99 ** (answer[0] - 1) > 0.999 * largest, "the weight is larger at another i"
+assert abs(answer[1] / largest - 1) < 0.01, "the largest weight is another one"
 
 # %% [markdown]
 # ### Exercise 2: inputs that alternate
@@ -248,6 +252,11 @@ assert np.isclose(theory.sensitivity(1 - eps, -0.9), target, rtol=1e-2)
 _, simulated = simulate(0.95, -0.9)
 print(f"lambda = 0.95: simulated {simulated:.2f}, formula {theory.sensitivity(0.95, -0.9):.2f}")
 assert abs(simulated / theory.sensitivity(0.95, -0.9) - 1) < 0.05
+answer = [0.1 / 7.6, -0.99]  # [the constant, a lambda at which it is as large]
+limit = 1e-18 * theory.sensitivity(1 - 1e-6, -0.9)
+assert abs(limit / answer[0] - 1) < 0.01, "the constant: put rho = -0.9 into the formula's limit"
+ratio = theory.sensitivity(answer[1], -0.9) / theory.sensitivity(0.99, 0.9)
+assert abs(ratio - 1) < 0.02, f"at this lambda it is {ratio:.3g} times as large"
 
 # %% [markdown]
 # ### Exercise 3: sequences that are too short
@@ -277,6 +286,11 @@ for name, terms, at_one, nine_tenths in [
     needed = np.argmax(fraction > 0.9) * (1 - lam)
     print(f"{name:12} {fraction[999]:.1%} after one memory length, 90% after {needed:.2f} of them")
     assert abs(fraction[999] - at_one) < 0.002 and abs(needed - nine_tenths) < 0.005
+answer = [0.865, 0.323, 1.15, 2.66]  # shares of state, sensitivity; lengths to nine tenths
+assert abs(answer[0] - 0.865) < 0.01, "the state's share after one memory length"
+assert abs(answer[1] - 0.323) < 0.01, "the sensitivity's share: mind the factor i^2"
+assert abs(answer[2] - 1.15) < 0.02, "the state's nine tenths"
+assert abs(answer[3] - 2.66) < 0.03, "the sensitivity's nine tenths"
 
 # %% [markdown]
 # ### Exercise 4: between the two regimes
@@ -305,3 +319,7 @@ for c in [0, 0.1, 1, 10]:
     value, law = eps**4 * theory.sensitivity(1 - eps, 1 - c * eps), (2 + c) / (2 * (1 + c) ** 2)
     print(f"c = {c:<4} eps^4 E(dh)^2 = {value:.4f}, law {law:.4f}")
     assert abs(value / law - 1) < 1e-3
+answer = [(2 + c) / (2 * (1 + c) ** 2) for c in (0, 1, 10)]  # the limit for c = 0, 1 and 10
+limits = [1e-20 * theory.sensitivity(1 - 1e-5, 1 - c * 1e-5) for c in (0, 1, 10)]
+off = [c for c, a, b in zip((0, 1, 10), answer, limits, strict=True) if abs(a / b - 1) > 0.01]
+assert not off, f"the limit is another one at c = {off}"

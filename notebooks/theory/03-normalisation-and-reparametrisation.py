@@ -265,6 +265,10 @@ for nu in [0.5, 0.9, 0.999]:
     curvature = torch.func.hessian(gated_loss)(torch.logit(star)).item()
     print(f"nu = {nu}: sigmoid {curvature:.4f}, LRU {(nu * np.log(nu) / (1 - nu**2)) ** 2:.4f}")
     assert np.isclose(curvature, nu**2 / (1 + nu) ** 2)
+answer = [nu**2 / (1 + nu) ** 2 for nu in (0.5, 0.9, 0.999)]  # curvature at nu = 0.5, 0.9, 0.999
+ratios = [a * (1 + nu) ** 2 / nu**2 for a, nu in zip(answer, (0.5, 0.9, 0.999), strict=True)]
+assert max(ratios) < 1.02, "too large: d nu / d omega = nu (1 - nu) enters squared"
+assert min(ratios) > 0.98, "too small: is gamma in the loss?"
 
 # %% [markdown]
 # ### Exercise 3: a scale that knows the inputs
@@ -293,6 +297,9 @@ for rho, limit in [(0, 0.5), (0.9, 0.5), (0.99, 0.5), (1, 1.0)]:
     moment = gamma2 * (lam * np.log(lam)) ** 2 * theory.sensitivity(lam, rho)
     print(f"rho = {rho}: {moment:.4f}")
     assert abs(moment / limit - 1) < 1e-3
+answer = [0.5, 1.0]  # the limits for rho < 1 and for rho = 1
+assert abs(answer[0] - 0.5) < 0.01, "rho < 1: divide the sensitivity by the variance"
+assert abs(answer[1] - 1) < 0.01, "rho = 1: which powers have variance and sensitivity there?"
 
 # %% [markdown]
 # ### Exercise 4: reparametrisation alone
@@ -331,3 +338,6 @@ root = np.sqrt((1 + (1 - eps) ** 2) / (eps * (2 - eps)) ** 3)
 omega = np.trapezoid(root, eps)
 print(f"1 - nu = 1e-6 is reached at omega = {omega:.0f}")
 assert abs(omega / 1000 - 1) < 0.01
+answer = 1  # the power of the memory length
+assert answer != 3, "3 is the power along nu; along omega the slope of tanh enters squared"
+assert answer == 1, "compute the curvature at two memories a factor of ten apart"

@@ -264,6 +264,9 @@ print(f"mean over the draws {np.mean(found):.1f}, squared ratio of q {np.mean(sq
 print(f"estimate {((n + 2) / 3) ** 2:.0f}")
 assert abs(np.mean(found) / np.mean(squared) - 1) < 0.05
 assert 1 < np.mean(found) / ((n + 2) / 3) ** 2 < 2
+answer = np.mean(found)  # mean participation ratio over 10 draws, n = 8
+assert answer > 100 / 9, "too small: is the entry's weight the product of two entries of q?"
+assert answer < 200 / 9, "too large: is it the top direction alone?"
 
 # %% [markdown]
 # ### Exercise 4: where a diagonal network is the worse one
@@ -297,3 +300,6 @@ for delta in [1e-2, 1e-3, 1e-4]:
 assert max(sharpest["dense"]) < 1.5 * min(sharpest["dense"])
 growth = np.diff(np.log10(sharpest["diagonal"]))
 assert np.allclose(growth, 2, atol=0.2)
+answer = [0, 2]  # powers of 1 / delta, dense and diagonal
+assert answer[0] == 0, "the dense entries do not know of delta"
+assert answer[1] == 2, "with which power of 1 / delta do the weights of the modes grow?"

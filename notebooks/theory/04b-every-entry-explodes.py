@@ -145,6 +145,9 @@ over_time = dense_sensitivity.sensitivity_over_steps(rotation, turn, 300)
 t = np.arange(1, 301)
 print(f"at t = 300: {over_time[-1]:.0f}, by the formula {2 * 299 * 300 * 599 / 6:.0f}")
 assert np.allclose(over_time, 2 * (t - 1) * t * (2 * t - 1) / 6)  # two white inputs, one a unit
+answer = [1, 3]  # the powers of t, state and sensitivity
+assert answer[0] == 1, "the state is a sum of t independent inputs, turned"
+assert answer[1] == 3, "an input i steps old has the weight i"
 
 # %% [markdown]
 # ### Exercise 2: the sign of an eigenvalue
@@ -179,6 +182,9 @@ for sign, expected in [(1, 0), (-1, 2)]:
     power = np.log10(parts[1] / parts[0])
     print(f"second eigenvalue {'-+'[sign > 0]}(1 - 2 eps): ratio grows with the power {power:.2f}")
     assert abs(power - expected) < 0.1
+answer = [0, 2]  # powers, same sign and opposite signs
+assert answer[0] == 0, "same sign: two modes that stay in step"
+assert answer[1] == 2, "opposite signs: two modes that do not stay in step"
 
 # %% [markdown]
 # ### Exercise 3: an entry that does not explode
@@ -205,3 +211,7 @@ found = [
 powers = np.log10(found[1] / found[0]).reshape(2, 2)
 print("powers of the four entries\n", powers.round(2))
 assert np.allclose(powers, [[3, 1], [1, 0]], atol=0.02)
+answer = np.diag([1 - 1e-3, 0.5])  # a 2 by 2 matrix with the eigenvalue 0.999
+assert np.abs(np.linalg.eigvals(answer) - 0.999).min() < 1e-6, "0.999 is not an eigenvalue"
+moments = dense_sensitivity.stationary_sensitivity(answer[None], dense_sensitivity.entries(2))
+assert moments.min() < 1e5, "every entry explodes"

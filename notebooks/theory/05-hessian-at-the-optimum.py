@@ -234,6 +234,9 @@ H = np.array([[weight**2 * dh @ dh, weight * dh @ h], [weight * dh @ h, h @ h]])
 print(H.round(3), "determinant", np.linalg.det(H).round(3))
 assert np.isclose(np.linalg.det(H), weight**2 / (1 - eigenvalue**2) ** 4)
 assert np.isclose(H[0, 1], weight * eigenvalue / (1 - eigenvalue**2) ** 2)
+answer = np.linalg.det(H)  # the determinant at lambda = 0.9, w = 0.7
+assert answer > 1e-6, "no direction is flat"
+assert abs(answer / (0.49 / 0.19**4) - 1) < 0.01, "sum all three entries over i before you multiply"
 
 # %% [markdown]
 # ### Exercise 2: the shape of the peak
@@ -262,6 +265,10 @@ for modulus in [0.9, 0.99]:
     units = 2 * np.pi / delta
     print(f"modulus {modulus}: coupling {relative:.3f} at {x:.2f} widths, {units:.0f} units")
     assert abs(relative - 0.1) < 0.3 * (1 - modulus)
+answer = [x, 2 * np.pi / (x * 0.19), 2 * np.pi / (x * 0.0199)]  # widths; units at 0.9, at 0.99
+assert abs((1 + answer[0] ** 2) ** -1.5 - 0.1) < 0.01, "at that many widths it is not a tenth"
+assert abs(answer[0] * answer[1] * 0.19 - 6.28) < 0.6, "units at 0.9: 2 pi over the distance"
+assert abs(answer[0] * answer[2] * 0.0199 - 6.28) < 0.6, "units at 0.99: a width is 1 - nu^2"
 
 # %% [markdown]
 # ### Exercise 3: a window that is too short
@@ -285,6 +292,9 @@ lengths = [1, 2, 3, 5, 8, 9, 10, 20]
 ranks = [curvature.rank(systems.as_dense(system), curvature.white_gram(T)) for T in lengths]
 print(dict(zip(lengths, ranks, strict=True)))
 assert ranks == [min(T, 9) for T in lengths]
+answer = ranks  # for T = 1, 2, 3, 5, 8, 9, 10, 20
+assert list(answer[:4]) == [1, 2, 3, 5], "short windows: what bounds the rank?"
+assert list(answer[4:]) == [8, 9, 9, 9], "long windows: how many numbers determine the response?"
 
 # %% [markdown]
 # ### Exercise 4: a spare unit
@@ -316,3 +326,6 @@ for b_spare, expected in [(1.0, 11), (0.0, 9)]:
     found = curvature.rank(student, curvature.white_gram(300))
     print(f"spare input weight {b_spare:g}: rank {found}, 2n + 1 = 9")
     assert found == expected
+answer = [11, 9]  # rank with output weight zero; with input weight zero as well
+assert answer[0] == 11, "which derivatives of the response do not vanish when only c is zero?"
+assert answer[1] == 9, "with b = c = 0, which derivatives are left?"

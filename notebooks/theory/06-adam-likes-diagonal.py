@@ -260,6 +260,8 @@ print(rotated.round(6), "start", (rotation @ turned_start).round(3))
 assert np.allclose(rotated, [[a, b], [b, d]], atol=1e-9)
 # Adam does not care about the sign of a coordinate
 assert np.allclose(np.abs(rotation @ turned_start), np.abs(aligned_start))
+answer = adam[0]  # steps of Adam in the rotated coordinates
+assert abs(answer / adam[0] - 1) < 0.05, "write the Hessian in these coordinates: is it diagonal?"
 
 # %% [markdown]
 # ### Exercise 2: what rescaling leaves
@@ -289,6 +291,10 @@ for angle in [0, 1, 45]:
     print(f"{angle:2} degrees: r = {r:.4f}, condition number {left[angle]:.1f}")
     assert np.isclose(left[angle], rescaled[1] / rescaled[0])
 assert np.isclose(left[0], 1) and np.isclose(left[45], 1e4) and 10 < left[1] < 20
+answer = [left[angle] for angle in (0, 45, 1)]  # condition numbers at 0, 45 and 1 degree
+assert abs(answer[0] - 1) < 0.01, "at 0 degrees rescaling makes the bowl round"
+assert abs(answer[1] / 1e4 - 1) < 0.01, "at 45 degrees both curvatures are equal before rescaling"
+assert 10 < answer[2] < 20, "at 1 degree it is (1 + r) / (1 - r): what is r?"
 
 # %% [markdown]
 # ### Exercise 3: a loss measured in other units
@@ -321,3 +327,5 @@ bowl = in_other_units
 print(f"Adam along an axis: {adam[0]} steps before, {tiny} with the loss times 1e-12")
 print(f"gradient descent: {plain[0]}")
 assert plain[0] < tiny < 40_000
+answer = tiny  # steps of Adam along an axis, the loss times 1e-12
+assert answer > plain[0], "too few: do the gradients fall below Adam's epsilon?"

@@ -197,6 +197,9 @@ for response, factor in [(theory.gated_response, 0), (theory.lstm_response, f**2
     state, own = (theory.window_moment(w, np.ones(500)) for w in response(f, 500))
     print(f"{response.__name__}: state {state:.3f}, sensitivity {own:.3f}")
     assert np.isclose(state, 1) and np.isclose(own, factor, atol=1e-12)
+answer = [0, 0.64]  # sensitivity over state at f = 0.8: GRU, LSTM
+assert abs(answer[0]) < 0.01, "GRU: what does the state tend to, whatever the gate?"
+assert abs(answer[1] - 0.64) < 0.01, "LSTM: differentiate the limit by the bias of the forget gate"
 
 # %% [markdown]
 # ### Exercise 2: a gate with the LRU's scale
@@ -228,6 +231,9 @@ for name, slope in slopes.items():
 state, own = theory.gated_state_variance(long, 0), theory.gated_sensitivity(long, 0)
 print(f"gated unit: state {state:.6f}, sensitivity {own:.6f}, ratio {own / state:.4f}")
 assert np.isclose(own / state, 0.5, rtol=0.01) and state < 1e-3
+answer = [1, 0.5]  # the limits of state and sensitivity
+assert abs(answer[0] - 1) < 0.01, "the state is that of an LRU's unit"
+assert abs(answer[1] - 0.5) < 0.01, "the slope d lambda / db = lambda (1 - lambda) enters squared"
 
 # %% [markdown]
 # ### Exercise 3: an LSTM without its second bias
@@ -255,3 +261,6 @@ square = theory.state_variance(long, 0) / 4
 own = (long * (1 - long)) ** 2 * theory.sensitivity(long, 0) / 4
 print(f"T = 1000: state {square:.1f}, sensitivity {own:.1f}, ratio {own / square:.3f}")
 assert np.isclose(square, 1000 / 8, rtol=0.01) and np.isclose(own, 1000 / 16, rtol=0.01)
+answer = [square, own]  # state and sensitivity at T = 1000
+assert abs(answer[0] / 125 - 1) < 0.02, "state: the input is halved, not scaled with T"
+assert abs(answer[1] / 62.5 - 1) < 0.02, "sensitivity: only the forget gate moves with its bias"

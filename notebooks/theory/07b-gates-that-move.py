@@ -146,6 +146,9 @@ for s in [0.5, 1.0, (2 * np.log(2)) ** 0.5]:
     factor = -1000 / typical / 10_000
     print(f"s = {s:.2f}: time constant {factor:.3f} T, formula {np.exp(-(s**2) / 2):.3f} T")
     assert abs(factor / np.exp(-(s**2) / 2) - 1) < 0.02
+answer = (2 * np.log(2)) ** 0.5  # the largest s
+assert answer < 1.19, "too large: at this s less than half of T is left"
+assert answer > 1.16, "too small: more than half of T is left"
 
 # %% [markdown]
 # ### Exercise 2: a gate of two minds
@@ -167,6 +170,10 @@ coins = np.random.default_rng(0).choice([1 / 2, 256 / 257], size=(4000, 1000))
 decay = np.exp(np.median(np.log(coins).sum(1)) / 1000)
 print(f"typical eigenvalue {decay:.4f}, time constant {decay / (1 - decay):.2f}")
 assert abs(decay - (1 / 2 * 256 / 257) ** 0.5) < 1e-3
+answer = decay / (1 - decay)  # the typical time constant
+assert answer < 100, "that is the mean; which gates decide a product?"
+assert abs(answer / 16 - 1) > 0.1, "time constants do not multiply, eigenvalues do"
+assert abs(answer / 2.4 - 1) < 0.1, "take the geometric mean of the eigenvalues"
 
 # %% [markdown]
 # ### Exercise 3: a mean that no eigenvalue describes
@@ -196,3 +203,5 @@ early, late = constants["new at each step"]
 assert abs(late / early - 1) < 0.1
 early, late = constants["frozen"]
 assert late > 2 * early
+answer = constants["frozen"]  # the mean's time constant for frozen gates, early and late
+assert answer[1] > 2 * answer[0], "late, only the slowest sequences are left: compare later times"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import base64
+import builtins
 import importlib.util
 import json
 import re
@@ -56,6 +59,10 @@ def is_solution(cell) -> bool:
     return "solution" in cell.metadata.get("tags", [])
 
 
+def is_check(cell) -> bool:
+    return "check" in cell.metadata.get("tags", [])
+
+
 def lines(source: str) -> set[str]:
     """What can give a solution away: lines of words or code, not brackets and blanks."""
     return {line.strip() for line in source.splitlines() if len(line.strip()) > 3}
@@ -78,6 +85,7 @@ def test_no_solution_is_left(pair):
 
 def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
     book, student = pair
+    student.cells = [cell for cell in student.cells if not is_check(cell)]
     assert [cell.id for cell in student.cells] == [cell.id for cell in book.cells]
     blanks, derivation = 0, False
     first = next(cell for cell in book.cells if cell.cell_type == "code")
@@ -86,7 +94,7 @@ def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
         assert old.cell_type == new.cell_type
         if is_solution(old):
             asked = "check your result here, if you like" if derivation else "your code"
-            assert re.fullmatch(rf"# Exercise \d+: {asked}", new.source)
+            assert re.fullmatch(rf"# Exercise \d+: {asked}(\n\nanswer = \.\.\.  # .+)?", new.source)
             assert int(re.search(r"\d+", new.source)[0]) == int(re.match(r"# Solution (\d+)\n", old.source)[1])
         elif old.cell_type == "code":
             assert (new.source, new.metadata) == (old.source, old.metadata)
@@ -97,6 +105,74 @@ def test_everything_else_is_there_and_blanks_are_blank(pair, tool):
     questions = sum(cell.source.count("<summary>Answer</summary>") for cell in book.cells)  # on pages to play with
     assert blanks == questions + sum(len(re.findall("^### Exercise", cell.source, re.MULTILINE)) for cell in book.cells)
     assert blanks == tool.blanks(json.loads(nbformat.writes(student)))
+
+
+#: Solutions with code that no check follows, and why.
+UNCHECKED = {
+    "theory/04-from-diagonal-to-dense.ipynb": ({2}, "a proof: the code is a check of it"),
+    "figures/fig14.ipynb": ({1}, "an estimate of one random matrix: the code compares them"),
+}
+
+
+def test_a_check_follows_each_blank_of_code(pair, request):
+    """It is made of the solution's assertions, says what is wrong, and uses nothing that only the solution defines."""
+    book, student = pair
+    name = request.node.callspec.id
+    solutions = {int(re.search(r"\d+", cell.source)[0]): cell.source for cell in book.cells if is_solution(cell)}
+    checks = {int(re.search(r"\d+", cell.source)[0]): cell for cell in student.cells if is_check(cell)}
+    assert set(solutions) - set(checks) == UNCHECKED.get(name, (set(),))[0]
+    public = [cell.source for cell in student.cells if cell.cell_type == "code" and not is_check(cell)]
+    known = names_of("\n".join(public), ast.Store) | {"answer", *dir(builtins)}
+    for number, cell in checks.items():
+        assert student.cells[student.cells.index(cell) - 1].source.startswith(f"# Exercise {number}: ")
+        hidden = base64.b64decode(re.search(r'b64decode\("(.+?)"\)', cell.source)[1]).decode()
+        assert f"\n{hidden}" in solutions[number]
+        asserts = [one for one in ast.parse(hidden).body if isinstance(one, ast.Assert)]
+        assert asserts
+        assert all(one.msg is not None and "answer" in solutions[number] for one in asserts)
+        assert names_of(hidden, ast.Load) <= known | names_of(hidden, ast.Store), number
+
+
+def names_of(source: str, context: type) -> set[str]:
+    """Names that code reads or binds."""
+    found = set()
+    for node in ast.walk(ast.parse("\n".join(line for line in source.splitlines() if not line.startswith(("%", "!"))))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        elif context is ast.Store and isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif context is ast.Store and isinstance(node, ast.alias):
+            found.add((node.asname or node.name).partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("answer = ...", "Exercise 3: no answer yet"),
+        ("answer = [4, 3]", "Exercise 3: right"),
+        ("answer = [4, 2]", "Exercise 3: the second is too small"),
+        ("answer = [5, 3]", "Exercise 3: the first is not twice the other"),
+        ("answer = 4", "Exercise 3: that is no answer of the kind asked for"),
+    ],
+)
+def test_a_check_says_what_is_wrong_and_leaves_the_students_names_alone(tool, given, said, capsys):
+    solution = """# Solution 3
+both = 4, 3
+assert both[0] == 4
+answer = list(both)  # two numbers
+twice = 2 * 2
+assert answer[0] == twice, "the first is not twice the other"
+assert answer[1] > 2, "the second is too small"
+"""
+    line, check = tool.check_of(solution)
+    assert line == "answer = ...  # two numbers"
+    assert "too small" not in check
+    mine = {}
+    exec(f"twice = 'mine'\n{given}\n{check}", mine)
+    assert capsys.readouterr().out.startswith(said)
+    assert mine["twice"] == "mine"
+    assert tool.check_of("# Solution 1\nassert True") is None
 
 
 def test_outputs_do_not_come_along(tool):

@@ -2,7 +2,8 @@
 
 A page's last section is "## Exercises". Each exercise is one Markdown cell: a heading with its number, then its kind
 and grade, the question, and the solution in ``<details>``. Code cells that follow belong to the solution: they are
-tagged, begin with its number, and assert what the prose says.
+tagged, begin with its number, and assert what the prose says. Where they end with ``answer = ...  # what it is`` and
+assertions with messages, a check in the students' copies is made of these (tools/course.py).
 """
 
 from __future__ import annotations

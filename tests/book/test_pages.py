@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pkgutil
 import re
@@ -101,6 +102,18 @@ def test_roles_and_pictures_name_what_is_there():
     shown = [found for text in PAGES.values() for found in PICTURE.findall(text)]
     assert len(shown) >= 4
     assert set(shown) <= FIGURES
+
+
+def test_every_claim_leads_to_the_page_that_shows_it(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_extensions")
+    page_of = importlib.import_module("rnnlinks").page_of
+    to_come = {"notebooks/beyond/01-is-it-adam"}
+    for claim in CLAIMS:
+        notebook = ROOT / f"{page_of(claim.name)}.py"
+        if page_of(claim.name) not in to_come:
+            text = notebook.read_text(encoding="utf-8")
+            begin = re.match(r"fig\d\d|sec\d\d|beyond-[a-z]+", claim.name)[0]  # of a page's claims
+            assert begin in text and ("claims.table(" in text or claim.name in text), f"{claim.name}: {notebook.name}"
 
 
 def test_every_page_is_in_the_book_and_the_argument_comes_first():

@@ -63,7 +63,15 @@ def test_previous_and_next_follow_the_table_of_contents(site):
             assert links == ([f"{neighbour}.html"] if neighbour else []), f"{name}: {place}"
 
 
-CLAIMS_OF = {"gates-that-move": "beyond-gates-", "field-guide": "beyond-guide-", "01-is-it-adam": "beyond-0"}
+CLAIMS_OF = {
+    "01-is-it-adam": "beyond-0",
+    "angles": "beyond-angles-",
+    "few-bits": "beyond-bits-",
+    "field-guide": "beyond-guide-",
+    "fixed-eigenvalues": "beyond-poles-",
+    "gates-that-move": "beyond-gates-",
+    "long-inputs": "beyond-inputs-",
+}
 
 
 def parsed(site: Path, page: str) -> BeautifulSoup:
@@ -112,6 +120,13 @@ def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name
     reader.must_be_flawless()
 
 
+def test_a_phone_shows_the_verdict_beside_the_claim(visit, address):
+    tab = visit(address, viewport={"width": 390, "height": 844}).open("book/claims.html")
+    edges = "cells => cells.map(cell => cell.getBoundingClientRect().right)"
+    right = tab.locator("table.claims").first.locator("td.verdict").evaluate_all(edges)
+    assert right and max(right) <= 390
+
+
 def test_the_reference_names_the_pages_that_call_a_function(site):
     (used,) = parsed(site, "book/api-theory.html").select(r"dl.py:has(> dt#rnnlib\.theory\.sensitivity) > dd")
     assert "../notebooks/figures/fig02.html" in {link["href"] for link in used.select("a[href]")}
@@ -120,6 +135,7 @@ def test_the_reference_names_the_pages_that_call_a_function(site):
 
 def test_status_lists_every_page_that_ran_and_every_result(visit, address):
     tab = visit(address).open("book/status.html")
+    tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     table = tab.locator(".wide-table").first
     links = table.locator("a").evaluate_all("a => a.map(b => b.href)")
     assert {f"{address}{name}.html" for name in NOTEBOOKS} <= set(links)

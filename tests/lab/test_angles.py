@@ -1,15 +1,20 @@
 """Parametrisations of the angle: the maps and their inverses, exponents, and training against other implementations."""
 
+import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from rnnlib import theory
 from rnnlib.lab import angles, descent, exact
 from rnnlib.lab.angles import ANGLES
+from rnnlib.lab.claims.measures import load
+from rnnlib.lab.experiments import angles as experiments
 from rnnlib.lab.experiments.students import STUDENTS
 
 NU, THETA = (torch.tensor(values, dtype=torch.float64) for values in ([0.9, 0.99, 0.3], [0.2, 2.9, 1.5]))
@@ -142,3 +147,45 @@ def test_students_with_other_angles_start_as_the_lru(name):
     torch.testing.assert_close(response, expected, rtol=1e-4, atol=1e-5)  # drawn in float32
     stacked = exact.stack([student, make(name).double()])
     torch.testing.assert_close(exact.impulse_responses(stacked, 40)[0], response)
+
+
+# Stored tables --------------------------------------------------------------------------------------------------------
+
+
+def test_a_start_gets_the_rate_that_the_teacher_s_other_start_chooses(monkeypatch):
+    """Two teachers of two starts at three rates: what is left, and steps; infinite where a run was lost."""
+    left = np.array([[[[1.0, 0.2, 0.1], [0.3, 0.5, np.inf]], [[0.1, 0.1, 0.9], [np.inf, 0.004, 0.4]]]])
+    steps = np.array([[[[np.inf, 7, 5], [9, np.inf, np.inf]], [[1, 2, 3], [np.inf, 4, np.inf]]]])
+    experiment = replace(
+        experiments.ONE_UNIT,
+        angles=("polar",),
+        memories=(100,),
+        teacher_angles=(0.1,),
+        rates=(1.0, 0.3, 0.1),
+        teachers=2,
+    )
+    monkeypatch.setattr(experiments.OneUnit, "_train", lambda self, keys, rates: (left, steps))
+    tables = experiment.measure("polar, memory 100", "cpu")
+    assert [row[5:] for row in tables["runs"][1]] == [
+        (1.0, 1.0, 1.0, -1),  # the other start is best at a rate of 1, in either sense
+        (0.1, "", 0.1, -1),
+        (0.3, 0.1, 0.3, 2),
+        (0.3, 0.004, 1.0, -1),  # of equally good rates the smallest
+    ]
+    assert [row[3:6] for row in tables["rates"][1]] == [(1.0, 1, 0), (0.3, 0, 1), (0.1, 1, 0)]
+    assert [row[6:] for row in tables["rates"][1]] == [(1.0, ""), (0.2, 0.5), (0.9, "")]
+    schemas = experiment.schemas()
+    for name, (columns, rows) in tables.items():
+        frame = pd.read_csv(io.StringIO(pd.DataFrame(rows, columns=columns).to_csv(index=False)))
+        assert schemas[name].problem(frame) is None
+
+
+def test_fresh_teachers_are_trained_at_the_rates_that_the_first_ones_chose():
+    """The smallest largest quantile .9 over angles, to the hundredth of a decade that its definition leaves open; of
+    equal ones, and where nothing gets below the first loss, the smallest median."""
+    rates = load("angles_one_unit", "rates")
+    worst = rates.groupby(["angle", "memory", "rate"])[["tenth", "median"]].agg(lambda column: column.max(skipna=False))
+    decades = np.log10(worst).fillna(np.inf)
+    for name, memory, rate in experiments.FRESH.rates:
+        own = decades.loc[(name, memory)]
+        assert own["tenth"][rate] <= own["tenth"].min() + 0.01, (name, memory)

@@ -20,12 +20,12 @@ from .ranges import FACTOR_OF_TWO, at_least, at_most, between, significantly
 from .registry import claim
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
 _beyond = functools.partial(claim, kind="beyond", source="not in the paper")
 
 ANGLES = (0.01, 0.03, 0.1, 0.3, 0.7)
-_FLOOR = -10.0
 _RUNS = "Adam, 10,000 steps, rate chosen by the teacher's other start"
 _ARRIVED = "arrived, as in Figure 7: a hundredth of the first loss or less is left"
 _AWAY = "far away, as in Figure 7: more than the hundredth that counts as arrived is left"
@@ -33,18 +33,19 @@ _TENTH = "quantile .9 over 40 teachers of the first of their two starts"
 
 
 @functools.cache
-def _table(name: str, memory: float) -> dict[str, NDArray]:
-    """Decades of the loss that is left and of the steps to a hundredth, (angles, teachers, draws, rates); infinite for
-    runs that were lost and never got there."""
-    runs = load("angles_one_unit")
+def _table(table: str, name: str, memory: float) -> pd.DataFrame:
+    """Runs of one parametrisation, in the order of angles, teachers and draws."""
+    runs = load(table)
     runs = runs[(runs["angle"] == name) & (runs["memory"] == memory)]
-    order = ["teacher_angle", "teacher", "draw", "rate"]
-    runs = runs.sort_values(order)
-    shape = tuple(runs[column].nunique() for column in order)
-    with np.errstate(divide="ignore"):
-        left = np.log10(runs["last"] / runs["first"]).clip(lower=_FLOOR).fillna(math.inf)
-        steps = np.log10(runs["reached"].where(runs["reached"] >= 0, math.inf))
-    return {key: value.to_numpy().reshape(shape) for key, value in (("left", left), ("steps", steps))}
+    order = [column for column in ("teacher_angle", "teacher", "draw") if column in runs]
+    return runs.sort_values(order)
+
+
+def _decades(runs: pd.DataFrame, quantity: str) -> NDArray:
+    """Decades of the loss that is "left" or of the "steps" to a hundredth; infinite for runs that were lost and never
+    got there."""
+    values = {"left": runs["left"].fillna(math.inf), "steps": runs["steps"].where(runs["steps"] >= 0, math.inf)}
+    return np.log10(values[quantity]).to_numpy()
 
 
 def chosen(name: str, memory: float, quantity: str = "left") -> NDArray:
@@ -59,14 +60,15 @@ def chosen(name: str, memory: float, quantity: str = "left") -> NDArray:
     Returns:
         Array (angles, teachers, draws).
     """
-    return np.stack([cross_fit(decades)[1] for decades in _table(name, memory)[quantity]])
+    runs = _table("angles_one_unit", name, memory)
+    return _decades(runs, quantity).reshape(len(ANGLES), -1, runs["draw"].nunique())
 
 
 def at_the_edge(name: str, memory: float) -> float:
     """Share of runs whose chosen rate is the smallest or largest of the grid."""
-    decades = _table(name, memory)["left"]
-    picks = np.stack([cross_fit(each)[0] for each in decades])
-    return float(np.isin(picks, (0, decades.shape[-1] - 1)).mean())
+    rates = _table("angles_one_unit", name, memory)["rate"]
+    grid = load("angles_one_unit", "rates")["rate"]
+    return float(rates.isin((grid.min(), grid.max())).mean())
 
 
 def medians(name: str, memory: float) -> list[Estimate]:
@@ -240,17 +242,9 @@ def oscillator_loses_some() -> Estimate:
 _FRESH = "200 fresh teachers, one rate for all angles, which the first 40 teachers chose"
 
 
-@functools.cache
 def fresh(name: str, memory: float, quantity: str = "left") -> NDArray:
     """As :func:`chosen`, of the fresh teachers (angles, teachers)."""
-    runs = load("angles_fresh")
-    runs = runs[(runs["angle"] == name) & (runs["memory"] == memory)].sort_values(["teacher_angle", "teacher"])
-    with np.errstate(divide="ignore"):
-        decades = {
-            "left": np.log10(runs["last"] / runs["first"]).clip(lower=_FLOOR),
-            "steps": np.log10(runs["reached"].where(runs["reached"] >= 0, math.inf)),
-        }[quantity]
-    return decades.fillna(math.inf).to_numpy().reshape(len(ANGLES), -1)
+    return _decades(_table("angles_fresh", name, memory), quantity).reshape(len(ANGLES), -1)
 
 
 def fresh_tenths(name: str, memory: float) -> list[Estimate]:

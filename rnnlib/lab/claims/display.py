@@ -84,7 +84,9 @@ class Table:
         heads = ("claim", "paper", "ours", "agrees if", "verdict")
         shown = [name for name in heads if self.paper or name != "paper"]
         cells = [dict(zip(heads, _cells(row), strict=True)) for _, row in self.frame.iterrows()]
-        rows = "".join(f"<tr>{''.join(f'<td>{row[name]}</td>' for name in shown)}</tr>" for row in cells)
+        # on a phone the book shows a row as a card, whose parts it knows by their classes
+        opened = {name: f'<td class="{name.split()[0]}">' for name in shown}
+        rows = "".join(f"<tr>{''.join(f'{opened[name]}{row[name]}</td>' for name in shown)}</tr>" for row in cells)
         head = "".join(f"<th>{name}</th>" for name in shown)
         # the classes tell MathJax and Jupyter that dollar signs begin no formula
         return (

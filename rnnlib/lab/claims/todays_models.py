@@ -1,4 +1,4 @@
-"""Claims of the field guide: expected exponents against measured ones, and what each line of the checklist says.
+"""Claims of the field guide: expected exponents against measured ones, and what lines of the checklist say.
 
 Expectations were written down before anything was measured. Later the unit of BD-LRU was replaced by the one of its
 authors' code, with the same expectations, before it was measured. The lines of the checklist summarise exponents that
@@ -60,7 +60,7 @@ def largest_difference() -> float:
 
 @claim(
     "beyond-guide-1-tame-parameters",
-    "1: the curvature along a recurrent parameter grows with memory where the parameter moves the eigenvalue by more "
+    "The curvature along a recurrent parameter grows with memory where the parameter moves the eigenvalue by more "
     "than a share of its distance to 1, and nowhere else",
     kind="beyond",
     source=_SOURCE,
@@ -94,7 +94,7 @@ def _moves(model: field_guide.Model, memory: float) -> dict[str, float]:
 
 @claim(
     "beyond-guide-2-modulus",
-    "2: an exponential, a sigmoid and a softplus step all tame the modulus",
+    "An exponential, a sigmoid and a softplus step all tame the modulus",
     kind="beyond",
     source=_SOURCE,
     how=f"exponents of the curvature along the modulus (LRU, GRU) and the step (Mamba-1), the largest; {_POWERS}",
@@ -106,7 +106,7 @@ def curvature_along_the_modulus() -> float:
 
 @claim(
     "beyond-guide-3-input-scale",
-    "3: without an input scale the state grows in proportion to memory, with one it does not",
+    "Without an input scale the state grows in proportion to memory, with one it does not",
     kind="beyond",
     source=_SOURCE,
     how=f"exponent of E|h|² of GLA, and of RG-LRU plus 1, the one furthest from 1; {_POWERS}",
@@ -119,7 +119,7 @@ def growth_without_a_scale() -> float:
 
 @claim(
     "beyond-guide-4-slow-inputs",
-    "4: on text a state scaled by γ grows with memory, one scaled by 1 - λ does not",
+    "On text a state scaled by γ grows with memory, one scaled by 1 - λ does not",
     kind="beyond",
     source=_SOURCE,
     how="exponent of E|h|² of RG-LRU, and minus that of minGRU, the smaller; powers of memory between 30 and 300, the "
@@ -136,7 +136,7 @@ def growth_on_text() -> float:
 
 @claim(
     "beyond-guide-5-step",
-    "5: a step that multiplies the angle tames it if the step carries the memory, and not if the decay rate does",
+    "A step that multiplies the angle tames it if the step carries the memory, and not if the decay rate does",
     kind="beyond",
     source=_SOURCE,
     how="exponent of the curvature along the angle with memory from A minus the one with memory from the step, the "
@@ -151,7 +151,7 @@ def angle_without_the_step() -> float:
 
 @claim(
     "beyond-guide-6-bounded-angle",
-    "6: neither a bounded angle nor one that is learned on a scale of its own is tame",
+    "Neither a bounded angle nor one that is learned on a scale of its own is tame",
     kind="beyond",
     source=_SOURCE,
     how=f"exponent of the curvature along the angle, the smaller of a Cayley rotation with decay and HGRN; {_POWERS}",
@@ -163,7 +163,7 @@ def curvature_along_bounded_angles() -> float:
 
 @claim(
     "beyond-guide-7-input-gate",
-    "7: a forget gate alone gives a minLSTM no long memory",
+    "A forget gate alone gives a minLSTM no long memory",
     kind="beyond",
     source=_SOURCE,
     how="1 / (1 - λ) of a minLSTM with its forget gate's logit at 30 and its input gate's at 0",
@@ -176,7 +176,7 @@ def memory_of_a_forget_gate() -> float:
 
 @claim(
     "beyond-guide-8-flat-tail",
-    "8: under the heavy tail of Mamba-3 its logit has to move much further for the same memory than under softplus",
+    "Under the heavy tail of Mamba-3 its logit has to move much further for the same memory than under softplus",
     kind="beyond",
     source=_SOURCE,
     how="distance between the logits of memory 1,000 and 10,000, heavy tail over softplus",
@@ -192,7 +192,7 @@ def distance_under_the_heavy_tail() -> float:
 
 @claim(
     "beyond-guide-9-moving-gates",
-    "9: noise that a layer's inputs make in its gates at the start changes no power of memory",
+    "Noise that a layer's inputs make in its gates at the start changes no power of memory",
     kind="beyond",
     source=_SOURCE,
     how="exponent with moving gates minus the one with still gates, that furthest from 0 of all models with noise, "
@@ -207,7 +207,7 @@ def change_by_moving_gates() -> float:
 
 @claim(
     "beyond-guide-10-orthogonal",
-    "10: orthogonal matrices and undamped oscillators keep the curse",
+    "Orthogonal matrices and undamped oscillators keep the curse",
     kind="beyond",
     source=_SOURCE,
     how=f"exponent of the curvature, the smaller of scoRNN's angle and LinOSS-IM's modulus; {_POWERS}",

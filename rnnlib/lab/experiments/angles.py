@@ -7,6 +7,7 @@ is chosen by the other one.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import angles
+from ..statistics import cross_fit
 from ..training import Protocol
 from .definition import Cell, Experiment
 from .measurement import Measurement, Tables
@@ -21,18 +23,25 @@ from .schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
     from torch import Tensor
 
-_KEYS = ["angle", "memory", "teacher_angle", "rate", "teacher", "draw"]
+_KEYS = ["angle", "memory", "teacher_angle"]
+_RATE_KEYS, _RUN_KEYS = [*_KEYS, "rate"], [*_KEYS, "teacher", "draw"]
+_LEVELS = {"median": 0.5, "tenth": 0.9}
+_FLOOR = 1e-10  # shares of the first loss below it are not told apart
 
 
 @dataclass(frozen=True, kw_only=True)
 class OneUnit(Measurement):
-    """Runs of Adam at a constant rate, one eigenvalue each.
+    """Runs of Adam at a constant rate, one eigenvalue each, of a "teacher" and a "draw" of its student's start.
 
-    A row is a run, of a "teacher" and a "draw" of its student's start: "first" loss; "last", the largest in the last
-    tenth of the steps, blank where the run was "lost"; and "reached", the steps before the loss was a hundredth of the
-    first, -1 if it never was.
+    A row of "runs" is a start: "left" is the share of its first loss that the last tenth of the steps still has at its
+    largest, not below 1e-10, blank where the run was lost; it is that of the "rate" for which the teacher's other start
+    has the smallest. "steps" are those before the loss was a hundredth of the first, -1 if it never was, at the rate
+    "steps_rate" for which the teacher's other start has the fewest. A row of "rates" is all starts at one rate: how
+    many were "lost", how many "arrived" at a hundredth or less, and of what is left the "median" and the "tenth" that
+    all but a tenth of them stay below, blank where that one was lost.
 
     Attributes:
         angles: parametrisations, keys of :data:`rnnlib.lab.angles.ANGLES`.
@@ -43,66 +52,86 @@ class OneUnit(Measurement):
         students: starts of each teacher.
         steps: of a run.
         seed: of all draws.
-        one_rate: parametrisation, memory and the one rate to train it at, instead of ``rates``.
     """
 
     angles: tuple[str, ...] = tuple(angles.ANGLES)
-    memories: tuple[float, ...] = (100.0, 1000.0)
+    memories: tuple[int, ...] = (100, 1000)
     teacher_angles: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 0.7)
     rates: tuple[float, ...] = (10.0, 3.2, 1.0, 0.32, 0.1, 0.032, 0.01, 0.0032, 0.001, 0.00032, 0.0001)
     teachers: int = 40
     students: int = 2
     steps: int = 10_000
     seed: int = 0
-    one_rate: tuple[tuple[str, float, float], ...] = ()
 
     def parts(self) -> list[str]:
-        return [f"{name}, memory {memory:g}" for name in self.angles for memory in self.memories]
+        return [f"{name}, memory {memory}" for name in self.angles for memory in self.memories]
 
     def schemas(self) -> dict[str, Schema]:
-        columns = dict.fromkeys(_KEYS[:1], "text") | dict.fromkeys(_KEYS[1:4], "number")
-        columns |= dict.fromkeys(_KEYS[4:], "whole")
-        columns |= {"first": "size", "last": "size or blank", "lost": "flag", "reached": "whole"}
-        return {"runs": Schema(columns, _KEYS, [row for part in self.parts() for row in self._keys(part)])}
+        columns = {"angle": "text", "memory": "whole", "teacher_angle": "number"}
+        runs = columns | {"teacher": "whole", "draw": "whole", "rate": "number", "left": "size or blank"}
+        runs |= {"steps_rate": "number", "steps": "whole"}
+        rates = columns | {"rate": "number", "lost": "whole", "arrived": "whole"}
+        rates |= dict.fromkeys(_LEVELS, "size or blank")
+        keys = [self._keys(part) for part in self.parts()]
+        starts = [(*key, *start) for part in keys for key in part for start in self._starts()]
+        return {
+            "runs": Schema(runs, _RUN_KEYS, starts),
+            "rates": Schema(rates, _RATE_KEYS, [(*key, rate) for part in keys for key in part for rate in self.rates]),
+        }
 
-    def _keys(self, part: str) -> list[tuple]:
+    def _keys(self, part: str) -> list[tuple[str, int, float]]:
         name, _, memory = part.partition(", memory ")
-        return [
-            (name, float(memory), angle, rate, teacher, student)
-            for angle in self.teacher_angles
-            for rate in self._rates(name, float(memory))
-            for teacher in range(self.teachers)
-            for student in range(self.students)
-        ]
+        return [(name, int(memory), angle) for angle in self.teacher_angles]
 
-    def _rates(self, name: str, memory: float) -> tuple[float, ...]:
-        return tuple(rate for *which, rate in self.one_rate if which == [name, memory]) or self.rates
-
-    def definition(self) -> dict:
-        plain = super().definition()
-        return plain if self.one_rate else {key: value for key, value in plain.items() if key != "one_rate"}
+    def _starts(self) -> list[tuple[int, int]]:
+        return list(itertools.product(range(self.teachers), range(self.students)))
 
     def measure(self, part: str, device: str) -> Tables:
-        from ..training import one_thread
-
         keys = self._keys(part)
-        start, star, rate = self._draws(keys)
-        with one_thread():
-            found = angles.train(keys[0][0], start, star, rate, self.steps)
-        last = np.maximum(found.last, 0)  # rounding can leave less than nothing
-        lost, reached = ~np.isfinite(last), np.nan_to_num(found.reached, nan=-1).astype(int)
-        columns = (map(_number, found.first), map(_number, last), lost.tolist(), reached.tolist())
-        rows = [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
-        return {"runs": ([*_KEYS, "first", "last", "lost", "reached"], rows)}
+        left, steps = self._train(keys, np.array(self.rates))
+        starts, runs, rates = self._starts(), [], []
+        for key, of_left, of_steps in zip(keys, left, steps, strict=True):
+            columns = (*self._chosen(of_left), *self._chosen(of_steps))
+            written = (map(_number, column) for column in columns[:3])
+            for start, *values in zip(starts, *written, _whole(columns[3]), strict=True):
+                runs.append((*key, *start, *values))
+            for rate, values in zip(self.rates, of_left.reshape(len(starts), -1).T, strict=True):
+                counts = int(np.isinf(values).sum()), int((values <= 0.01).sum())
+                shares = [_number(np.quantile(values, level, method="higher")) for level in _LEVELS.values()]
+                rates.append((*key, rate, *counts, *shares))
+        columns = [*_RUN_KEYS, "rate", "left", "steps_rate", "steps"]
+        return {"runs": (columns, runs), "rates": ([*_RATE_KEYS, "lost", "arrived", *_LEVELS], rates)}
 
     def problem(self, frame: pd.DataFrame, table: str, main: pd.DataFrame) -> str | None:
-        """What is wrong with a table that its checksum does not show: only lost runs leave no loss."""
+        """What is wrong with a table that its checksum does not show: how many runs were lost says what is blank."""
         wrong = super().problem(frame, table, main)
-        if wrong or (frame["last"].isna() == frame["lost"]).all():
+        if wrong or table != "rates":
             return wrong
-        return "a loss is blank though the run was not lost, or there though it was"
+        runs = self.teachers * self.students
+        for name, level in _LEVELS.items():
+            if (frame[name].isna() != (frame["lost"] >= runs - math.ceil(level * (runs - 1)))).any():
+                return f"{name} is blank though few enough runs were lost, or there though too many were"
+        return None
 
-    def _draws(self, keys: list[tuple]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor]:
+    def _chosen(self, values: NDArray) -> tuple[NDArray, NDArray]:
+        """The rate that each teacher's other start chooses, the smallest of equally good ones, and what it gives."""
+        order = np.argsort(self.rates)
+        picked, found = cross_fit(values[..., order])
+        return np.array(self.rates)[order][picked].ravel(), found.ravel()
+
+    def _train(self, keys: list[tuple], rates: NDArray) -> tuple[NDArray, NDArray]:
+        """Shares of the first loss that are left, not below the floor, and steps to a hundredth; infinite for runs that
+        were lost or never got there; both (keys, teachers, students, rates)."""
+        from ..training import one_thread
+
+        shape = len(keys), self.teachers, self.students, len(rates)
+        start, star, rate = self._draws(keys, rates)
+        with one_thread():
+            found = angles.train(keys[0][0], start, star, rate, self.steps)
+        left = np.nan_to_num(np.maximum(found.last / found.first, _FLOOR), nan=math.inf, posinf=math.inf)
+        return left.reshape(shape), np.nan_to_num(found.reached, nan=math.inf).reshape(shape)
+
+    def _draws(self, keys: list[tuple], rates: NDArray) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor]:
         """Moduli and angles of students and teachers, and rates. The draws are the same for each parametrisation, angle
         and rate, and of memories the factors."""
         import torch
@@ -110,23 +139,58 @@ class OneUnit(Measurement):
         generator = np.random.default_rng(self.seed)
         factors = 2.0 ** generator.uniform(-1, 1, (self.teachers, 1 + self.students))
         turns = generator.uniform(0, math.pi, (self.teachers, self.students))
-        _, memory, angle, rate, teacher, student = (np.array(column) for column in zip(*keys, strict=True))
+        columns = zip(*itertools.product(keys, self._starts(), rates), strict=True)
+        (key, start, rate) = map(list, columns)
+        (_, memory, angle), (teacher, student) = (map(np.array, zip(*each, strict=True)) for each in (key, start))
         own, others = memory * factors[teacher, 1 + student], memory * factors[teacher, 0]
         start, star = (1 - 1 / own, turns[teacher, student]), (1 - 1 / others, math.pi * angle)
         tensor = torch.from_numpy
-        return tuple(map(tensor, start)), tuple(map(tensor, star)), tensor(rate)
+        return tuple(map(tensor, start)), tuple(map(tensor, star)), tensor(np.array(rate))
 
 
 def _number(value: float) -> float | str:
     return float(f"{value:.5g}") if math.isfinite(value) else ""
 
 
+def _whole(steps: NDArray) -> list[int]:
+    return np.where(np.isfinite(steps), steps, -1).astype(int).tolist()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneRate(OneUnit):
+    """The same, one start of each teacher, at rates that are given: the only table is "runs", a row a teacher.
+
+    Attributes:
+        rates: parametrisation, memory and the rate to train it at.
+    """
+
+    rates: tuple[tuple[str, int, float], ...] = ()
+    teachers: int = 200
+    students: int = 1
+    seed: int = 1
+
+    def schemas(self) -> dict[str, Schema]:
+        columns = {"angle": "text", "memory": "whole", "teacher_angle": "number", "teacher": "whole"}
+        keys = [key for part in self.parts() for key in self._teachers(part)]
+        return {"runs": Schema(columns | {"left": "size or blank", "steps": "whole"}, [*columns], keys)}
+
+    def _teachers(self, part: str) -> list[tuple]:
+        return [(*key, teacher) for key in self._keys(part) for teacher in range(self.teachers)]
+
+    def measure(self, part: str, device: str) -> Tables:
+        keys = self._keys(part)
+        (rate,) = (rate for *which, rate in self.rates if tuple(which) == keys[0][:2])
+        left, steps = self._train(keys, np.array([rate]))
+        values = zip(self._teachers(part), map(_number, left.ravel()), _whole(steps.ravel()), strict=True)
+        return {"runs": ([*_KEYS, "teacher", "left", "steps"], [(*key, *rest) for key, *rest in values])}
+
+
 ONE_UNIT = OneUnit(
     name="angles_one_unit",
     title="one eigenvalue in eleven parametrisations of its angle, Adam at eleven rates",
     smaller={
-        "book": {"teachers": 2, "steps": 300, "memories": (100.0,)},
-        "smoke": {"teachers": 2, "steps": 20, "memories": (100.0,), "rates": (0.01, 0.001), "teacher_angles": (0.1,)},
+        "book": {"teachers": 2, "steps": 300, "memories": (100,)},
+        "smoke": {"teachers": 2, "steps": 20, "memories": (100,), "rates": (0.01, 0.001), "teacher_angles": (0.1,)},
     },
 )
 
@@ -148,20 +212,17 @@ _ONE_RATE = {
     "scaled": (0.001, 0.001),
 }
 
-FRESH = OneUnit(
+FRESH = OneRate(
     name="angles_fresh",
     title="one eigenvalue in eleven parametrisations of its angle, fresh teachers, one rate for all angles",
-    teachers=200,
-    students=1,
-    seed=1,
-    one_rate=tuple(
+    rates=tuple(
         (name, memory, rate)
         for name, rates in _ONE_RATE.items()
-        for memory, rate in zip((100.0, 1000.0), rates, strict=True)
+        for memory, rate in zip((100, 1000), rates, strict=True)
     ),
     smaller={
-        "book": {"teachers": 4, "steps": 300, "memories": (100.0,)},
-        "smoke": {"teachers": 2, "steps": 20, "memories": (100.0,), "teacher_angles": (0.1,)},
+        "book": {"teachers": 4, "steps": 300, "memories": (100,)},
+        "smoke": {"teachers": 2, "steps": 20, "memories": (100,), "teacher_angles": (0.1,)},
     },
 )
 

@@ -150,8 +150,9 @@ MODELS: tuple[Model, ...] = (
         state=0,
         sensitivity={"modulus": 0, "angle": 0},
         curvature={"modulus": 0, "angle": 0},
-        because="built so that both curvatures are 1",
-        mend="nothing at the optimum; far from it the valley is flat (Figure 7)",
+        because="built so that both curvatures are 1, the modulus held where it multiplies b",
+        mend="nothing at the optimum; on the way the valley is flat (Figure 7), so scale the steps of a polar angle "
+        "instead",
     ),
     Model(
         name="S4D, memory from the step",
