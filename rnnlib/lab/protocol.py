@@ -42,7 +42,8 @@ class Protocol:
         schedule: ``"cosine"`` from the base rate to ``final_rate``, or ``"constant"``.
         final_rate: rate at the end of the cosine.
         beta1: momentum of every first-order optimiser.
-        beta2, eps: Adam's and SOAP's.
+        beta2: of the mean of squares, Adam's and SOAP's.
+        eps: Adam's and SOAP's.
         optimizer: a name in ``rnnlib.lab.optimizers.OPTIMIZERS``.
         loss: ``"minibatch"``, or ``"population"``: its expectation, without data; an epoch's loss is then that of its
             last step.

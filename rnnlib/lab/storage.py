@@ -213,7 +213,7 @@ def stored_eigenvalues(lam: Complex[NDArray, "N"], stored: str, bits: int) -> Co
     Args:
         lam: eigenvalues inside the unit circle, none at 0, ``(N,)``; of conjugate pairs that with an angle up to pi
             counts for both.
-        stored: what is rounded to nearest: ``"parts"``, real and imaginary; ``"modulus"``, ln(-ln |lam|), or
+        stored: what is rounded to nearest: ``"parts"``, real and imaginary; ``"modulus"``, ``ln(-ln |lam|)``, or
             ``"angle"``, its logarithm, or ``"raw"``, both, as an LRU has them.
         bits: significant bits.
 
