@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt package.json package-lock.json tool
 book: $(INSTALLED) ## execute the notebooks and build the site into _build/html
 	@$(BIN)/python tools/build.py
 
-slides: book ## build the slides of the three sessions with the site, and say where they are
+slides: book ## build the slides of all sessions with the site, and say where they are
 	@echo "Open one of:" && ls "$$PWD"/_build/html/slides/*.html
 
 pdf: $(INSTALLED) ## print the whole book into _build/book.pdf (needs Chromium or Chrome)

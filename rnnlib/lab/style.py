@@ -68,7 +68,15 @@ def sequence(quantity: str, count: int) -> list[tuple[float, float, float]]:
 
 
 def replicates(
-    ax: Axes, x: float, decades: ArrayLike, *, color: str, width: float = 0.25, cap: float = np.inf, **look: Any
+    ax: Axes,
+    x: float,
+    decades: ArrayLike,
+    *,
+    color: str,
+    width: float = 0.25,
+    cap: float = np.inf,
+    horizontal: bool = False,
+    **look: Any,
 ) -> None:
     """Every unit as a dot, their median and its 95 % interval as a bar, on a logarithmic axis.
 
@@ -79,15 +87,20 @@ def replicates(
         color: of dots and bar.
         width: of the dots' strip, in units of x.
         cap: values above it, in decades, are drawn there: a run that diverged has none.
+        horizontal: whether values run along the horizontal axis, and x is a height.
         look: further settings of the bar's marker, such as ``label`` and ``mfc``.
     """
     rows = np.asarray(decades, dtype=float)
     means = np.minimum(rows.reshape(len(rows), -1).mean(axis=1), cap)
     beside = x + width * (np.random.default_rng(0).permutation(len(means)) / len(means) - 0.5)
-    ax.plot(beside, 10**means, ".", ms=3, color=color, alpha=0.4)
-    estimate = statistics.median(rows)
+    dots, estimate = (beside, 10**means), statistics.median(rows)
     value, low, high = (10 ** min(end, cap) for end in (estimate.value, estimate.low, estimate.high))
-    ax.errorbar(x, value, [[value - low], [high - value]], fmt="o", ms=5, capsize=3, color=color, **look)
+    place, reach = (x, value), [[value - low], [high - value]]
+    if horizontal:
+        dots, place = dots[::-1], place[::-1]
+    ax.plot(*dots, ".", ms=3, color=color, alpha=0.4)
+    bar = {"xerr" if horizontal else "yerr": reach, "fmt": "o", "ms": 5, "capsize": 3, "color": color}
+    ax.errorbar(*place, **bar | look)
 
 
 def label_ends(

@@ -252,7 +252,7 @@ def test_the_site_offers_the_copies_of_each_session(site, made):
         assert name == "README.md" or not re.search(r'"solution"|<summary>Solution', content.decode())
     page = BeautifulSoup((site / "book/teaching.html").read_text(encoding="utf-8"), "html.parser")
     sessions = page.select(".copies")
-    assert len(sessions) == 3
+    assert len(sessions) == 4
     for session in sessions:
         every, *single = [(site / "book" / link["href"]).resolve() for link in session.select("a[download]")]
         assert every == (site / "course.zip").resolve()

@@ -72,6 +72,8 @@ UNDECIDED = {
     "beyond-04b-rotation-costs-more-in-larger-blocks",
     "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
     "beyond-06-random-basis-of-the-state",
+    "beyond-09a-ring-under-adam",
+    "beyond-09b-ring-under-muon",
     "beyond-gates-text",
     "beyond-bits-rule-parts",
     "beyond-bits-rule-angle",

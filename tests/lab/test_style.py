@@ -3,6 +3,7 @@
 import itertools
 
 import matplotlib
+import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -54,6 +55,20 @@ def test_colours_differ_for_the_colour_blind(deficiency):
         (a, b): np.linalg.norm(lab(a, deficiency) - lab(b, deficiency)) for a, b in itertools.combinations(colors, 2)
     }
     assert min(distance.values()) > 10, min(distance, key=distance.get)
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+def test_replicates_show_units_median_and_interval(horizontal):
+    decades = np.array([[0.0, 2.0], [1.0, 2.0], [2.0, 2.0], [3.0, 2.0], [4.0, 2.0], [np.inf, 1.0]])  # means .. 3, inf
+    ax = matplotlib.figure.Figure().subplots()
+    style.replicates(ax, 7.0, decades, color="k", cap=5.0, horizontal=horizontal)
+    dots, bar = (line.get_xydata() for line in ax.lines[:2])
+    values, places = (0, 1) if horizontal else (1, 0)
+    assert np.log10(dots[:, values]) == pytest.approx([1, 1.5, 2, 2.5, 3, 5])
+    assert (abs(dots[:, places] - 7) <= 0.125).all()
+    assert np.log10(bar[0, values]) == pytest.approx(2.25) and bar[0, places] == 7
+    ends = np.log10([line.get_xydata()[0, values] for line in ax.lines[2:]])  # two caps
+    assert ends[0] < 2.25 < ends[1] <= 5
 
 
 def test_no_colours_are_refused():

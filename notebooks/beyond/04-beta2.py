@@ -1,0 +1,162 @@
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+# ---
+
+# %% [markdown]
+# # What does beta2 alone do?
+#
+# **You will see** the bars of Figure 3B under two values of Adam's $\beta_2$, everything else kept. **You need** [Is
+# it diagonality, or is it Adam?](01-is-it-adam.ipynb) and the effective rates of [Figure 4b](../figures/fig04b.ipynb).
+# **Time** a few seconds; the runs are stored.
+#
+# Much: with .95 in place of .999 every bar falls about a hundredfold, diagonal or dense. The gap between them stays.
+
+# %% tags=["hide-input"]
+import importlib.metadata, importlib.util, subprocess, sys
+
+# The branch main; in a published copy, the commit that executed it.
+source = "git+https://repository.invalid/owner/name@main"
+if importlib.util.find_spec("rnnlib") is None:  # Colab: everything else is already there
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", source], check=True)
+import rnnlib
+
+remedy = "run `%pip uninstall -y rnnlib`, restart the session, then run this cell again"
+if not hasattr(rnnlib, "linear_scan"):
+    raise ImportError(f"{rnnlib.__file__ or rnnlib.__path__} is another project: {remedy}.")
+for distribution in importlib.metadata.distributions(name="rnnlib"):
+    origin = distribution.read_text("direct_url.json") or ""  # names a commit if pip took one
+    if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
+        raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from rnnlib.lab import claims, statistics, style
+from rnnlib.lab.claims import beyond
+
+style.use()
+BETAS = {".95": "headline_adam95", ".999": "headline_adam"}
+STUDENTS = {  # kind and smallest modulus at the start
+    "dense": ("rnn", 0.0),
+    "dense, on the ring": ("rnn", 0.99),
+    "2×2 blocks": ("block", 0.0),
+    "complex diagonal": ("crnn", 0.99),
+    "… with γ": ("crnn_gamma", 0.99),
+    "LRU": ("lru", 0.99),
+}
+
+
+def losses(beta, student, start, **settings):
+    """Decades over the zero predictor's loss, a row a teacher."""
+    return beyond.best(BETAS[beta], (student,), start=start, **settings)
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With a shorter memory of squared gradients every network learns better, by about two decades, and the gap stays. Loss over the zero predictor's after 10,000 steps of Adam, left is better; the paper's value of β₂ is .999. Dots: teachers; circles and bars: medians and 95 % intervals of sixteen; losses below 1e-10 are equal. Gap: the best dense network's loss over the best diagonal one's. A run that diverges stands at the right edge.", "name": "fig-beta2"}, "image": {"alt": "Two panels side by side with a row for each of six students, losses on a logarithmic axis. With .95: dense at 6e-7, dense on the ring at 1e-6 with an interval to the right edge, blocks and the three diagonal networks between 2e-10 and 1e-9. With .999: dense at 9e-4, dense on the ring at 3e-2, blocks and diagonal networks between 6e-8 and 6e-7."}}
+EDGE = 1.0  # decades
+fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True, layout="constrained")
+for ax, beta in zip(axes, BETAS, strict=True):
+    for row, (student, start) in enumerate(STUDENTS.values()):
+        color = style.COLORS[student]
+        style.replicates(
+            ax, len(STUDENTS) - row, losses(beta, student, start),
+            color=color, width=0.5, cap=EDGE, horizontal=True, capsize=0,
+        )  # fmt: skip
+    ratio = claims.factor(beyond.gap(BETAS[beta])).partition(" (")[0]
+    ax.set_title(f"β₂ = {beta}, gap × {ratio}")
+    ax.set(xscale="log", xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
+    ax.axvline(1, color="0.8", lw=0.8, zorder=0)
+    ax.tick_params(axis="y", length=0)
+axes[0].set_yticks(range(len(STUDENTS), 0, -1), STUDENTS)
+for label, (student, _) in zip(axes[0].get_yticklabels(), STUDENTS.values(), strict=True):
+    label.set_color(style.COLORS[student])
+fig.supxlabel("loss / zero predictor's", fontsize=10);
+
+# %% [markdown]
+# The factor by which $\beta_2 = .95$ lowers a bar, median of pairs:
+
+# %% tags=["hide-input"]
+rows = []
+for name, place in STUDENTS.items():
+    falls = [
+        claims.factor(
+            statistics.paired_median(
+                losses(".999", *place, **settings), losses(".95", *place, **settings)
+            )
+        )
+        for settings in ({}, {"ratio": 1})
+    ]
+    rows.append([name, *falls])
+columns = ["student", "rates tuned apart", "one rate"]
+pd.DataFrame(rows, columns=columns).style.hide(axis="index")
+
+# %% [markdown]
+# All six medians fall by two decades with rates tuned apart, and by about as much with one rate. On the ring single
+# runs diverge, so that the interval of its fall begins at 0. Because dense and diagonal networks gain alike,
+# $\beta_2$ makes the height of the bars and not their order. With the paper's value a bar of Figure 3 thus says as
+# much about Adam's memory as about the network.
+#
+# Hypothesis 8 says that no bar moves more than tenfold between .9 and .9999. It is to be decided by five values at
+# 2,000 steps on eight teachers, which have not run yet; at 10,000 steps the two values here move by more.
+
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show hypothesis 8 in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
+claims.hypotheses("08")
+
+# %% [markdown]
+# ## Why it could matter
+# Adam divides by $\sqrt{\hat v}$, the root of an average of squared gradients over about $1/(1 - \beta_2)$ steps. If
+# gradients fall faster than that, $\sqrt{\hat v}$ is a memory of the first ones, and an effective rate that is read
+# off it, as in [Figure 4b](../figures/fig04b.ipynb), says how training began, not how curved the loss is now. Exercise
+# 1 is the smallest example; what happens in these students is hypothesis 11 of [the first
+# page](01-is-it-adam.ipynb#all-hypotheses).
+#
+# **The numbers:** [.95](../../rnnlib/lab/results/beyond_headline_adam95.csv), [its further
+# rates](../../rnnlib/lab/results/beyond_headline_adam95_wider.csv),
+# [.999](../../rnnlib/lab/results/beyond_headline_adam.csv), [its further
+# rates](../../rnnlib/lab/results/beyond_headline_adam_wider.csv). [How to
+# cite](01-is-it-adam.ipynb#how-to-cite-this-page).
+
+# %% [markdown]
+# ## Exercises
+
+# %% [markdown]
+# ### Exercise 1: what Adam remembers
+# *Predict, then run. Medium.* A gradient is 1 for 50 steps and then falls to $10^{-3}$ for good. By which factor is
+# $\sqrt{\hat v}$ above the gradient after 1,000 steps, for $\beta_2 = .9$, $.99$ and $.999$? After how many steps is
+# it within a factor of two, for $\beta_2 = .99$?
+#
+# <details>
+# <summary>Solution 1</summary>
+#
+# After $t > 50$ steps $v_t = (1 - \beta_2^{50})\, \beta_2^{t - 50} + 10^{-6} (1 - \beta_2^{t - 50})$, and
+# $\hat v_t = v_t / (1 - \beta_2^t)$. For $\beta_2 = .9$ and $t = 1{,}000$ the first term is gone and the ratio is 1.
+# For $.99$ it has fallen to $3 \times 10^{-5}$, which is still 30 times the second: the ratio is 5.4. For $.999$ it is
+# .02: the ratio is 170. For $.99$ the first term is below three times the second, so that the ratio is below 2, from
+# step 1,223 on. An average that forgets by a fixed share in each step needs time in proportion to the logarithm of the
+# fall.
+#
+# </details>
+
+# %% tags=["solution", "hide-cell"]
+# Solution 1
+def ratios(beta, steps=3_000):
+    v, found = 0.0, []
+    for t in range(1, steps + 1):
+        g = 1.0 if t <= 50 else 1e-3
+        v = beta * v + (1 - beta) * g**2
+        found.append((v / (1 - beta**t)) ** 0.5 / g)
+    return np.array(found)
+
+
+for beta in (0.9, 0.99, 0.999):
+    print(f"beta2 = {beta}: {ratios(beta)[999]:.3g}")
+first = int(np.flatnonzero(ratios(0.99)[50:] < 2)[0]) + 51
+print(f"within a factor of two from step {first:,} on")
+assert first == 1_223
+assert [float(f"{ratios(beta)[999]:.2g}") for beta in (0.9, 0.99, 0.999)] == [1, 5.4, 170]
+answer = [*(ratios(beta)[999] for beta in (0.9, 0.99, 0.999)), first]  # the three ratios, the step
+assert abs(answer[0] - 1) < 0.05, "at .9 the first gradients are forgotten"
+assert abs(answer[1] - 5.4) < 0.1, "at .99: mind the root, and the fifty steps"
+assert abs(answer[2] - 173) < 5, "at .999: mind the bias correction of v"
+assert abs(answer[3] - 1223) < 2, "the step: look only after the fall"
