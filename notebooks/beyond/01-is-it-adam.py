@@ -188,7 +188,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # The bound of each statement was committed before the runs that test it. Each row of the table below the picture
 # unfolds to the measure, the reason for its bound and its commit, and says whether relevant data had been seen before.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: the range that confirms a hypothesis; each row has its own scale. Dots: our numbers, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: the range that agrees, on each row's own scale. Dots: our numbers, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
 claims.picture(*measured);
 

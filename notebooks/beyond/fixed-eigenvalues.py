@@ -176,7 +176,7 @@ frame.rename_axis(columns="memory").rename_axis("eigenvalues").reset_index().sty
 # %% [markdown]
 # ## What we expected, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on a few teachers. A dot in the shaded band confirms its statement. Each row has its own scale; bars are 95 % intervals where a number is sampled; at the right: our number and the range that confirms it.", "name": "fig-fixed-eigenvalues-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that confirms it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on a few teachers. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-fixed-eigenvalues-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-poles")]
 claims.picture(*names);
 

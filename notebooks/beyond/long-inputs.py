@@ -216,7 +216,7 @@ print(provenance(read))
 #
 # ## What we expected, and what came
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. A dot in the shaded band confirms its statement. Each row has its own scale; bars are 95 % intervals where a number is sampled; at the right: our number and the range that confirms it.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that confirms it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-inputs")]
 claims.picture(*names);
 
