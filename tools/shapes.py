@@ -33,6 +33,7 @@ TEXT = 11  # pixels
 EXCEPTIONS: dict[tuple[str, str], tuple[float, str]] = {
     ("book/answers", "height"): (7_000, "short answers, each looked up by its question"),
     ("book/performance", "height"): (18_000, "every target and timing of the scan, folded where it is not the answer"),
+    ("book/teaching", "height"): (7_000, "four sessions, of which a teacher reads one"),
     ("notebooks/lab/01-chunked-scan", "picture"): (2_500, "a lesson in code: the picture times what it has written"),
     ("notebooks/lab/01-chunked-scan", "height"): (12_000, "a lesson in code, read from its first line to its last"),
     ("notebooks/lab/01-chunked-scan", "code"): (0.5, "its code is what it teaches"),
