@@ -285,5 +285,5 @@ for name in names:
     print(provenance(experiments.load(name)))
 
 # %% [markdown]
-# [The next page](02b-one-teacher-in-thirty-two.ipynb) asks how much of this hangs on the teacher, and trains the whole
+# [The next page](02b-one-teacher-in-thirty-two.ipynb) asks how much of this depends on the teacher, and trains the whole
 # ladder live.

@@ -108,13 +108,13 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # **The gap is one of Adam.** Hypotheses 1 to 3 hold: there is a gap of more than ten under Adam, and none under Muon,
-# Gauss-Newton and SGD. It is there with one rate and with two, and at both values of $\beta_2$. It is *not* there under
-# SGD because both learn badly, as hypothesis 3 says: from the ring the dense network does better under SGD than under
-# Adam at $\beta_2 = .999$.
+# Gauss-Newton and SGD. It is there with one rate and with two, and at both values of $\beta_2$. Hypothesis 3 gives a
+# reason for SGD, that both networks learn badly. That is half right: from the ring the dense network does better under
+# SGD than under Adam at $\beta_2 = .999$.
 #
-# **What Adam lacks is the matrix.** Muon brings the dense network to where Adam at .999 brings diagonal ones. Of the
-# dense network's loss under that Adam, three decades are thus the optimiser's doing. Muon gives diagonal networks
-# little: to it an eigenvalue is a matrix of one row, whose orthogonalised step always has the same length.
+# **What Adam lacks is the matrix.** Muon brings the dense network to where Adam at .999 brings diagonal ones: the gap
+# under that Adam is the optimiser's doing, not a limit of the dense network. Muon gives diagonal networks little: to
+# it an eigenvalue is a matrix of one row, whose orthogonalised step always has the same length.
 #
 # **Diagonality still pays.** At $\beta_2 = .95$ Adam brings diagonal networks two decades further, and no dense network
 # follows on minibatches: under Muon the best is 230 (24 to 490) times above. On the population loss Gauss-Newton closes

@@ -120,7 +120,7 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 #
 # Automatic differentiation of $F$ agrees with the closed form of $S$ in `rnnlib.theory`:
 
-# %%
+# %% tags=["hide-input"]
 a, b, rho = torch.tensor([0.95, 0.9, 0.99], dtype=torch.float64)
 S = torch.func.grad(torch.func.grad(theory.generating_function, argnums=0), argnums=1)(a, b, rho)
 print(f"differentiated {S:.6f}   closed form {theory.cross_sensitivity(a, b, rho):.6f}")
