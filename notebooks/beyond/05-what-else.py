@@ -85,7 +85,7 @@ ax.set_xlabel("loss, dense / diagonal with γ");
 # Ranked by medians, Adam's gap narrows most with $\beta_2 = .95$, from 33,000 to 1,500, then with a separate rate for
 # A, to 5,400. After 2,000 steps it is 1,500 with clipped gradients and 16,000 with a warm-up; plain runs of that length
 # are still to come, so we cannot say what either changes, only that the gap remains. Under SGD and Muon medians are
-# below ten; under SGD with two rates the interval is 0.62 to 23.
+# below ten; under SGD with two rates the interval, 0.62 to 23, includes ten.
 #
 # | what else could cause the gap | what we did about it |
 # | --- | --- |
