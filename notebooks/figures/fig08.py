@@ -64,9 +64,9 @@ ax.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
 style.label_ends(ax, ends);
 
 # %% [markdown]
-# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as $1 -
-# |\lambda_0|^2$, and weak elsewhere. Correlation raises everything near $\lambda = 1$. Two maxima compete, and the
-# larger one changes between $\rho = 0.99$ and 0.999: the peak jumps rather than drifts.
+# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as
+# $1 - |\lambda_0|^2$, and weak elsewhere. Correlation raises the coupling near $\lambda = 1$. Between $\rho = 0.99$ and
+# 0.999 this second maximum overtakes the first: the peak jumps rather than drifts.
 
 # %% [markdown]
 # ## What is plotted

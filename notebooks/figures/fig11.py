@@ -62,7 +62,7 @@ for ax in axes:
 
 # %% [markdown]
 # **A.** The loss falls with every doubling from two blocks on. Blocks of 4 x 4 end with three times the loss of 2 x 2
-# (1.5 to 5.8). The loss is low from 8 blocks on, in the paper from 16.
+# (1.5 to 5.8). It falls most from 4 to 16 blocks, in the paper from 8 to 16.
 #
 # **B.** At a fixed base rate the effective rates rise with the number of blocks: tenfold at 0.0001, two hundredfold at
 # 0.001. From one block to two the rise may be chance.
