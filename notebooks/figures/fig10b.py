@@ -86,7 +86,7 @@ for place, name in [(3e2, "rnn"), (4e1, "crnn"), (5, "lru")]:
 # ## What is measured
 # Students of [Figure 3](fig03.ipynb) at $\nu_0 = 0.99$ learn teachers whose eigenvalues are ever more concentrated:
 # their angles lie in $[-\theta_0, \theta_0]$. The students start with the same range of angles. There are two runs on
-# each of 32 teachers; a run's rate is chosen by the other run on its teacher.
+# each of 32 teachers; each run uses the best rate of the other.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 for name in ("fig10d_teachers", "fig10d_wider"):

@@ -62,7 +62,7 @@ for ax in axes:
 
 # %% [markdown]
 # **A.** The loss falls with every doubling from two blocks on. Blocks of 4 x 4 end with three times the loss of 2 x 2
-# (1.5 to 5.8). It falls most from 4 to 16 blocks, in the paper from 8 to 16.
+# (1.5 to 5.8). The loss falls most from 4 to 16 blocks, in the paper from 8 to 16.
 #
 # **B.** At a fixed base rate the effective rates rise with the number of blocks: tenfold at 0.0001, two hundredfold at
 # 0.001. From one block to two the rise may be chance.
@@ -72,8 +72,8 @@ for ax in axes:
 # %% [markdown]
 # ## What is measured
 # The students are dense RNNs of [Figure 3](fig03.ipynb) whose matrix $A$ is block diagonal, from one block of 64 x 64
-# to 32 blocks of 2 x 2. The paper calls the blocks heads. $\nu_0 = 0.99$, with two runs on each of 32 teachers. In A a
-# run's rate is chosen by the other run on its teacher.
+# to 32 blocks of 2 x 2. The paper calls the blocks heads. $\nu_0 = 0.99$, with two runs on each of 32 teachers. In A
+# each run uses the best rate of the other run on its teacher.
 #
 # Adam divides its step by a running root mean square of the gradient, so each parameter has a step size of its own. The
 # paper's **effective rate** is the update that Adam would make next for a gradient of ones. It is proportional to the

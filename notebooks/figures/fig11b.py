@@ -87,7 +87,7 @@ for ax, (column, title) in zip(axes[1:], kinds, strict=True):
 
 # %% [markdown]
 # ## What is measured
-# Teacher, data and optimiser are those of [Figure 3](fig03.ipynb), $\nu_0 = 0.99$. Ours differs as there: a stored
+# Teacher, data and optimiser are those of [Figure 3](fig03.ipynb), $\nu_0 = 0.99$. We differ as there: a stored
 # teacher, and the exact loss of a minibatch without unrolling the recurrence. An epoch has 100 steps; the paper calls
 # epochs steps (erratum 20).
 

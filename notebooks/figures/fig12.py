@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 12: how text remembers
 #
-# **You will see** that the autocorrelation of token embeddings is close to an exponential, and that it comes from
-# position embeddings, not from the text. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb).
-# **Time** under a minute on a CPU.
+# **You will see** that the autocorrelation of token embeddings is close to an exponential, and that the exponential
+# comes from position embeddings, not from the text. **You need** [the curse of
+# memory](../theory/02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys

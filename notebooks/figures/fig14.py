@@ -204,8 +204,8 @@ axes[1].set(xlabel="$t$", ylabel="norm / identity's norm", ylim=(1e-3, 1e12));
 # <summary>A measure that was changed after its number was known</summary>
 #
 # The claim on small off-diagonal entries once used all $t$. It failed at the last ones, with a ratio of 0.43 for $T
-# \leq 16$: there the diagonal has decayed to $10^{-12}$, and nothing is small beside it. Now the comparison ends where
-# the Jacobian has decayed. The claim's row says so.
+# \leq 16$: there the diagonal has decayed to $10^{-12}$, and nothing is small compared with it. Now the comparison ends
+# where the Jacobian has decayed. The claim's row says so.
 #
 # </details>
 #

@@ -93,8 +93,8 @@ axes[0].set_ylabel("share off the diagonal");
 
 # %% [markdown]
 # With $T$ up to 256, the range of [Figure 15](fig15.ipynb), the diagonal holds 99 % of the squared norm after ten
-# steps. At the end it still holds 58 % in the GRU and 49 % in the LSTM. With short memories it does not: once a unit
-# has forgotten its first state, what is left comes through other units. The paper's figure does not show that.
+# steps. At the end it still holds 58 % in the GRU and 49 % in the LSTM. With short memories it ends near zero: once a
+# unit has forgotten its first state, what is left comes through others. The paper's figure does not show that.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the shares, also for stronger recurrent weights", "code_prompt_hide": "Hide the table"}
 table = share.unstack("t")[[1, 10, 99, 512]].query("recurrent_scale > 0 and cell != 'mingru'")
