@@ -58,8 +58,7 @@ axes[0].set_ylabel("curvature at the optimum");
 
 # %% [markdown]
 # Scaled inputs and $\lambda = e^{-e^\omega}$ end the growth of the curvature along the modulus: it levels off at 1/4.
-# Along the angle it still grows with the square of the memory, unless the angle's parametrisation depends on the
-# modulus.
+# Along the angle it still grows with the square of the memory, unless its parametrisation depends on the modulus.
 
 # %% [markdown]
 # ## Normalisation: scale the input
@@ -104,8 +103,7 @@ axes[0].set_ylabel("curvature at the optimum");
 # $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots .$$
 #
 # For unequal moduli $L = 1 - \gamma\gamma^*\,\mathrm{Re}\,(1 - \nu\nu^* e^{i\phi})^{-1}$ is even in $\phi$ too, so the
-# mixed derivative vanishes. [The proofs](../../book/proofs.md#normalisation-and-reparametrisation) have another
-# derivation, without $\tanh$.
+# mixed derivative vanishes. [The proofs](../../book/proofs.md#normalisation-and-reparametrisation) do without $\tanh$.
 #
 # </details>
 

@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Four parameters of a diagonal network are sensitive, but every entry of a dense one. Second moment of the output's sensitivity to each entry of the recurrent matrix, for the same outputs (logarithmic colours). Left: diagonal, without off-diagonal entries. Right: dense.", "name": "fig-entries"}, "image": {"alt": "Two four by four grids. Left: only the four diagonal cells are filled, two dark and two brighter, the others are crossed out. Right: all sixteen cells are filled, most with values of a hundred thousand to a million."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A diagonal network is sensitive to four parameters, a dense one to every entry. Second moment of the output's sensitivity to each entry of the recurrent matrix, for the same outputs (logarithmic colours). Left: diagonal, without off-diagonal entries. Right: dense.", "name": "fig-entries"}, "image": {"alt": "Two four by four grids. Left: only the four diagonal cells are filled, two dark and two brighter, the others are crossed out. Right: all sixteen cells are filled, most with values of a hundred thousand to a million."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -65,8 +65,7 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 
 # %% [markdown]
 # Every entry of a dense matrix carries a share of every eigenvalue's sensitivity. With 16 units the sharpest direction
-# of the loss typically involves 48 of 256 entries; in the diagonal network with the same outputs, it involves three
-# parameters.
+# of the loss typically involves 48 of 256 entries; in the diagonal network with the same outputs, three parameters.
 
 # %% [markdown]
 # ## A dense network is a diagonal one in other coordinates

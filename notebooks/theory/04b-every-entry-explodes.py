@@ -63,7 +63,7 @@ axes[0].set_title("every entry of one matrix")
 for values, is_crowded in zip(ratio.T, crowded, strict=True):
     axes[1].loglog(memory, values, color="#de8f05" if is_crowded else "#0173b2", lw=0.8)
 axes[1].axhline(1, color="0.6", lw=1)
-axes[1].text(12, 2e5, "at most one real\neigenvalue a sign", color="#0173b2")
+axes[1].text(12, 2e5, "at most one real\neigenvalue per sign", color="#0173b2")
 axes[1].text(9e3, 800, "two or more", color="#a86400", ha="right")
 axes[1].set(ylabel="eigenvalues / eigenvectors", title="which part, 32 matrices")
 for ax in axes:
