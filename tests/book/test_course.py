@@ -269,7 +269,7 @@ def test_copies_carry_the_address(clone):
     make(clone, "course")
     text = (clone / "_build/course/theory/02-curse-of-memory.ipynb").read_text()
     assert f"git+{URL}" in text
-    assert f"]({URL}/blob/main/book/errata.md)" in text
+    assert f"]({URL}/blob/main/book/cross-moment.md)" in text
     assert "](../figures/fig01.ipynb)" in text
 
 
