@@ -205,8 +205,9 @@ claims.table("fig03-bptt-on-average")
 # <details>
 # <summary>An earlier check</summary>
 #
-# An earlier check of this book asked single runs to agree within two standard deviations of ten seeds. It could hardly
-# pass: independent draws from one distribution mostly differ by more, and so do copies that differ by a rounding error.
+# An earlier check of this book asked all ten pairs to agree within two standard deviations over seeds. It could hardly
+# pass: the largest difference among ten independent pairs is usually larger, and copies that differ by a rounding error
+# are as far apart.
 #
 # </details>
 

@@ -109,8 +109,8 @@ ax.set_ylabel("loss before / loss after");
 # 6. **LRU**: $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and $\gamma = e^{\omega_\gamma}$ are learned through
 #    $\omega$.
 #
-# Each student is trained twice on each teacher, from starts as in the paper. Each of the two runs chooses the rate of
-# the other, and a run that diverges counts as the worst outcome.
+# Each student is trained twice on each teacher, with the paper's starts. Each run chooses the rate of the other, and a
+# run that diverges counts as the worst outcome.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the steps in numbers"}
 table(steps)

@@ -155,8 +155,8 @@ with np.printoptions(suppress=True, precision=1):
 # %% [markdown]
 # ## The rank law
 # **Claim.** At the optimum, the Hessian of a system of order $n$ with one input and one output has exactly $2n + 1$
-# non-zero eigenvalues, in every parametrisation that can move all eigenvalues, all weights and the skip. This assumes
-# that the system's eigenvalues are distinct and not zero, that no mode has weight zero, and that the window has
+# non-zero eigenvalues, in every parametrisation that can move all eigenvalues, weights and the skip. This assumes that
+# the system's eigenvalues are distinct and not zero, that no mode has weight zero, and that the window has
 # $T \ge 2n + 1$ steps ([proof](../../book/proofs.md#the-rank-law)).
 #
 # **Why.** Outputs depend on the parameters through the impulse response alone. Write $[\tau = 0]$ for 1 at $\tau = 0$
@@ -222,7 +222,7 @@ for pairs in [1, 2, 3]:
 # \det H = \frac{w^2}{(1-\lambda^2)^4} > 0 .$$
 #
 # No direction is flat. The coupling relative to the diagonal, $\lambda/\sqrt{1+\lambda^2}$, tends to $1/\sqrt2$: a
-# longer memory and a smaller weight partly compensate each other.
+# longer memory and a smaller weight partly compensate.
 #
 # </details>
 
@@ -299,8 +299,7 @@ assert list(answer[4:]) == [8, 9, 9, 9], "long windows: how many numbers determi
 # %% [markdown]
 # ### Exercise 4: a spare unit
 # *Predict, then run. Hard.* The student has one complex unit more than it needs, with output weight zero. What is the
-# rank? And what is it if the unit's input weight is zero too? Decide first, then try it: `curvature.rank` takes any
-# layer in float64.
+# rank? What if its input weight is zero too? Decide first, then try it: `curvature.rank` takes any layer in float64.
 #
 # <details>
 # <summary>Solution 4</summary>

@@ -118,8 +118,8 @@ for rho in [0, 0.9, 0.99]:
 # ## An LSTM ties less
 # In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue,
 # the input gate $i_t$ the input scale and $n_t$ the candidate. With Chrono initialisation $i$ starts at $1 - f$, so
-# initially a unit computes what a GRU's does. Its derivative differs: the input gate has its own bias and does not move
-# with $b_f$. A minGRU is the scan above, whose gate and candidate see the input alone.
+# initially a unit equals a GRU's. Its derivative differs: the input gate has its own bias and does not move with $b_f$.
+# A minGRU is the scan above, whose gate and candidate see the input alone.
 #
 # | unit | eigenvalue | input scale | scale moves with the eigenvalue | gates see |
 # | --- | --- | --- | --- | --- |
@@ -169,8 +169,8 @@ for T in [1, 10, 100]:
 # its sensitivity is about as large as its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
 #
 # ## Gates that move
-# So far the gate was constant. [The next page](07b-gates-that-move.ipynb) lets the input move it. Does it still act as
-# one eigenvalue, and what does a gate that sees the state add?
+# So far the gate was constant. [The next page](07b-gates-that-move.ipynb) lets the input move it. Is it still one
+# eigenvalue, and what does a gate that sees the state add?
 
 # %% [markdown]
 # ## Exercises

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Gates that move
 #
-# **You will see** to what extent a gate that the input moves still acts as one eigenvalue: in two extremes, on text,
-# and where the gate sees the state. **You need** [gates as eigenvalues](07-gates-as-eigenvalues.ipynb). **Time** under
-# half a minute on a CPU.
+# **You will see** how well a gate that the input moves still acts as one eigenvalue: in two extremes, on text, and
+# where the gate sees the state. **You need** [gates as eigenvalues](07-gates-as-eigenvalues.ipynb). **Time** under half
+# a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -65,8 +65,8 @@ axes[0].set_ylabel(r"what is left, $\prod z$");
 
 # %% [markdown]
 # ## Two extremes
-# Let the input move the gate, $z_t = \sigma(b + s g_t)$ with $g_t$ of variance 1. After $t$ steps a unit retains the
-# share $\prod z$ of its state, not $\lambda^t$.
+# Let the input move the gate, $z_t = \sigma(b + s g_t)$ with $g_t$ of variance 1. After $t$ steps a unit retains
+# $\prod z$ of its state, not $\lambda^t$.
 #
 # - *New at each step.* The product is $e^{\sum \log z}$, and typically $e^{t\, \mathrm{E} \log z}$. Since $\log \sigma$
 #   is concave, $\mathrm{E} \log z < \log \sigma(b)$: such a unit forgets faster than its bias implies, but acts as one
@@ -75,9 +75,9 @@ axes[0].set_ylabel(r"what is left, $\prod z$");
 #   sequence.
 #
 # ## On text
-# The gate moves with every word, and the mean embedding, the same in every sentence, shifts it permanently. We compare
-# the time constant that each unit of a minGRU has on our text, $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$,
-# with the one that its bias sets:
+# The gate moves with every word, and the mean embedding, the same in every sentence, shifts it for good. We compare the
+# time constant that each unit of a minGRU has on our text, $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$, with
+# the one that its bias sets:
 
 # %%
 source = text.default_source()
