@@ -99,7 +99,7 @@ landscapes(fig, axes, normalized=False);
 # %% [markdown]
 # After 50,000 steps less than 0.3 % of the initial loss remains with the polar and the exponential angle, about a third
 # with the optimal one. That path is not stuck in a minimum. It lies in a valley so flat that Adam, which does climb,
-# raises the raw angle only from 55 to 80; the valley ends at 442. The well at the optimum is as round as promised, but
+# ends at a raw angle of only 80 (sign steps: 55); the valley ends at 442. The well at the optimum is as round as promised, but
 # out of reach.
 
 # %% [markdown]
