@@ -6,13 +6,14 @@
 # %% [markdown]
 # # Is it diagonality, or is it Adam?
 #
-# **You will see** six students of the paper's task under five optimisers, from gradient descent to Gauss-Newton: which
-# of them leave the dense network behind? **You need** [Adam likes diagonal
+# **You will see** six students of the paper's task under five optimisers, from gradient descent to Gauss-Newton: under
+# which of them does the dense network fall behind? **You need** [Adam likes diagonal
 # networks](../theory/06-adam-likes-diagonal.ipynb) and [Figure 3](../figures/fig03.ipynb). **Time** a few seconds; the
 # runs are stored.
 #
-# It takes both. The dense network is behind under Adam alone: 2,900-fold (100 to 66,000), and under Muon,
-# Gauss-Newton and SGD not at all. But the best pair under minibatches is still a diagonal network with Adam.
+# It takes both. The dense network falls behind only under Adam: its loss is 2,900 (100 to 66,000) times as high. Under
+# Muon, Gauss-Newton and SGD there is no gap in the median. But on minibatches the best pair is still a diagonal network
+# with Adam.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -64,7 +65,7 @@ def gap(table, **settings):
     )
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Dense networks, blue, are behind the others under Adam; under Muon they are ahead, and under Gauss-Newton all that do not start on the ring reach the floor. Loss over the zero predictor's, left is better. Dots: 16 teachers, two runs each; circles and bars: medians and 95 % intervals, rates of recurrent and of other parameters tuned apart; diamonds: medians with one rate for all, as in the paper. Gap: the best dense network's loss over the best diagonal one's, median of pairs. Gauss-Newton: 300 steps on the population loss, down to 1e-10; the others: 10,000 steps on minibatches. A run that diverges stands at the right edge.", "name": "fig-is-it-adam"}, "image": {"alt": "Five panels side by side, one an optimiser, with a row for each of six students. SGD: dense on the ring at 7e-6, complex diagonal at 3e-5, dense at 1e-3, LRU at 2e-2. Adam with .95: both dense ones near 1e-6, blocks and diagonal ones near 1e-9. Adam with .999: dense at 1e-3 and 3e-2, the others between 6e-8 and 6e-7. Muon: dense at 4e-8, the others near 1e-6. Gauss-Newton: dense and blocks at the floor of 1e-10, complex diagonal just above, LRU at 1e-5, dense on the ring at 0.2."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Dense networks (blue) do worse than the others under Adam and better under Muon; under Gauss-Newton they reach the floor unless they start on the ring. Loss over the zero predictor's, left is better. Dots: 16 teachers, two runs each; circles and bars: medians and 95 % intervals, with rates of recurrent and other parameters tuned separately; diamonds: medians with one rate for all, as in the paper. Gap: the best dense network's loss over the best diagonal one's, median of pairs. Gauss-Newton: 300 steps on the population loss, down to 1e-10; the others: 10,000 steps on minibatches. A run that diverges stands at the right edge.", "name": "fig-is-it-adam"}, "image": {"alt": "Five panels side by side, one an optimiser, with a row for each of six students. SGD: dense on the ring at 7e-6, complex diagonal at 3e-5, dense at 1e-3, LRU at 2e-2. Adam with .95: both dense ones near 1e-6, blocks and diagonal ones near 1e-9. Adam with .999: dense at 1e-3 and 3e-2, the others between 6e-8 and 6e-7. Muon: dense at 4e-8, the others near 1e-6. Gauss-Newton: dense and blocks at the floor of 1e-10, complex diagonal just above, LRU at 1e-5, dense on the ring at 0.2."}}
 EDGE = 1.0  # decades
 fig, axes = plt.subplots(1, 5, figsize=(7.2, 3.1), sharey=True, layout="constrained")
 for ax, (optimizer, table) in zip(axes, OPTIMIZERS.items(), strict=True):
@@ -87,9 +88,9 @@ for label, (student, _) in zip(axes[0].get_yticklabels(), STUDENTS.values(), str
 axes[2].set_xlabel("loss / zero predictor's");
 
 # %% [markdown]
-# In numbers. The best of the dense networks and the best of the diagonal ones is chosen for each run by the other run
-# on its teacher, and so are rates. A gap can also close because diagonal networks do badly, so the last two columns set
-# each optimiser's dense networks against the same diagonal ones, those under Adam.
+# For each run, the other run on its teacher chooses the best dense network, the best diagonal one and their rates. A
+# gap can also close because diagonal networks do badly, so the last two columns compare each optimiser's dense networks
+# with the same diagonal ones, those trained by Adam.
 
 # %% tags=["hide-input"]
 rows = []
@@ -107,22 +108,23 @@ columns += [f"dense / diagonal under Adam, {beta}" for beta in (".999", ".95")]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# **The gap is one of Adam.** Hypotheses 1 to 3 hold: there is a gap of more than ten under Adam, and none under Muon,
-# Gauss-Newton and SGD. It is there with one rate and with two, and at both values of $\beta_2$. Hypothesis 3 gives a
-# reason for SGD, that both networks learn badly. That is half right: from the ring the dense network does better under
-# SGD than under Adam at $\beta_2 = .999$.
+# **The gap appears only under Adam.** Hypotheses 1 to 3 hold: the gap exceeds ten under Adam, and not under Muon,
+# Gauss-Newton or SGD. It appears with one rate and with two, and at both values of $\beta_2$. Hypothesis 3 gives a
+# reason for SGD: both networks learn badly. That is half right: from the ring the dense network does better under SGD
+# than under Adam at $\beta_2 = .999$.
 #
-# **What Adam lacks is the matrix.** Muon brings the dense network to where Adam at .999 brings diagonal ones: the gap
-# under that Adam is the optimiser's doing, not a limit of the dense network. Muon gives diagonal networks little: to
-# it an eigenvalue is a matrix of one row, whose orthogonalised step always has the same length.
+# **Adam ignores the matrix structure.** Under Muon the dense network gets as low as diagonal ones under Adam at .999,
+# so there the gap comes from the optimiser and is no limit of the dense network. Muon helps diagonal networks little:
+# it sees an eigenvalue as a matrix of one row, whose orthogonalised step always has the same length.
 #
-# **Diagonality still pays.** At $\beta_2 = .95$ Adam brings diagonal networks two decades further, and no dense network
-# follows on minibatches: under Muon the best is 230 (24 to 490) times above. On the population loss Gauss-Newton closes
-# that distance as well. So a dense network *can* learn this task; diagonality lets an optimiser as cheap as Adam do it.
+# **Diagonality still pays.** At $\beta_2 = .95$ Adam brings diagonal networks two decades lower, and on minibatches no
+# dense network follows: under Muon the best is 230 (24 to 490) times as high. On the population loss Gauss-Newton
+# closes that distance as well. So a dense network *can* learn this task; diagonality lets an optimiser as cheap as Adam
+# do it.
 #
 # ## Teacher by teacher
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam the dense network is behind on every teacher; under the others on two or three. The best dense network's loss over the best diagonal one's. Dots: teachers; bars: median and 95 % interval of 16. Shaded: a gap of at most ten, which hypotheses 2 and 3 expect of all but Adam. At the upper edge a dense network that diverged, at the lower one a diagonal network.", "name": "fig-gap-by-teacher"}, "image": {"alt": "Five columns of dots on a logarithmic axis. Both columns of Adam lie between 10 and 1e7 with medians near 3e3; with .95 five dots are at the upper edge. SGD and Muon lie mostly between 0.01 and 1, two dots of SGD at the upper edge and three of Muon at the lower one. Gauss-Newton: median 1, from 1e-8 to 4e3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam the dense network is behind on every teacher; under the others on two or three. The best dense network's loss over the best diagonal one's. Dots: teachers; bars: median and 95 % interval of 16. Shaded: a gap of at most ten, as hypotheses 2 and 3 predict for every optimiser but Adam. Dots at the upper edge: the dense network diverged; at the lower edge: the diagonal one.", "name": "fig-gap-by-teacher"}, "image": {"alt": "Five columns of dots on a logarithmic axis. Both columns of Adam lie between 10 and 1e7 with medians near 3e3; with .95 five dots are at the upper edge. SGD and Muon lie mostly between 0.01 and 1, two dots of SGD at the upper edge and three of Muon at the lower one. Gauss-Newton: median 1, from 1e-8 to 4e3."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
 gaps = [gap(table) for table in OPTIMIZERS.values()]
 finite = np.concatenate(gaps)[np.isfinite(np.concatenate(gaps))]
@@ -136,9 +138,9 @@ ax.set_xticks(range(len(OPTIMIZERS)), OPTIMIZERS)
 ax.set_ylabel("loss, dense / diagonal");
 
 # %% [markdown]
-# Adam's gap is on all teachers, from 12-fold to eight million at $\beta_2 = .999$: on some the dense network ends
-# near 1e-6 after all, on others it stays at a tenth of the zero predictor's loss. Under Gauss-Newton three teachers have
-# a dense network that is behind, up to 4,000-fold, seven a diagonal one, and six end in a tie; runs had 300 steps.
+# Adam shows the gap on all teachers, from 12-fold to eight-million-fold at $\beta_2 = .999$: on some the dense network
+# still ends near 1e-6, on others it stays at a tenth of the zero predictor's loss. Under Gauss-Newton (300 steps) the
+# dense network is worse on three teachers, up to 4,000-fold, the diagonal one on seven, and six end in a tie.
 #
 # <details>
 # <summary>What was changed and what was kept</summary>
@@ -146,25 +148,25 @@ ax.set_ylabel("loss, dense / diagonal");
 # - **Task:** that of Figure 3 at $\nu_0 = .99$: a linear teacher of ten units, white inputs, 300 steps, minibatches
 #   of 128. Teachers 8 to 23, two runs on each; starts and data are the same for every optimiser.
 # - **Students:** 64 units, as in Figure 3B; the dense one from a start at 0 and from the teacher's ring.
-# - **Optimisers:** momentum .9 in all. SGD with gradients of norm 1 at most, without which it diverged. Muon for the
-#   recurrent parameters, with Adam at $\beta_2 = .95$ on the rest; of a diagonal recurrence each eigenvalue is a
-#   matrix of one row. Gauss-Newton with Levenberg's damping; it needs the population loss, because a minibatch has
-#   another minimum at each step.
-# - **Rates:** five a student and optimiser, each once for all parameters and once with the other parameters' rate ten
-#   times as large. No optimiser had more to choose from, but for Gauss-Newton, which has no rate. Cosine schedule.
-# - **Statistics:** medians over teachers with intervals from order statistics; a run that diverges is the worst
-#   outcome and stays in; losses below $10^{-10}$ of the zero predictor's are equal.
+# - **Optimisers:** momentum .9 in all. SGD with gradients clipped to norm 1; without clipping it diverged. Muon for the
+#   recurrent parameters, with Adam at $\beta_2 = .95$ on the rest; in a diagonal recurrence each eigenvalue is a matrix
+#   of one row. Gauss-Newton with Levenberg's damping; it needs the population loss, because each minibatch has a
+#   different minimum.
+# - **Rates:** five per student and optimiser, each once for all parameters and once with the other parameters' rate ten
+#   times as large. No optimiser had more to choose from than the others; Gauss-Newton has no rate. Cosine schedule.
+# - **Statistics:** medians over teachers with intervals from order statistics; a run that diverges is the worst outcome
+#   and stays in; losses below $10^{-10}$ of the zero predictor's count as equal.
 #
-# Updates as formulas, with sources, stand in the [code of the
+# The update formulas and their sources are in the [code of the
 # rules](https://repository.invalid/owner/name/blob/main/rnnlib/lab/optimizers/rules.py); tests hold each to a second
 # implementation. Definitions print with `python -m rnnlib show beyond_headline_adam`.
 #
 # </details>
 #
 # ## Steps and seconds
-# First-order optimisers took the same number of steps. Seconds are upper bounds: wall clock of one process over its
-# runs, all six students together, on a machine that did other work beside and paused some tables for it. Curves were
-# not stored, so loss against seconds is one point an optimiser.
+# First-order optimisers took the same number of steps. Seconds are upper bounds: wall-clock time per run, averaged over
+# all six students, on a machine that did other work as well and sometimes paused. Curves were not stored, so each
+# optimiser has one point of loss against seconds.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show steps, seconds and losses in a table", "code_prompt_hide": "Hide the table"}
 rows = []
@@ -177,17 +179,16 @@ for optimizer, table in OPTIMIZERS.items():
     ]
     steps = f"{definition['protocol']['steps']:,}"
     rows.append([optimizer, steps, f"{seconds:.2g}", *losses, f"{frame['diverged'].mean():.1%}"])
-columns = ["optimiser", "steps", "seconds a run", "loss, best dense", "loss, best diagonal"]
+columns = ["optimiser", "steps", "seconds per run", "loss, best dense", "loss, best diagonal"]
 columns.append("diverged")
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## All hypotheses
-# Statements with bounds that were committed before the runs that judge them. Each row of the table below the picture
-# unfolds to the measure, the reason for its bound and the commit that wrote it, and says whether data that bear on it
-# had been seen.
+# The bound of each statement was committed before the runs that test it. Each row of the table below the picture
+# unfolds to the measure, the reason for its bound and its commit, and says whether relevant data had been seen before.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: what agrees, on a scale of each row's own. Dots: ours, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: the range that agrees, on each row's own scale. Dots: our numbers, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
 claims.picture(*measured);
 
@@ -196,7 +197,7 @@ claims.hypotheses()
 
 # %% [markdown]
 # ## Go on
-# - [Which optimisers notice a rotation?](02-rotation.ipynb) Coordinates changed, all else kept (hypotheses 4 to 6).
+# - [Which optimisers notice a rotation?](02-rotation.ipynb) New coordinates, all else equal (hypotheses 4 to 6).
 # - [Where should a dense network start?](03-start.ipynb) The radius of the start, by optimiser (9).
 # - [What does beta2 alone do?](04-beta2.ipynb) The bars of Figure 3B under two values (8).
 # - [What else could explain it?](05-what-else.ipynb) A sceptic's list: rates, clipping, warm-up, start, steps.
@@ -206,13 +207,13 @@ claims.hypotheses()
 # > 0.1.0 (2026).
 #
 # For a number, name its claim and the commit: "claim `beyond-01-gap-under-adam`, rnnlib 0.1.0".
-# [Cite](../../book/cite.md) has the entry, and that of the paper, whose mechanism this page tests. Rotations under
-# Adam were studied on transformers before ([Zhang et al. 2025](https://arxiv.org/abs/2410.19964)), and optimisers and
-# the free basis of factored models ([Singh 2026](https://arxiv.org/abs/2608.05136)); we know of no such test for
-# recurrent networks.
+# [Cite](../../book/cite.md) has the entries for this book and for the paper, whose mechanism this page tests. Earlier
+# work studied rotations under Adam for transformers ([Zhang et al. 2025](https://arxiv.org/abs/2410.19964)), and
+# optimisers and the free basis of factored models ([Singh 2026](https://arxiv.org/abs/2608.05136)); we know of no such
+# test for recurrent networks.
 #
 # **The numbers:** [SGD](../../rnnlib/lab/results/beyond_headline_sgd.csv), [Adam
 # .95](../../rnnlib/lab/results/beyond_headline_adam95.csv), [Adam
 # .999](../../rnnlib/lab/results/beyond_headline_adam.csv), [Muon](../../rnnlib/lab/results/beyond_headline_muon.csv),
-# [Gauss-Newton](../../rnnlib/lab/results/beyond_population_gauss_newton.csv), a run a row.
+# [Gauss-Newton](../../rnnlib/lab/results/beyond_population_gauss_newton.csv); each row is a run.
 # [Status](../../book/status.md) has their records and all other tables.

@@ -8,10 +8,11 @@
 #
 # **You will see** the same diagonal networks trained in random bases of their eigenvalue parameters, and a dense
 # network in two bases of its state. **You need** [Is it diagonality, or is it Adam?](01-is-it-adam.ipynb); [a basis to
-# turn](../play/04-basis.ipynb) is the same with two eigenvalues. **Time** a few seconds; the runs are stored.
+# turn](../play/04-basis.ipynb) shows the same with two eigenvalues. **Time** a few seconds; the runs are stored.
 #
-# All but SGD, and each where its own structure had helped: a random basis costs Adam two decades in the LRU and next
-# to nothing in the complex diagonal and the dense network, and Muon four decades in the dense one.
+# Adam and Muon do, SGD does not. In the median, a random basis of the recurrent parameters costs Adam two decades in
+# the LRU and next to nothing in the complex diagonal and the dense network; it costs Muon four decades in the dense
+# one.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -49,7 +50,7 @@ def losses(optimizer, student, size, **settings):
     return beyond.best(f"rotation_{optimizer}", (student,), rotation=size, **settings)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis costs the LRU two decades, the complex diagonal network hardly any, and a basis of all parameters costs both four; Muon notices as well, most of all in the dense network; SGD does not. Loss over the zero predictor's after 2,000 steps against the size of the blocks within which recurrent parameters are trained in a random orthogonal basis: 1 is the network as it is, 2 a rotation within each eigenvalue, 128 one basis for all eigenvalues; all: one for all parameters, B, C and D included. Of the dense network the rows of A, 64 entries each. Medians and 95 % intervals of eight teachers; a run that diverges stands at the top.", "name": "fig-rotation"}, "image": {"alt": "Three panels of loss on a logarithmic axis against block size from 1 to 128. Adam: the LRU rises from 1e-5 to 1e-3, the complex diagonal network stays near 1e-5, the dense network near 1e-2; with a basis of all parameters the LRU is at 0.2 and the complex diagonal network at 0.04. Muon: the LRU rises from 3e-6 to 7e-3, the complex diagonal network from 5e-7 to 4e-6, the dense one from 6e-7 to 7e-3. SGD: three level lines, the LRU at 5e-2, the dense network at 5e-3, the complex diagonal one at 6e-5."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis of recurrent parameters costs the LRU two decades and the complex diagonal network hardly any; a random basis of all parameters costs both about four. Muon notices as well, most of all in the dense network; SGD does not. Loss over the zero predictor's after 2,000 steps against the size of the blocks within which recurrent parameters are trained in a random orthogonal basis: 1 is the network as it is, 2 a rotation within each eigenvalue, 128 one basis for all eigenvalues; all: one basis for all parameters, B, C and D included. In the dense network each row of A (64 entries) has its own basis. Medians and 95 % intervals of eight teachers; a run that diverges stands at the top.", "name": "fig-rotation"}, "image": {"alt": "Three panels of loss on a logarithmic axis against block size from 1 to 128. Adam: the LRU rises from 1e-5 to 1e-3, the complex diagonal network stays near 1e-5, the dense network near 1e-2; with a basis of all parameters the LRU is at 0.2 and the complex diagonal network at 0.04. Muon: the LRU rises from 3e-6 to 7e-3, the complex diagonal network from 5e-7 to 4e-6, the dense one from 6e-7 to 7e-3. SGD: three level lines, the LRU at 5e-2, the dense network at 5e-3, the complex diagonal one at 6e-5."}}
 fig, axes = plt.subplots(
     1, 3, figsize=(7.2, 3.1), sharey=True, width_ratios=[1.5, 1, 1], layout="constrained"
 )
@@ -83,8 +84,8 @@ for student, label in LABELS.items():
     axes[2].annotate(label, (1.6, 10**end), (0, 4 if student != "rnn" else -14), **look)
 
 # %% [markdown]
-# What a basis costs, as the factor by which the loss rises from the network as it is, median of pairs. With one basis
-# for all parameters there is one rate, so there the network as it is has one, too.
+# The cost of a basis: the factor by which it raises the network's loss, median of pairs. With one basis for all
+# parameters there is only one rate, so there the unrotated network has one, too.
 
 # %% tags=["hide-input"]
 rows = []
@@ -106,15 +107,15 @@ columns += ["above tenfold on, of 8 teachers", "one basis of all parameters"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# **Under Adam** the LRU loses as supposed, on all teachers but one, and more in larger blocks. The complex diagonal
-# network loses more than tenfold on three teachers of eight and nothing on the others, so that hypotheses 4a and 4b,
-# which ask for both networks, are undecided. Even the LRU stays ahead of the dense network. A basis of all parameters,
-# B, C and D included, is another matter: it brings both diagonal networks to where the dense one is, or above. Most of
-# what the coordinates give Adam is thus not in the eigenvalues alone.
+# **Under Adam** the LRU loses as expected, on all teachers but one, and more in larger blocks. The complex diagonal
+# network loses more than tenfold on three of eight teachers and nothing on the others, so hypotheses 4a and 4b, which
+# require both networks to lose, are undecided. Even the LRU stays ahead of the dense network. A basis of all
+# parameters, B, C and D included, is another matter: it makes both diagonal networks as bad as the dense one, or worse.
+# So most of Adam's advantage from coordinates does not come from the eigenvalues alone.
 #
-# **Muon** gains as much from its own structure. The dense network's rows were turned one by one, each in a basis of
-# its own, which leaves A's rows but takes away its columns: Muon falls back to where Adam is, and Adam notices nothing.
-# We had no hypothesis about that. **SGD** notices no basis, as theory says.
+# **Muon** depends as much on structure of its own. We rotated each row of the dense A in a separate random basis, which
+# preserves A's rows but destroys its columns: Muon does no better than Adam there, and Adam notices nothing. We had no
+# hypothesis about that. **SGD** notices no basis, as theory says.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show hypotheses 4 to 6 in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
 claims.hypotheses("04", "05", "06")
@@ -123,7 +124,7 @@ claims.hypotheses("04", "05", "06")
 # ## What an optimiser can see
 # Write the parameters in another basis, $\theta = Q \phi$. The gradient becomes $Q^\top g$. An optimiser is
 # *equivariant* to $Q$ if training $\phi$ and mapping back gives the path of training $\theta$; then no basis is better
-# than another, and "the sharp directions lie along coordinates" cannot help it.
+# than another, and sharp directions that lie along coordinates cannot help it.
 #
 # | optimiser | signed permutations of all parameters | rotations of rows and of columns of a matrix | all rotations |
 # | --- | --- | --- | --- |
@@ -132,30 +133,30 @@ claims.hypotheses("04", "05", "06")
 # | Muon, SOAP (on A) | only of rows and of columns | yes | no |
 # | L-BFGS, Gauss-Newton with damping | yes | yes | yes |
 #
-# L-BFGS begins from a multiple of the identity, and so does Levenberg's damping: both notice a change of scale, though
-# no rotation.
+# L-BFGS begins from a multiple of the identity, and so does Levenberg's damping: both notice a change of scale but no
+# rotation.
 #
 # **A diagonal recurrence.** To Muon and SOAP an eigenvalue is a matrix of one row,
-# $(\mathrm{Re}\,\lambda, \mathrm{Im}\,\lambda)$: they do not notice a rotation within an eigenvalue (blocks of 2), and
-# do once a block mixes two eigenvalues. Adam notices from blocks of 2 on, SGD never.
+# $(\mathrm{Re}\,\lambda, \mathrm{Im}\,\lambda)$: they do not notice a rotation within an eigenvalue (blocks of 2), but
+# they do once a block mixes two eigenvalues. Adam notices rotations in blocks of 2 and more, SGD none.
 #
 # **A dense recurrence has no basis of its own.** $(A, B, C)$ and $(Q A Q^\top, Q B, C Q^\top)$ with an orthogonal $Q$
-# have the same outputs:
+# produce the same outputs:
 #
 # $$C Q^\top (Q A Q^\top)^\tau Q B = C A^\tau B .$$
 #
 # This *gauge* is a rotation of all parameters, of rows and columns of A at once. So SGD, L-BFGS and Gauss-Newton train
 # a dense network to the same loss in every basis of its state; Adam does not, and Muon does so for A but not for B and
-# C, which Adam moves. Where the law of the start is the same in every basis, as that of A, B and C is here, a turn
-# changes nothing on average under any optimiser. A start of 2×2 blocks has a basis of its own, and can lose it.
+# C, which Adam updates. Where the initial distribution is the same in every basis, as for A, B and C here, a rotation
+# changes nothing on average under any optimiser. A start of 2×2 blocks has a preferred basis and can lose it.
 #
-# Each line is [a test](https://repository.invalid/owner/name/blob/main/tests/lab/test_optimizers.py).
+# Each line has [a test](https://repository.invalid/owner/name/blob/main/tests/lab/test_optimizers.py).
 #
 # ## One dense network, two bases of its state
-# A dense A that starts as 32 blocks of 2×2, zeros between them, and the same network in a random basis. Outputs and
-# loss are the same at the start.
+# We compare a dense A that starts as 32 blocks of 2×2, zero elsewhere, with the same network in a random basis. Both
+# start with the same outputs and loss.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis of the state costs most dense networks something, under Muon and SGD the median nothing. Loss in the random basis over loss in the basis of the blocks after 2,000 steps. Dots: teachers; bars: median and 95 % interval of eight. Dotted: a factor of two. At the lower edge a network that diverged in the basis of the blocks alone.", "name": "fig-gauge"}, "image": {"alt": "Three columns of dots on a logarithmic axis. Adam: median 3.4, six of eight dots above 1, three above 10. Muon: median 0.9, most dots within a factor of three of 1, two near 0.01 and 0.002. SGD: median 1, most dots on 1, one above 10 and one at the lower edge."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis of the state raises the loss of most dense networks; under Muon and SGD the median hardly changes. Loss in the random basis over loss in the basis of the blocks after 2,000 steps. Dots: teachers; bars: median and 95 % interval of eight. Dotted: a factor of two. At the lower edge: a network that diverged only in the basis of the blocks.", "name": "fig-gauge"}, "image": {"alt": "Three columns of dots on a logarithmic axis. Adam: median 3.4, six of eight dots above 1, three above 10. Muon: median 0.9, most dots within a factor of three of 1, two near 0.01 and 0.002. SGD: median 1, most dots on 1, one above 10 and one at the lower edge."}}
 fig, ax = plt.subplots(figsize=(5, 2.6), layout="constrained")
 for place, optimizer in enumerate(OPTIMIZERS.values()):
     turned, blocks = (
@@ -170,10 +171,10 @@ ax.set(yscale="log", ylabel="random basis / blocks")
 ax.set_xticks(range(3), OPTIMIZERS);
 
 # %% [markdown]
-# Under Adam the loss is 3.4 (0.97 to 22) times as high in the random basis, so that hypothesis 6 is undecided. Theory
-# lets the basis matter there, and it lets it matter for Muon by way of B and C, where the median says no. Under SGD
-# both bases have one path in exact arithmetic. Two teachers part all the same: near the largest stable rate single
-# precision decides whether a run escapes or diverges.
+# Under Adam the loss is 3.4 (0.97 to 22) times as high in the random basis, so hypothesis 6 is undecided. In theory the
+# basis may matter under Adam, and under Muon through B and C, where we see no effect in the median. Under SGD both
+# bases follow one path in exact arithmetic. On two teachers they part nevertheless: near the largest stable rate,
+# rounding in single precision may decide whether a run diverges.
 #
 # For transformers, [Zhang et al. (2025)](https://arxiv.org/abs/2410.19964) find that Adam does well in bases in which
 # its update of a matrix is nearly orthogonal. Whether that predicts what a basis costs here is hypothesis 13 of [the
@@ -191,7 +192,7 @@ ax.set_xticks(range(3), OPTIMIZERS);
 # %% [markdown]
 # ### Exercise 1: a gauge is a rotation
 # *Derive. Easy.* The map $(A, B, C) \to (Q A Q^\top, Q B, C Q^\top)$ with an orthogonal $Q$ is linear in the
-# parameters. Show that it is orthogonal: it keeps the sum of the squares of all parameters. Which optimisers of the
+# parameters. Show that it is orthogonal: it preserves the sum of the squares of all parameters. Which optimisers of the
 # table must therefore reach the same loss from both?
 #
 # <details>
@@ -199,10 +200,10 @@ ax.set_xticks(range(3), OPTIMIZERS);
 #
 # The trace is cyclic, so
 # $\lVert Q A Q^\top \rVert_F^2 = \mathrm{tr}(Q A^\top Q^\top Q A Q^\top) = \lVert A \rVert_F^2$, and likewise
-# $\lVert Q B \rVert = \lVert B \rVert$, $\lVert C Q^\top \rVert = \lVert C \rVert$; a linear map that keeps all norms
-# is orthogonal. Gradients transform by the same map, since the outputs and so the loss agree. All that are equivariant
-# to every rotation do the same in both bases: SGD, also with a bound on the gradient's norm, L-BFGS and Gauss-Newton.
-# Adam and sign descent need not; nor need Muon, because Adam moves B and C.
+# $\lVert Q B \rVert = \lVert B \rVert$, $\lVert C Q^\top \rVert = \lVert C \rVert$; a linear map that preserves all
+# norms is orthogonal. Gradients transform by the same map, since the outputs and so the loss agree. Optimisers that are
+# equivariant to every rotation follow the same path in both bases: SGD, also with clipped gradients, L-BFGS and
+# Gauss-Newton. Adam and sign descent need not; nor need Muon, because Adam updates B and C.
 #
 # </details>
 
@@ -211,15 +212,15 @@ ax.set_xticks(range(3), OPTIMIZERS);
 # *Predict, then run. Medium.* In [the plane of two eigenvalues](../play/04-basis.ipynb) turn the parameters by 45
 # degrees. Before each step of Adam, map the gradient into the eigenvectors of $J^\top J$ *at the start*, and map the
 # step back. Does Adam arrive now? And with the eigenvectors of the average of $g g^\top$ over past gradients, computed
-# anew in every tenth step? That is the idea of SOAP.
+# anew every ten steps? That is the idea of SOAP.
 #
 # <details>
 # <summary>Solution 2</summary>
 #
-# Both bring it back: less than $10^{-7}$ of the loss is left after 200 steps, and three percent without. At the start
+# Both do: less than $10^{-7}$ of the loss is left after 200 steps, against three per cent without them. At the start
 # the eigenvectors of $J^\top J$ lie within three degrees of the axes of the eigenvalues, because memories differ. Past
-# gradients point along the steep direction most of the time, so that their average finds it too. What Adam lacks is a
-# basis, and it can be learned.
+# gradients point along the steep direction most of the time, so their average finds it too. What Adam lacks is a basis,
+# and it can be learned.
 #
 # </details>
 

@@ -6,12 +6,12 @@
 # %% [markdown]
 # # Where should a dense network start?
 #
-# **You will see** dense networks that start with eigenvalues anywhere in the disc, or ever closer to the teacher's
-# ring, under Adam and Muon. **You need** [Is it diagonality, or is it Adam?](01-is-it-adam.ipynb). **Time** a few
-# seconds; the runs are stored.
+# **You will see** dense networks whose eigenvalues start anywhere in the disc or ever closer to the teacher's ring,
+# under Adam and Muon. **You need** [Is it diagonality, or is it Adam?](01-is-it-adam.ipynb). **Time** a few seconds;
+# the runs are stored.
 #
-# A start near the circle is harmful, and not only for Adam: under Gauss-Newton it is worse. Muon and SGD are the ones
-# that get away from it. Adam does best from eigenvalues that reach down to .5 or .9, if A has a rate of its own.
+# A start near the circle hurts Adam and, even more, Gauss-Newton. SGD gains from it, and Muon loses nothing where it
+# does not diverge. Adam does best when the smallest modulus is .5 or .9 and A has its own rate.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -47,7 +47,7 @@ def losses(optimizer, radius, **settings):
     return beyond.best(f"start_{optimizer}", ("rnn",), start=radius, **settings)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam both ends are bad and the ring is the worse one; Muon reaches the same loss from everywhere, but may diverge near the ring. Loss of a dense network over the zero predictor's after 2,000 steps, against the smallest modulus of its eigenvalues at the start; the teacher's is .99. Dots: teachers; bars: medians and 95 % intervals of eight; diamonds: medians with one rate for all parameters. Runs that diverge stand at the top.", "name": "fig-start"}, "image": {"alt": "Two panels of loss on a logarithmic axis against the radius of the start, 0, .5, .9, .97 and .99. Adam: medians at 2e-2, 6e-4, 1e-4, 1e-2 and 9e-2, from .9 on with teachers at the top; diamonds, one rate, from 3e-2 to 3. Muon: medians of all radii between 5e-7 and 9e-7, from .9 on with teachers at the top; diamonds about the same, but at .97 at the top."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam both ends are bad and the ring is worse; Muon reaches the same median loss from every radius, but may diverge near the ring. Loss of a dense network over the zero predictor's after 2,000 steps, against the smallest modulus of its eigenvalues at the start; the teacher's is .99. Dots: teachers; bars: medians and 95 % intervals of eight; diamonds: medians with one rate for all parameters. Runs that diverge stand at the top.", "name": "fig-start"}, "image": {"alt": "Two panels of loss on a logarithmic axis against the radius of the start, 0, .5, .9, .97 and .99. Adam: medians at 2e-2, 6e-4, 1e-4, 1e-2 and 9e-2, from .9 on with teachers at the top; diamonds, one rate, from 3e-2 to 3. Muon: medians of all radii between 5e-7 and 9e-7, from .9 on with teachers at the top; diamonds about the same, but at .97 at the top."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3), sharey=True, layout="constrained")
 for ax, (name, optimizer) in zip(axes, OPTIMIZERS.items(), strict=True):
     for place, radius in enumerate(RADII):
@@ -61,7 +61,7 @@ axes[0].set_ylabel("loss / zero predictor's")
 fig.supxlabel("smallest modulus at the start", fontsize=10);
 
 # %% [markdown]
-# The cost of the ring, as the factor by which the loss at the start of .99 exceeds that of another radius, median of
+# The cost of the ring: the factor by which the loss from a start at .99 exceeds the loss from another radius, median of
 # pairs:
 
 # %% tags=["hide-input"]
@@ -76,13 +76,13 @@ columns.append("on the ring a run diverges on")
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# Eight teachers do not decide either half of hypothesis 9, because on the ring single runs diverge at the rate that
-# was best for the other run. Where Muon does not, it ends where it ends from 0. Adam gains most from the middle, and
-# only with two rates: with one for all parameters, diamonds, no start is better than 0.
+# Eight teachers do not decide either half of hypothesis 9, because on the ring some runs diverge at the rate that was
+# best for the other run. Where Muon does not diverge, it ends as low as from 0. Adam does best from the middle, but
+# only with two rates: with one rate for all parameters (diamonds) no start is better than 0.
 #
 # ## At 10,000 steps, and under Gauss-Newton
-# The headline runs have two of the radii, 16 teachers and five times the steps; Gauss-Newton its 300 on the population
-# loss.
+# The headline runs have two of the radii, 16 teachers and five times the steps; Gauss-Newton has 300 steps on the
+# population loss.
 
 # %% tags=["hide-input"]
 HEADLINE = {
@@ -102,23 +102,22 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # With the paper's steps and twice the teachers, the ring costs Adam at $\beta_2 = .999$ a factor whose interval lies
-# above 1. Gauss-Newton from the ring is stuck far above what it reaches from 0, on every teacher. SGD is the other way
-# round: from 0 it is slow, and the ring lets it see long memories at once. So the ring itself does not decide; what an
-# optimiser makes of its gradients does.
+# above 1. Gauss-Newton from the ring ends far above what it reaches from 0, on every teacher. With SGD it is the other
+# way round: from 0 it is slow, and the ring gives it long memories at once. So the ring is not harmful in itself; it
+# depends on what the optimiser makes of the gradients.
 #
 # ## Why the ring could be harmful
-# On the ring all memories are long, so that all entries of A act over hundreds of steps. Sensitivity to an eigenvalue
-# grows with the third power of its memory ([the curse of memory](../theory/02-curse-of-memory.ipynb)), and every entry
-# of a dense A has a share in every eigenvalue ([from diagonal to dense](../theory/04-from-diagonal-to-dense.ipynb)):
-# gradients of all entries are large from the first step. Adam takes them as a reason for small steps everywhere. From
-# a start at 0 most memories are short, and the loss can fall before they are long. That would be a matter of scales,
-# and Muon, whose steps have the same size in all directions of A, fits it. Gauss-Newton does not: it knows the scales
-# and is stuck. What holds it there, a poor minimum or a quadratic model that is good for tiny steps alone, is not
-# measured here.
+# On the ring all memories are long, so all entries of A act over hundreds of steps. Sensitivity to an eigenvalue grows
+# with the third power of its memory ([the curse of memory](../theory/02-curse-of-memory.ipynb)), and every entry of a
+# dense A affects every eigenvalue ([from diagonal to dense](../theory/04-from-diagonal-to-dense.ipynb)): gradients of
+# all entries are large from the first step. Adam then takes small steps everywhere. From a start at 0 most memories are
+# short, and the loss can fall before they are long. Muon fits this explanation, since its steps have the same size in
+# all directions of A. Gauss-Newton contradicts it: it knows the scales and is stuck. Whether at a poor minimum or
+# because its quadratic model holds only for tiny steps, we did not measure.
 #
 # ## Hypothesis 9
-# That the ring costs a factor of two under Adam (9a), and none under Muon (9b), is undecided: medians are on the side
-# of both halves, intervals reach across the bounds.
+# Whether the ring costs a factor of two under Adam (9a), and none under Muon (9b), is undecided: both medians agree
+# with the hypothesis, but their intervals reach across the bounds.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show hypothesis 9 in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
 claims.hypotheses("09")

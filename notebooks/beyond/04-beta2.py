@@ -6,8 +6,8 @@
 # %% [markdown]
 # # What does beta2 alone do?
 #
-# **You will see** the bars of Figure 3B under two values of Adam's $\beta_2$, everything else kept. **You need** [Is
-# it diagonality, or is it Adam?](01-is-it-adam.ipynb) and the effective rates of [Figure 4b](../figures/fig04b.ipynb).
+# **You will see** the bars of Figure 3B under two values of Adam's $\beta_2$, all else equal. **You need** [Is it
+# diagonality, or is it Adam?](01-is-it-adam.ipynb) and the effective rates of [Figure 4b](../figures/fig04b.ipynb).
 # **Time** a few seconds; the runs are stored.
 #
 # Much: with .95 in place of .999 every bar falls about a hundredfold, diagonal or dense. The gap between them stays.
@@ -53,7 +53,7 @@ def losses(beta, student, start, **settings):
     return beyond.best(BETAS[beta], (student,), start=start, **settings)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With a shorter memory of squared gradients every network learns better, by about two decades, and the gap stays. Loss over the zero predictor's after 10,000 steps of Adam, left is better; the paper's value of β₂ is .999. Dots: teachers; circles and bars: medians and 95 % intervals of sixteen; losses below 1e-10 are equal. Gap: the best dense network's loss over the best diagonal one's. A run that diverges stands at the right edge.", "name": "fig-beta2"}, "image": {"alt": "Two panels side by side with a row for each of six students, losses on a logarithmic axis. With .95: dense at 6e-7, dense on the ring at 1e-6 with an interval to the right edge, blocks and the three diagonal networks between 2e-10 and 1e-9. With .999: dense at 9e-4, dense on the ring at 3e-2, blocks and diagonal networks between 6e-8 and 6e-7."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With a shorter memory of squared gradients every network learns better, by about two decades, and the gap stays. Loss over the zero predictor's after 10,000 steps of Adam, left is better; the paper's value of β₂ is .999. Dots: teachers; circles and bars: medians and 95 % intervals of sixteen; losses below 1e-10 count as equal. Gap: the best dense network's loss over the best diagonal one's. A run that diverges stands at the right edge.", "name": "fig-beta2"}, "image": {"alt": "Two panels side by side with a row for each of six students, losses on a logarithmic axis. With .95: dense at 6e-7, dense on the ring at 1e-6 with an interval to the right edge, blocks and the three diagonal networks between 2e-10 and 1e-9. With .999: dense at 9e-4, dense on the ring at 3e-2, blocks and diagonal networks between 6e-8 and 6e-7."}}
 EDGE = 1.0  # decades
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True, layout="constrained")
 for ax, beta in zip(axes, BETAS, strict=True):
@@ -74,7 +74,7 @@ for label, (student, _) in zip(axes[0].get_yticklabels(), STUDENTS.values(), str
 fig.supxlabel("loss / zero predictor's", fontsize=10);
 
 # %% [markdown]
-# The factor by which $\beta_2 = .95$ lowers a bar, median of pairs:
+# The factor by which $\beta_2 = .95$ lowers the loss of each student, median of pairs:
 
 # %% tags=["hide-input"]
 rows = []
@@ -92,13 +92,12 @@ columns = ["student", "rates tuned apart", "one rate"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# All six medians fall by two decades with rates tuned apart, and by about as much with one rate. On the ring single
-# runs diverge, so that the interval of its fall begins at 0. Because dense and diagonal networks gain alike,
-# $\beta_2$ makes the height of the bars and not their order. With the paper's value a bar of Figure 3 thus says as
-# much about Adam's memory as about the network.
+# All six medians fall by two decades with rates tuned separately, and by about as much with one rate. On the ring some
+# runs diverge, so its interval starts at 0. Dense and diagonal networks gain alike, so $\beta_2$ shifts all bars but
+# not their order. A bar of Figure 3 thus depends on Adam's memory as well as on the network.
 #
-# Hypothesis 8 says that no bar moves more than tenfold between .9 and .9999. It is to be decided by five values at
-# 2,000 steps on eight teachers, which have not run yet; at 10,000 steps the two values here move by more.
+# Hypothesis 8 says that no bar moves more than tenfold between .9 and .9999. Its test, five values at 2,000 steps on
+# eight teachers, has not run yet; at 10,000 steps the bars move by more between the two values here.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show hypothesis 8 in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
 claims.hypotheses("08")
@@ -106,10 +105,10 @@ claims.hypotheses("08")
 # %% [markdown]
 # ## Why it could matter
 # Adam divides by $\sqrt{\hat v}$, the root of an average of squared gradients over about $1/(1 - \beta_2)$ steps. If
-# gradients fall faster than that, $\sqrt{\hat v}$ is a memory of the first ones, and an effective rate that is read
-# off it, as in [Figure 4b](../figures/fig04b.ipynb), says how training began, not how curved the loss is now. Exercise
-# 1 is the smallest example; what happens in these students is hypothesis 11 of [the first
-# page](01-is-it-adam.ipynb#all-hypotheses).
+# gradients fall faster than that, $\sqrt{\hat v}$ still remembers the first ones, and an effective rate computed from
+# it, as in [Figure 4b](../figures/fig04b.ipynb), tells how training began, not how curved the loss is now. Exercise 1
+# is the smallest example; hypothesis 11 of [the first page](01-is-it-adam.ipynb#all-hypotheses) asks whether this
+# happens in these students.
 #
 # **The numbers:** [.95](../../rnnlib/lab/results/beyond_headline_adam95.csv), [its further
 # rates](../../rnnlib/lab/results/beyond_headline_adam95_wider.csv),
@@ -122,8 +121,8 @@ claims.hypotheses("08")
 
 # %% [markdown]
 # ### Exercise 1: what Adam remembers
-# *Predict, then run. Medium.* A gradient is 1 for 50 steps and then falls to $10^{-3}$ for good. By which factor is
-# $\sqrt{\hat v}$ above the gradient after 1,000 steps, for $\beta_2 = .9$, $.99$ and $.999$? After how many steps is
+# *Predict, then run. Medium.* A gradient is 1 for 50 steps and then falls to $10^{-3}$ for good. By what factor does
+# $\sqrt{\hat v}$ exceed the gradient after 1,000 steps, for $\beta_2 = .9$, $.99$ and $.999$? After how many steps is
 # it within a factor of two, for $\beta_2 = .99$?
 #
 # <details>
@@ -133,7 +132,7 @@ claims.hypotheses("08")
 # $\hat v_t = v_t / (1 - \beta_2^t)$. For $\beta_2 = .9$ and $t = 1{,}000$ the first term is gone and the ratio is 1.
 # For $.99$ it has fallen to $3 \times 10^{-5}$, which is still 30 times the second: the ratio is 5.4. For $.999$ it is
 # .02: the ratio is 170. For $.99$ the first term is below three times the second, so that the ratio is below 2, from
-# step 1,223 on. An average that forgets by a fixed share in each step needs time in proportion to the logarithm of the
+# step 1,223 on. An average that forgets a fixed share in each step needs a time proportional to the logarithm of the
 # fall.
 #
 # </details>

@@ -6,12 +6,12 @@
 # %% [markdown]
 # # What else could explain it?
 #
-# **You will see** the gap between the dense and the diagonal network with everything else changed, one thing at a
-# time: rates, clipping, warm-up, start, β₂, optimiser. **You need** [Is it diagonality, or is it
-# Adam?](01-is-it-adam.ipynb). **Time** a few seconds; the runs are stored.
+# **You will see** the gap between the dense and the diagonal network as everything else changes, one thing at a time:
+# rates, clipping, warm-up, start, β₂, optimiser. **You need** [Is it diagonality, or is it Adam?](01-is-it-adam.ipynb).
+# **Time** a few seconds; the runs are stored.
 #
-# Nothing tried so far: under Adam the median gap stays above a thousand whatever is changed. Without Adam it is below
-# ten, with one exception, which is Gauss-Newton from the ring.
+# Nothing we tried so far: under Adam the median gap stays above a thousand after every change. Without Adam it is below
+# ten, with one exception: Gauss-Newton from the ring.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -65,7 +65,7 @@ ROWS = {  # what is changed: its gaps
     "  from the ring   ": pair("population_gauss_newton", **RING),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "No change closes the gap under Adam, and the only one that opens it elsewhere is the start. Loss of the dense network over that of the diagonal one with γ; to the right of 1 the dense one is worse. Bold: the setting of the group, 10,000 steps, sixteen teachers; below it, one change to it each; star: 2,000 steps, eight teachers. Dots: teachers; circles and bars: medians and 95 % intervals. Shaded: at most ten. A dense network that diverges stands at the right edge, a diagonal one at the left.", "name": "fig-what-else"}, "image": {"alt": "Fourteen rows in four groups, each with dots, a median and its interval on a logarithmic axis of the ratio of losses. Adam: medians from 1,500 to 330,000, all to the right of the shaded part. Muon: three medians near 0.06. SGD: 0.09, 3.7 and 0.09, with a dot or two at either edge. Gauss-Newton: 0.6, and 6e7 from the ring."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "No change closes the gap under Adam; under the others a gap opens only for Gauss-Newton from the ring.  Loss of the dense network over that of the diagonal one with γ; to the right of 1 the dense one is worse. Bold: the setting of the group, 10,000 steps, sixteen teachers; below it, one change each; star: 2,000 steps, eight teachers. Dots: teachers; circles and bars: medians and 95 % intervals. Shaded: at most ten. A dense network that diverges stands at the right edge, a diagonal one at the left.", "name": "fig-what-else"}, "image": {"alt": "Fourteen rows in four groups, each with dots, a median and its interval on a logarithmic axis of the ratio of losses. Adam: medians from 1,500 to 330,000, all to the right of the shaded part. Muon: three medians near 0.06. SGD: 0.09, 3.7 and 0.09, with a dot or two at either edge. Gauss-Newton: 0.6, and 6e7 from the ring."}}
 EDGE = 11.0  # decades
 fig, ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
 ax.axvspan(10**-EDGE, 10, color="#029e73", alpha=0.1, lw=0)
@@ -82,15 +82,15 @@ ax.set(xscale="log", xlim=(10 ** -(EDGE + 0.3), 10 ** (EDGE + 0.3)), ylim=(-len(
 ax.set_xlabel("loss, dense / diagonal with γ");
 
 # %% [markdown]
-# Ranked by medians, what narrows Adam's gap is $\beta_2 = .95$, from 33,000 to 1,500, and a rate of its own for A, to
-# 5,400. With clipped gradients it is 1,500 and with a warm-up 16,000 after 2,000 steps; plain runs of that length are
-# still to come, so what either adds or takes is open, but not that the gap outlasts them. Under SGD and Muon medians are
-# below ten; under SGD with two rates the interval, 0.62 to 23, is not.
+# Ranked by medians, Adam's gap narrows most with $\beta_2 = .95$, from 33,000 to 1,500, then with a separate rate for
+# A, to 5,400. After 2,000 steps it is 1,500 with clipped gradients and 16,000 with a warm-up; plain runs of that length
+# are still to come, so we cannot say what either changes, only that the gap remains. Under SGD and Muon medians are
+# below ten; under SGD with two rates the interval is 0.62 to 23.
 #
-# | what else could make the gap | what was done about it |
+# | what else could cause the gap | what we did about it |
 # | --- | --- |
-# | badly chosen rates | five a student and optimiser, half a decade apart, the same number for all, and two more beyond an end that was chosen often; a run's is chosen by the other run on its teacher |
-# | one rate for all parameters | A's rate and that of the others tuned apart, beside it one rate |
+# | badly chosen rates | five per student and optimiser, half a decade apart, and two more beyond an end that was chosen often; the other run on its teacher chooses a run's rate |
+# | one rate for all parameters | A's rate tuned separately from the others, and also one rate for all |
 # | large first steps | warm-up over 200 steps; gradients of norm 1 at most |
 # | too few steps | 10,000, and 2,000 for rows with a star; Gauss-Newton down to the floor |
 # | luck | 8 or 16 teachers, two runs on each, intervals over teachers |
@@ -98,13 +98,12 @@ ax.set_xlabel("loss, dense / diagonal with γ");
 # | bugs | each optimiser agrees with a second implementation, in tests |
 #
 # **Not excluded.** Weight decay, widths of 32 and 128, a shorter memory, noise of minibatches (hypothesis 10), two
-# rates at 1/100 (7), sign descent, SOAP and L-BFGS are defined and have not run yet. Gauss-Newton alone ran in double
-# precision; whether single precision holds the others back is not tested. Other tasks and networks that are not
-# linear are not in this table.
+# rates at 1/100 (7), sign descent, SOAP and L-BFGS are defined and have not run yet. Only Gauss-Newton ran in double
+# precision; whether single precision holds the others back is not tested. Nor are other tasks and nonlinear networks.
 #
 # ## Rates at an edge, runs that diverge
-# Of the headline runs with one rate for all: how many chose the smallest or the largest rate they had, after the second
-# look, and how many of all runs, at any rate, diverged.
+# The share of headline runs with one rate for all that chose the smallest or largest rate, after the grids were
+# widened; and the share of all runs, at any rate, that diverged.
 
 # %% tags=["hide-input"]
 STUDENTS = {
@@ -129,8 +128,8 @@ columns = ["at an edge; diverged", "SGD", "Adam, β₂ = .95", "Adam, β₂ = .9
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# At most six in a hundred choices lie at an end, so wider grids would change little. Muon is the hardest to tune for
-# diagonal networks: half of all runs of the one with γ diverge.
+# At most six in a hundred choices are at an edge, so wider grids should change little. Diagonal networks are hardest to
+# tune under Muon: half of all runs of the one with γ diverge.
 #
-# [Status](../../book/status.md) has every table of this page to download. [How to
+# [Status](../../book/status.md) links to every table of this page. [How to
 # cite](01-is-it-adam.ipynb#how-to-cite-this-page).

@@ -6,10 +6,9 @@
 # %% [markdown]
 # # Angles: the best curvature, or a path that arrives?
 #
-# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with a tame curvature get lost or are
-# slow, the polar angle arrives, and a rule for the step's length has both. **You need** [Figure
-# 7](../figures/fig07.ipynb) and [the field guide](field-guide.ipynb). **Time** half a minute on a CPU; stored
-# results.
+# **You will see** eleven ways to parametrise the angle of an eigenvalue: those with bounded curvature get lost or are
+# slow, the polar angle arrives, and scaling the steps achieves both. **You need** [Figure 7](../figures/fig07.ipynb)
+# and [the field guide](field-guide.ipynb). **Time** half a minute on a CPU; stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -45,7 +44,7 @@ if experiments.scale_from_environment() == "paper":  # recompute everything
         experiments.run(name, "paper", progress=False)
 exponents = angles.exponents()
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A parametrisation would have both with filled symbols at the left of either panel: at a memory of 100 the rectangular one has, at 1,000 none. Left: the power with which the curvature at the optimum grows with memory, along the raw angle (open) and in the worst direction (filled), by automatic differentiation. Right: what nine of ten students have left of their first loss after 10,000 steps of Adam, at the worst of five angles, memories of 100 (circles) and 1,000 (triangles), with 95 % intervals; 200 teachers each, one rate for all angles. Left of the line: arrived, as in Figure 7. The last two rows follow no gradient of a loss by parameters.", "name": "fig-angles"}, "image": {"alt": "Two charts with one row for each of eleven parametrisations. Left: along the raw angle the power is 0 for the optimal angle, S4, rectangular and the two last rows and 2 for the others; in the worst direction it is 0 for rectangular and the last two rows and 2 for all others. Right, memory 100: polar, exponential, Cayley, S4, Mamba-3 and rectangular lie between -2 and -4, half-angle, oscillator and both optimal rows near 0, scaled steps at -10. Memory 1,000: polar at -2.6, scaled steps at -10, all others right of the line at -2."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Further left is better for the filled symbols of both panels: bounded curvature, and students that arrive. At a memory of 100 the rectangular parametrisation has both, at 1,000 none has; scaled steps do. Left: the power with which the curvature at the optimum grows with memory, along the raw angle (open) and in the worst direction (filled), by automatic differentiation. Right: the loss relative to its start that nine of ten students get below in 10,000 steps of Adam, at the worst of five angles, for memories of 100 (circles) and 1,000 (triangles), with 95 % intervals; 200 teachers each, one rate for all angles. Left of the line: arrived, as in Figure 7. The updates of the last two rows are not the gradient of any loss.", "name": "fig-angles"}, "image": {"alt": "Two charts with one row for each of eleven parametrisations. Left: along the raw angle the power is 0 for the optimal angle, S4, rectangular and the two last rows and 2 for the others; in the worst direction it is 0 for rectangular and the last two rows and 2 for all others. Right, memory 100: polar, exponential, Cayley, S4, Mamba-3 and rectangular lie between -2 and -4, half-angle, oscillator and both optimal rows near 0, scaled steps at -10. Memory 1,000: polar at -2.6, scaled steps at -10, all others right of the line at -2."}}
 order = list(angles.ANGLES)
 SHORT, LONG = style.sequence("lam", 4)[1::2]
 fig, (left, right) = plt.subplots(
@@ -76,12 +75,12 @@ right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=9);
 
 # %% [markdown]
 # ## The eleven
-# A unit $\lambda = \nu e^{i\theta}$ imitates another, white inputs, input scale $\gamma$. Raw parameters are a
-# (modulus), b (angle) and d (step); where nothing else is said $\nu = \tanh a$, as in Figure 7. The table says which
-# powers of memory $m$ and of a small angle $\theta$ multiply the curvature.
+# A unit $\lambda = \nu e^{i\theta}$ imitates another on white inputs, with input scale $\gamma$. Raw parameters are a
+# (modulus), b (angle) and d (step); unless stated otherwise $\nu = \tanh a$, as in Figure 7. The table lists the powers
+# of memory $m$ and of a small angle $\theta$ in the curvature.
 #
 # <details>
-# <summary>Table: the eleven, and what multiplies their curvature</summary>
+# <summary>Table: the eleven and the powers in their curvature</summary>
 #
 # | parametrisation | angle $\theta$ | along the raw angle | what turning adds elsewhere | worst direction |
 # | --- | --- | --- | --- | --- |
@@ -99,26 +98,26 @@ right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=9);
 #
 # </details>
 #
-# S4 is $\nu = e^{-e^{a + d}}$, Mamba-3 $\nu = e^{-\mathrm{softplus}(a)\,\mathrm{softplus}(d)}$, LinOSS the damped
-# one, $\nu^{-2} = 1 + \Delta a$; the Cayley transform of a rotation without decay is the tangent of half the angle.
-# The paper's optimal parametrisation has its good curvature because its derivation holds the modulus constant where
-# it multiplies b. Its code for Figure 7 does not, and then the curvature that the angle has lost is back along the
-# modulus; so it is with the step of S4 when the angle is fixed.
+# S4 is $\nu = e^{-e^{a + d}}$, Mamba-3 $\nu = e^{-\mathrm{softplus}(a)\,\mathrm{softplus}(d)}$, LinOSS the damped one,
+# $\nu^{-2} = 1 + \Delta a$; the Cayley transform of a rotation without decay is the tangent of half the angle. The
+# paper's derivation of the optimal parametrisation holds the modulus constant where it multiplies b, which gives a
+# bounded curvature. Its code for Figure 7 does not, and then the curvature removed from the angle returns along the
+# modulus. The same happens along S4's step when the angle is fixed.
 #
 # ## No parametrisation is flat
-# Over all optima, the Hessian is a metric on the disc of eigenvalues,
+# The Hessian at the optimum, as a function of the optimum, is a metric on the disc of eigenvalues,
 #
 # $$\mathrm{d}s^2 + \sinh^2 s\,\cosh 2s\;\mathrm{d}\theta^2 , \qquad \nu = \tanh s, \qquad m \approx \tfrac12 e^{2s} ,$$
 #
-# and a parametrisation is a choice of coordinates. Its Gaussian curvature lies between $-7$ and $-4$: for long
-# memories it is a hyperbolic plane. On such a plane no coordinates are flat, so *no* parametrisation has the Hessian
-# 1 at all optima, and none bounds it from above and below ([proofs](../../book/proofs-curvature.md)). The rectangular one is
-# bounded from above, with a curvature of 1 across the radius; the price is one of $1/(2m^2)$ along it, where raw
-# parameters are about as long as the memory, and so is the way that they have to go.
+# and a parametrisation is a choice of coordinates. Its Gaussian curvature lies between $-7$ and $-4$: for long memories
+# it is a hyperbolic plane. On such a plane no coordinates are flat, so *no* parametrisation has the Hessian 1 at all
+# optima, and none bounds it from above and below ([proofs](../../book/proofs-curvature.md)). The rectangular one is
+# bounded from above: its loss has curvature 1 across the radius and only $1/(2m^2)$ along it. There raw parameters are
+# about as large as the memory and have as far to travel.
 #
-# The shortest way between two long memories at different angles is a semicircle in the hyperbolic plane: forget,
-# turn, remember. That is the way that Adam takes where it arrives, most closely with scaled steps; the optimal angle
-# turns the other way.
+# The shortest path between two long memories at different angles is a semicircle in the hyperbolic plane: forget, turn,
+# remember. Where Adam arrives it takes this path, most closely with scaled steps; the optimal angle turns the other
+# way.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Forget, turn, remember: paths of Adam from an angle of π/4 (white) to one of π/100 (star), memory 100, 6,000 steps, over angle and memory. Dotted: the shortest path in the metric of the Hessian, a semicircle.", "name": "fig-angles-paths"}, "image": {"alt": "Five panels of memory on a logarithmic axis against angle. A dotted arch hangs from start and star down to a memory of 2. With scaled steps the path follows it, down to a memory of 3, across and up to the star. With the exponential angle it goes down to 7, with rectangular parameters to 20 and with the polar angle to 30, across, and up as far as the steps reach. With the optimal angle it leaves the start away from the star, to larger angles and shorter memory."}}
 start, star = 0.99 * np.exp(0.25j * np.pi), 0.99 * np.exp(0.01j * np.pi)
@@ -140,22 +139,22 @@ for ax, (name, rate) in zip(axes, shown.items(), strict=True):
 axes[0].set_ylabel("memory");
 
 # %% [markdown]
-# A step along the angle has the length of the rate in units of the raw parameter. The scaled rule makes it a share of
-# the width of the well, whatever the angle's unit is: in place of $\theta \leftarrow \theta - \eta\,u$ with Adam's
-# $u$ of $\partial_\theta L$,
+# Adam's step along the angle has about the length of the rate, in units of the raw parameter. The scaled rule makes it
+# a fixed share of the well's width: it replaces $\theta \leftarrow \theta - \eta\,u$, with Adam's update $u$ of
+# $\partial_\theta L$, by
 #
 # $$\theta \leftarrow \theta - \eta\,w\,u(w\,\partial_\theta L), \qquad w = \frac{1 - \nu^2}{\nu\sqrt{1 + \nu^2}} .$$
 #
 # It has the curvatures of the optimal parametrisation without tying the angle to the modulus: a modulus that shrinks
-# does not turn the eigenvalue. It is the optimiser that needs to know the memory, not the parametrisation. In code it
-# is one factor on an angle's update. It does not reach a hundredth of the loss sooner than the polar angle does, as
-# we had thought; it goes on where the polar angle's steps, longer than the well is wide, rattle about.
+# does not turn the eigenvalue. The optimiser needs to know the memory, not the parametrisation. In code it is one
+# factor on an angle's update. Contrary to our guess, it reaches a hundredth of the loss no sooner than the polar angle;
+# but it goes on improving once the polar angle's steps exceed the width of the well and overshoot.
 #
 # ## From one unit to 64
-# On the paper's teacher-student task, LRUs that differ in their angle alone, and diagonal S4, are trained for 1,000
-# steps on 16 teachers with angles up to $\pi$:
+# On the paper's teacher-student task, we train LRUs that differ only in their angle, and diagonal S4, for 1,000 steps
+# on 16 teachers with angles up to $\pi$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of one unit survives in networks of 64: decades of loss below the zero predictor's after 1,000 steps, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. Medians from the left: LRU with polar angle -4.8, rectangular -4.6, LRU -4.3, half-angle -3.9 with a wide interval, S4 -2.1, optimal angle -0.8."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With 64 units, too, the polar angle does best in the median and the optimal angle worst: loss over the zero predictor's after 1,000 steps, in decades, medians and 95 % intervals of 16 teachers, rates chosen by the other run on the same teacher; dots: teachers.", "name": "fig-angles-task"}, "image": {"alt": "One row for each of six students with a dot, an interval and 16 grey dots. Medians from the left: LRU with polar angle -4.8, rectangular -4.6, LRU -4.3, half-angle -3.9 with a wide interval, S4 -2.1, optimal angle -0.8."}}
 students = ["lru_polar_angle", "lru_rectangular", "lru", "lru_half_angle", "s4d"]
 students.append("lru_optimal_angle")
 fig, ax = plt.subplots(figsize=(7.2, 2.4), layout="constrained")
@@ -171,9 +170,9 @@ ax.tick_params(axis="y", length=0)
 ax.set(xlabel="decades of loss");
 
 # %% [markdown]
-# The optimal angle holds its modulus there. S4 starts from another scale of its maps as well, so it is a comparison
-# of layers; the others differ in nothing else. The rectangular student's recurrent rate is ten times that of its
-# maps, for its raw parameters are that much larger; the scaled rule is not here, for it is not a layer.
+# The optimal angle holds its modulus here. S4 also starts with another scale of its maps, so this compares layers; the
+# others differ only in the angle. The rectangular student's recurrent rate is ten times that of its maps, because its
+# raw parameters are larger. The scaled rule is missing because it is not a layer.
 #
 # ## By angle
 
@@ -186,21 +185,21 @@ for name, entry in angles.ANGLES.items():
         edge = measured.at_the_edge(name, memory)
         rows.append((entry.label, memory, *arrived, 10**steps, edge))
 columns = [f"{angle:g} pi" for angle in measured.ANGLES]
-print("share that arrives, by the teacher's angle; median steps to a hundredth at 0.1 pi; and, in")
-print("the first look, of rates that were chosen the share at either end of the eleven")
+print("share that arrives, by the teacher's angle; median steps to a hundredth at 0.1 pi; and")
+print("the share of chosen rates, in the first look, that are at an end of the eleven")
 table = pd.DataFrame(rows, columns=["parametrisation", "memory", *columns, "steps", "ends"])
 shares = dict.fromkeys([*columns, "ends"], "{:.0%}")
 table.style.hide(axis="index").format(shares | {"memory": "{:,}", "steps": "{:,.0f}"})
 
 # %% [markdown]
-# The fresh teachers are a second look. In the first, each teacher had two starts, and a run took the rate that was
-# best for the other one. A start near its teacher likes a rate that is too small for one far from it, so that even
-# the polar angle, with a good rate for everyone, loses one run in ten to a bad choice. These rows stand in the table
-# below as they came: one fails, three are undecided.
+# The fresh teachers are a second look. In the first, each teacher had two starts, and a run took the rate that was best
+# for the other. A start near its teacher prefers a rate that is too small for a distant one, so even the polar angle,
+# for which one rate suits all, loses one run in ten to a bad choice. The table below keeps these rows: one fails, three
+# are undecided.
 #
-# Nearly all rates at an end are the smallest, 0.0001. Smaller ones would not do for nine of ten: with 0.0001 a tenth of
-# the students keeps more than a third of its first loss in each row, for 10,000 steps move a raw parameter by one unit
-# or so. Where several rates leave next to nothing, the smallest counts as chosen.
+# Nearly all chosen rates at an end are the smallest, 0.0001. Smaller ones would not suit nine of ten: in each row,
+# 0.0001 leaves a tenth of the students above a third of their first loss, because 10,000 steps move a raw parameter by
+# about one unit. Where several rates leave almost no loss, the smallest counts as chosen.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where this was computed", "code_prompt_hide": "Hide it"}
 for name in ["angles_one_unit", "angles_fresh", "angles_teachers"]:
@@ -222,13 +221,13 @@ claims.table(*names)
 # %% [markdown]
 # ### Exercise 1: where the curvature went
 # *Predict, then run. Medium.* `theory.angle_curvature("optimal", nu, theta)` returns 1 along the raw angle and what
-# turning adds along the raw modulus. For which $\theta$ at a memory of 1,000 is the second more than ten?
+# turning adds along the raw modulus. For which $\theta$ does the second exceed ten, at a memory of 1,000?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
 # It is about $4\theta^2 \cdot \frac{m^2}{2}$, more than 10 for $\theta > \sqrt 5 / m$, .0022 radians: at all angles
-# but those within two widths of 0.
+# except within two widths of 0.
 #
 # </details>
 

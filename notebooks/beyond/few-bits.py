@@ -6,9 +6,9 @@
 # %% [markdown]
 # # How many bits does a memory need?
 #
-# **You will see** that a recurrent parameter needs two bits more than the logarithm of its memory, the LRU's angle
-# too, so that bfloat16 ends at 64 steps for one per cent; what stochastic rounding mends and what it does not; and a
-# rounded state that keeps an impulse for ever, which noise hides. **You need** [normalisation and
+# **You will see** that for one per cent accuracy a recurrent parameter, the LRU's angle included, needs two bits more
+# than $\log_2$ of its memory, so bfloat16 suffices for 64 steps; what stochastic rounding mends; and a rounded state
+# that keeps an impulse for ever unless noise shakes it. **You need** [normalisation and
 # reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** half a minute on a CPU.
 
 # %% tags=["hide-input"]
@@ -41,7 +41,7 @@ style.use()
 FORMATS = {"e5m2": 3, "e4m3": 4, "bfloat16": 8, "float16": 11, "float32": 24}
 PLAIN, LRU = style.COLORS["crnn_gamma"], style.COLORS["lru"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, all else one bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, the readout solved anew: share of the output's variance that is left, median and 95 % interval of 32 teachers. Right: training feels the same. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, in float16 5e-4, in float8 0.5, modulus alone 3e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Left: the modulus needs few bits, everything else one more bit for each doubling of memory. Eigenvalues of teachers with memories of 100 steps (ν₀ = .99, angles up to π), stored in few bits, with the readout refitted: unexplained share of the output's variance, median and 95 % interval of 32 teachers. Right: training shows the same pattern. LRU and plain eigenvalues with recurrent parameters rounded after each step; each dot is one of 16 teachers.", "name": "fig-few-bits"}, "image": {"alt": "Left: three falling curves on a logarithmic axis against bits from 3 to 24. Those of the parts of λ and of the log angle run together, from 1 at 5 bits through a hundredth at about 9 to 1e-11 at 24; that of the modulus starts at a hundredth at 3 bits and falls alike. Vertical lines mark e5m2, e4m3, bfloat16 at 8 bits, float16 at 11 and float32 at 24. Right: losses as dots with intervals. LRU: float32 1e-4, both in bfloat16 0.02, in float16 5e-4, in float8 0.5, modulus alone 3e-4, with stochastic rounding 7e-5, angle alone 0.015, with stochastic rounding 0.07, 16-bit remedies 1e-4, float32 copy 0.03, λ computed in bfloat16 0.002, not trained 0.35. Plain λ: float32 1e-5, bfloat16 7e-4, stochastic 0.005, float32 copy 0.002, not trained 0.35."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.3, 3.9), layout="constrained")
 bits = np.arange(3, 25)
 for stored, color, line, text, at in [
@@ -59,7 +59,7 @@ for name, count in FORMATS.items():
     left.axvline(count, color="0.8", lw=0.8, zorder=0)
     left.annotate(name, (count + 0.3, 3e-11), rotation=90, color="0.4")
 left.set(yscale="log", ylim=(2e-11, 2), xlim=(2.5, 25.5))
-left.set(xlabel="bits", ylabel="share of variance left")
+left.set(xlabel="bits", ylabel="unexplained share of variance")
 BARS = [
     ("LRU, float32", "lru, float32", LRU),
     ("both in bfloat16", "lru, nearest", LRU),
@@ -92,27 +92,27 @@ right.set(xscale="log", xlabel="loss / zero predictor's", xlim=(1e-6, 3));
 
 # %% [markdown]
 # ## The rule
-# Numbers just below 1 are $2^{-p}$ apart with $p$ significant bits, so a real $\lambda$ in bfloat16 remembers 256
-# steps and no more:
+# With $p$ significant bits, numbers just below 1 are $2^{-p}$ apart, so a real $\lambda$ in bfloat16 remembers at most
+# 256 steps:
 
 # %% tags=["hide-input"]
 steps = {name: f"{theory.longest_memory(count):,.0f}" for name, count in FORMATS.items()}
 pd.DataFrame([{"stored as": "longest memory, steps"} | steps]).style.hide(axis="index")
 
 # %% [markdown]
-# Well before, memories become coarse. An eigenvalue that is off by $\delta$ leaves a share of about $(m \delta / 2)^2$
-# of its unit's output, so a decade of memory costs $\log_2 10 = 3.3$ bits, and a further decade of accuracy half as
-# many. Bits for one per cent, with $m$ the shortest memory:
+# Memories become coarse well before that. An eigenvalue with error $\delta$ causes a relative error of about
+# $(m \delta / 2)^2$ in its unit's output variance, so a decade of memory costs $\log_2 10 = 3.3$ bits, and a decade of
+# accuracy half as many. Bits for one per cent, with $m$ the shortest memory:
 #
 # | what is stored | bits | why |
 # | --- | --- | --- |
-# | real and imaginary parts of λ | $\log_2 m + 2$ | an error counts m times |
+# | real and imaginary parts of λ | $\log_2 m + 2$ | an error acts m times |
 # | angle up to π, or its logarithm | $\log_2 m + 2$ | the phase error adds up over m steps |
-# | the LRU's modulus, $\ln(-\ln \lvert\lambda\rvert)$ | 2 to 4 | a share of the rate is a share of the memory |
-# | the state, where nothing or slow inputs come in | $\log_2 m$ | it stalls |
+# | the LRU's modulus, $\ln(-\ln \lvert\lambda\rvert)$ | 2 to 4 | a relative error of the rate is one of the memory |
+# | the state, with no input or slow inputs | $\log_2 m$ | it stalls |
 # | the state under noise | $\frac12 \log_2 m + 2$ | errors add up at random |
 #
-# We had expected three bits instead of two, from four teachers. Measured, medians of 32:
+# From four teachers we had expected three bits instead of two. Measured, medians of 32:
 
 # %% tags=["hide-input"]
 rows = []
@@ -127,27 +127,27 @@ frame.style.hide(axis="index").format("{:.1f}", subset=list(frame.columns[1:]))
 
 # %% [markdown]
 # ## What training does
-# Optimiser and all other parameters stay in float32; 1,000 steps on the paper's task. One intervention at a time says
+# Optimiser and all other parameters stay in float32; 1,000 steps on the paper's task. One intervention at a time shows
 # what fails:
 #
-# - **The modulus lacks steps.** Its numbers are 1/32 apart, and a step of less than half of that is rounded away.
-#   Stochastic rounding lets small steps through in the mean, and training ends where it ends in float32
+# - **The modulus lacks steps.** Its values are 1/32 apart, and a step of less than half of that is rounded away.
+#   Stochastic rounding lets small steps through on average, and training ends as low as in float32
 #   (`beyond-bits-stochastic-modulus`).
-# - **The angle lacks numbers.** Alone in bfloat16 it costs as much as both (`beyond-bits-angle-to-blame`). Stochastic
-#   rounding makes it worse: it shakes what cannot be placed (`beyond-bits-stochastic-angle`). Sixteen bits of fixed
-#   point, 65,536 parts of a turn, cost nothing that 16 teachers would show (`beyond-bits-fixed-point`); nor do both
-#   remedies together (`beyond-bits-mended`).
-# - **A float32 copy is no remedy** while the loss sees bfloat16: it, too, brings steps and no numbers. Computing
-#   $\lambda$ in bfloat16 from float32 parameters fails alike (`beyond-bits-copy`).
-# - **Other formats** order as their bits: float16 still costs (`beyond-bits-float16`), and in float8 the recurrence
-#   might as well not be trained.
-# - **Plain eigenvalues do better** than the LRU: their parts have finer numbers than the logarithm of an angle near
-#   $\pi$ (`beyond-bits-plain-beats-lru`).
+# - **The angle lacks resolution.** Alone in bfloat16 it costs as much as both (`beyond-bits-angle-to-blame`).
+#   Stochastic rounding makes it worse: it adds noise to an angle that is too coarse anyway
+#   (`beyond-bits-stochastic-angle`). Sixteen bits of fixed point, 65,536 parts of a turn, cost nothing visible on 16
+#   teachers (`beyond-bits-fixed-point`), nor do both remedies together (`beyond-bits-mended`).
+# - **A float32 copy is no remedy** while the loss sees bfloat16: it preserves small steps but adds no resolution.
+#   Computing $\lambda$ in bfloat16 from float32 parameters fails as well (`beyond-bits-copy`).
+# - **Other formats** rank by their bits: float16 still costs something (`beyond-bits-float16`), and in float8 training
+#   the recurrence gains nothing.
+# - **Plain eigenvalues do better** than the LRU: their parts have a finer resolution than the logarithm of an angle
+#   near $\pi$ (`beyond-bits-plain-beats-lru`).
 #
-# Keep recurrent parameters, and what is computed from them, in float32: there are few of them. If it must be 16 bits,
-# store the modulus with stochastic rounding and the angle in fixed point.
+# Keep recurrent parameters, and what is computed from them, in float32: they are few. If you need 16 bits, store the
+# modulus with stochastic rounding and the angle in fixed point.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A rounded state keeps an impulse, unless it turns or noise shakes it. States in bfloat16, eigenvalues in full precision. Left: after an impulse of 1, memories of 200, 300 and 1,000 steps; grey: without rounding. Right: memory 1,000; an angle of .5; and the mean over 400 units of what the impulse adds on top of white noise that gives the state a variance of 1.", "name": "fig-few-bits-state"}, "image": {"alt": "Two plots of a state against steps, logarithmic. Left: with a memory of 200 steps the rounded state falls as the unrounded one; with 300 it falls to 0.59 and stays; with 1,000 it stays at 1. Right: turning and under noise it falls with the unrounded one to 0.05 after 3,000 steps."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A rounded state never forgets an impulse if its memory is long, unless it rotates or noise shakes it. States in bfloat16, eigenvalues in full precision. Left: after an impulse of 1, memories of 200, 300 and 1,000 steps; grey: without rounding. Right: memory 1,000; a state that rotates by .5 a step; and, dotted, what the impulse adds to a state of variance 1 under white noise, mean of 400 units.", "name": "fig-few-bits-state"}, "image": {"alt": "Two plots of a state against steps, logarithmic. Left: with a memory of 200 steps the rounded state falls as the unrounded one; with 300 it falls to 0.59 and stays; with 1,000 it stays at 1. Right: turning and under noise it falls with the unrounded one to 0.05 after 3,000 steps."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.3, 2.9), sharey=True, layout="constrained")
 steps = np.arange(3000)
 for memory, color in zip([200, 300, 1000], style.sequence("lam", 3), strict=True):
@@ -167,10 +167,10 @@ axes[1].set(xlabel="steps", title="shaken");
 
 # %% [markdown]
 # ## The state
-# A real state stays where it is once a step would take away less than half a spacing: in bfloat16 all of an impulse
-# stays from a memory of 512 steps on, half or more from 258 on. Slow inputs suffer alike: a constant one stops
-# counting once the state is $2^p$ times as large. Noise is dither: errors are independent, their variance is
-# $4^{-p} m / 11$ of the state's, and bfloat16 carries memories of thousands of steps. Share of the variance:
+# A real state stalls once a step would remove less than half a spacing: in bfloat16 all of an impulse stays at memories
+# of 512 steps and more, half or more at 258 and more. Slow inputs suffer likewise: a constant input has no effect once
+# the state is $2^p$ times as large. Noise acts as dither: errors become independent, their variance is $4^{-p} m / 11$
+# of the state's, and bfloat16 carries memories of thousands of steps. This share, by format:
 
 # %% tags=["hide-input"]
 rows = []
@@ -180,13 +180,13 @@ for m in (100, 1000, 10_000):
 pd.DataFrame(rows).style.hide(axis="index")
 
 # %% [markdown]
-# So a test on random inputs finds nothing wrong with a state in bfloat16, and a stream with silences does. Reports
-# differ accordingly. Mamba's states in bfloat16 cost nothing in tests of vLLM's ([issue
-# 13466](https://github.com/vllm-project/vllm/issues/13466)), up to a percentage point on a benchmark in SGLang ([pull
-# request 10258](https://github.com/sgl-project/sglang/pull/10258)), and output that falls apart within twenty tokens
-# in MLX ([pull request 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that, nobody has
-# measured. Parameters, say Mamba's authors, belong in float32 ([issue
-# 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few digits](../../book/proofs-digits.md).
+# So random inputs reveal nothing wrong with a bfloat16 state, and a stream with silences does. Reports differ. Mamba's
+# bfloat16 states cost nothing in vLLM's tests ([issue 13466](https://github.com/vllm-project/vllm/issues/13466)), up to
+# a percentage point on a benchmark in SGLang ([pull request 10258](https://github.com/sgl-project/sglang/pull/10258)),
+# and in MLX output degenerates within twenty tokens ([pull request
+# 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that is unknown to us. Mamba's authors
+# say that parameters belong in float32 ([issue 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few
+# digits](../../book/proofs-digits.md).
 #
 # ## What we expected, and what we measure
 

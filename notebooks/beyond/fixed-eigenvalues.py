@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Must the recurrence be learned?
 #
-# **You will see** that random eigenvalues with a least-squares readout beat learned ones by decades as soon as there
-# is a unit for each angle that the window or the memory tells apart, and are useless before: learning pays where
-# memory times angles exceeds the units. **You need** [Figure 10](../figures/fig10.ipynb). **Time** ten seconds on a
-# CPU.
+# **You will see** that random eigenvalues with a least-squares readout beat learned ones by decades once there is a
+# unit for each angle that the window or the memory can resolve, and fail with fewer: learning pays where memory times
+# the range of angles exceeds the number of units. **You need** [Figure 10](../figures/fig10.ipynb). **Time** ten
+# seconds on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -44,7 +44,7 @@ style.use()
 ANGLES = {0.01: "π/100", 0.0316: "π/32", 0.1: "π/10", 0.316: "π/3", 1.0: "π"}
 COLORS = dict(zip(ANGLES, style.sequence("time", len(ANGLES)), strict=True))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A cliff, whose place angles set. Lines: loss that is left by random fixed eigenvalues with the best readout, as a share of the zero predictor's, against units; teachers with ν₀ = .99 on the paper's window of 300 steps, angles up to θ₀. Dots: LRUs of 64 units that learn their eigenvalues, side by side. Dotted: 300 θ₀ / 2π units. Medians and 95 % intervals of 32 teachers. Right: on an infinite window, equally spaced eigenvalues, against units over θ₀ m, for memories m = 1 / (1 - ν₀) of 10 (circles), 100 (triangles) and 1,000 (squares) and all θ₀ with θ₀ m above 10: one curve.", "name": "fig-fixed-eigenvalues"}, "image": {"alt": "Left: five curves of loss against 4 to 512 units, logarithmic. Each stays near 1 and then falls off a cliff by ten decades: angles up to π/100 below 4 units, π/32 at 5, π/10 at 15, π/3 at 47 and π at 150. At 64 units dots of learned networks lie between 1e-8 and 1e-6: above the curves of the three smallest ranges of angles, near that of π/3, and far below that of π. Right: symbols of all memories and angles fall together from 0.4 at a quarter through a hundredth at 1 to 1e-6 at 4."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The range of angles sets how many fixed units are enough. Lines: loss of random fixed eigenvalues with the best readout, over the zero predictor's, against units; teachers with ν₀ = .99 on the paper's window of 300 steps, angles up to θ₀. Dots: LRUs of 64 units that learn their eigenvalues, shifted apart. Dotted: 300 θ₀ / 2π units. Medians and 95 % intervals of 32 teachers. Right: on an infinite window, equally spaced eigenvalues, against units over θ₀ m, for memories m = 1 / (1 - ν₀) of 10 (circles), 100 (triangles) and 1,000 (squares) and all θ₀ with θ₀ m above 10: one curve.", "name": "fig-fixed-eigenvalues"}, "image": {"alt": "Left: five curves of loss against 4 to 512 units, logarithmic. Each stays near 1 and then falls off a cliff by ten decades: angles up to π/100 below 4 units, π/32 at 5, π/10 at 15, π/3 at 47 and π at 150. At 64 units dots of learned networks lie between 1e-8 and 1e-6: above the curves of the three smallest ranges of angles, near that of π/3, and far below that of π. Right: symbols of all memories and angles fall together from 0.4 at a quarter through a hundredth at 1 to 1e-6 at 4."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.3, 3.7), layout="constrained")
 widths = experiments.get("fixed_poles").widths
 for angle, label in ANGLES.items():
@@ -77,8 +77,8 @@ right.set(yscale="log", xlabel=r"units / ($\theta_0\,m$)", title="infinite windo
 # %% [markdown]
 # ## Least squares in six lines
 # The impulse response of fixed eigenvalues is linear in the readout, so the loss has one minimum, and no gradient
-# descent is needed. It would do: after 1,000 steps of Adam an LRU with angles up to π/10 that never moves its
-# eigenvalues is within a factor of ten of one that does (`beyond-poles-trained-readout`).
+# descent is needed. It works, though: after 1,000 steps of Adam, with angles up to π/10, an LRU with fixed eigenvalues
+# is within a factor of ten of one that learns them (`beyond-poles-trained-readout`).
 
 # %%
 teacher = systems.teacher(0, 0.99, 0.1 * math.pi).impulse_response(300).numpy()
@@ -90,9 +90,9 @@ weights = np.linalg.lstsq(features * root[:, None], teacher * root, rcond=1e-6)[
 (((features @ weights - teacher) * root) ** 2).sum() / ((teacher * root) ** 2).sum()
 
 # %% [markdown]
-# Features that nearly repeat each other make the problem ill-conditioned, so singular values below $10^{-6}$ of the
-# largest are left out. With a thousandth instead, weights are smaller and the loss comes within a factor of ten of
-# that of learned eigenvalues, up to angles of π/10. At π/3, 64 units are close to the cliff. Medians for 64 units:
+# Nearly collinear features make the problem ill-conditioned, so we drop singular values below $10^{-6}$ of the largest.
+# With a cutoff of a thousandth weights are smaller, and up to angles of π/10 the loss is within a factor of ten of
+# learned eigenvalues. At π/3, 64 units are close to the cliff. Medians for 64 units:
 
 # %% tags=["hide-input"]
 rows = []
@@ -107,15 +107,15 @@ frame.style.hide(axis="index").format("10^{:.1f}", subset=list(frame.columns[1:]
 # %% [markdown]
 # ## Why a cliff
 # On a window of $T$ steps, responses with angles below $\theta_0$ have about $T \theta_0 / \pi$ dimensions; a unit has
-# two. Before that many, most of the teacher is out of reach; after, everything is in reach. Without a window, what is
-# left of a unit at $\lambda$ is a product,
+# two. With fewer dimensions, most of the teacher cannot be fitted; with more, all of it can. Without a window, the
+# error on a unit at $\lambda$ is a product,
 #
 # $$\frac{\text{error}}{\text{variance}} = \prod_j \left| \frac{\lambda - p_j}{1 - \bar p_j \lambda} \right|^2 ,$$
 #
-# over fixed eigenvalues $p_j$ and their conjugates: each factor is a distance in the hyperbolic plane
+# over fixed eigenvalues $p_j$ and their conjugates: each factor depends on a distance in the hyperbolic plane
 # (`theory.readout_error`, [proofs](../../book/proofs-digits.md)). At modulus $1 - 1/m$ that plane has room for about
-# $\theta_0 m$ units side by side, and equally spaced ones leave at most $\cosh^{-2}(2 \pi N / \theta_0 m)$ of a unit
-# of the same modulus. All angles, a unit midway between two:
+# $\theta_0 m$ units side by side, and $N$ equally spaced ones leave an error of at most
+# $\cosh^{-2}(2 \pi N / \theta_0 m)$ on a unit of the same modulus. With all angles, for a unit midway between two:
 
 # %%
 m, N = 100.0, 150
@@ -125,16 +125,15 @@ between = np.array([r * np.exp(1j * math.pi * 75 / N)])
 theory.readout_error(even, between, np.ones(1)) * (1 - r**2), np.cosh(2 * N / m) ** -2
 
 # %% [markdown]
-# Teachers have memories of one to four times $m = 1 / (1 - \nu_0)$, and one per cent takes about one unit for each
-# radian and step, $\theta_0 m$ of them. The same number sets [how many bits an angle needs](few-bits.ipynb): it counts
-# the angles that a memory tells apart. A learned network needs one unit for each pair of the teacher's eigenvalues,
-# here five or so, wherever they are.
+# Teachers have memories of one to four times $m = 1 / (1 - \nu_0)$, and one per cent takes about $\theta_0 m$ units.
+# The same number sets [how many bits an angle needs](few-bits.ipynb): it counts the angles that a memory can resolve. A
+# learned network needs one unit for each pair of the teacher's eigenvalues, here about five, wherever they are.
 #
 # ## Does it matter how they are placed?
-# Units for one per cent of the loss on the window, medians of 32 teachers. Equal angles save a tenth to a quarter, and
-# guessing the teachers' distribution costs up to half as many again: nearly half of its units stand at angle 0 or at
-# the largest. A ladder of real eigenvalues, geometric in memory, has no angles: it will do where the teacher has next
-# to none.
+# Units that reach one per cent of the loss on the window, medians of 32 teachers. Equally spaced angles save a tenth to
+# a quarter of the units. Drawing from the teachers' distribution costs up to half as many again: nearly half of its
+# units are at angle 0 or at the largest. Real eigenvalues, geometric in memory, suffice only where the teacher's angles
+# are nearly zero.
 
 # %% tags=["hide-input"]
 NAMES = {
@@ -159,7 +158,7 @@ frame.rename_axis(columns="θ₀").rename_axis("design").reset_index().style.hid
 
 # %% [markdown]
 # ## Over memory
-# All angles, 64 units: fixed ones do for memories of two steps. Loss over the zero predictor's, medians of 32
+# With all angles, 64 fixed units suffice only for memories of two steps. Loss over the zero predictor's, medians of 32
 # teachers:
 
 # %% tags=["hide-input"]

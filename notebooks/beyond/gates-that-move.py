@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Gates that move, in closed form
 #
-# **You will see** what changes when a gate moves from step to step: the size of state and sensitivity, and no power of
-# memory, unless the gate sees the very input that it lets in; then the state stops shrinking. **You need** [gates that
+# **You will see** what changes when a gate moves from step to step: the size of state and sensitivity, but no power of
+# memory, unless the gate sees the input that it lets in; then the state stops shrinking. **You need** [gates that
 # move](../theory/07b-gates-that-move.ipynb). **Time** ten seconds on a CPU.
 
 # %% tags=["hide-input"]
@@ -44,7 +44,7 @@ style.use()
 experiment, simulated = moving_gates.EXPERIMENT, experiments.load("moving_gates")
 smoke = experiments.scale_from_environment() == "smoke"
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Noise in a gate's logit raises both moments and leaves their slopes alone; a gate that sees its own input keeps the state from shrinking. Second moments of a gated unit and of its derivative along log T, against the time constant T, for white inputs; the noise of the logit has variance 2. Lines: closed forms. Dots: simulations, medians of 64 groups of units.", "name": "fig-moving-gates"}, "image": {"alt": "Two log-log plots against T from 1 to 100,000, with four lines each and dots on them up to 256. Second moment of the state: a constant gate falls with a slope of minus 1; gates that are drawn anew bend into the same slope ten times and more above it; gates that last 20 steps lie between the two and join those drawn anew at about 10,000; gates that see their input rise to 2 and stay there. Second moment of the sensitivity: all four fall with the same slope in the end, in the same order."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Noise in a gate's logit raises both moments but not their slopes at long memory; a gate that sees its own input keeps the state from shrinking. Second moments of a gated unit and of its derivative along log T, against the time constant T, for white inputs; the noise of the logit has variance 2. Lines: closed forms. Dots: simulations, medians of 64 groups of units.", "name": "fig-moving-gates"}, "image": {"alt": "Two log-log plots against T from 1 to 100,000, with four lines each and dots on them up to 256. Second moment of the state: a constant gate falls with a slope of minus 1; gates that are drawn anew bend into the same slope ten times and more above it; gates that last 20 steps lie between the two and join those drawn anew at about 10,000; gates that see their input rise to 2 and stay there. Second moment of the sensitivity: all four fall with the same slope in the end, in the same order."}}
 LOOKS = {
     "constant": ("black", "constant"),
     "anew": ("#d55e00", "drawn anew"),
@@ -84,12 +84,12 @@ for ax in axes:
 # $$h_t = \lambda_t h_{t-1} + (1 - \lambda_t)\,x_t, \qquad \lambda_t = \sigma(\log T + g_t),$$
 #
 # and $\mathrm{d}h$ is the derivative with respect to $\log T$. The noise $g$ is 0, drawn anew at each step, kept from
-# the step before with probability 0.95, or in proportion to $x_t$.
+# the previous step with probability 0.95, or proportional to $x_t$.
 #
 # ## Drawn anew
 # Gate, input scale s and their derivatives are drawn together, independently of the past and of the inputs. Multiply
-# the recurrence of $h$ and that of $\mathrm{d}h$ with themselves and with each other, and take means: three equations,
-# solved one after the other,
+# the recurrences of $h$ and $\mathrm{d}h$ by themselves and by each other, and take means. This gives three equations,
+# to be solved in turn:
 #
 # $$\begin{aligned}
 # (1 - \mathrm{E}\lambda^2)\;\mathrm{E}\,h^2 &= \mathrm{E}\,s^2, \\
@@ -107,7 +107,7 @@ slope = lam * (1 - lam)  # of λ; that of 1 - λ is the opposite
 closed = theory.random_gate_moments(lam, slope, 1 - lam, -slope)
 
 # %% [markdown]
-# The check: a million steps, the derivative by differentiating the scan.
+# The check: a million simulated steps; differentiating the scan gives the derivative.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -128,32 +128,33 @@ check = {"second moment of": ["state", "sensitivity"], "closed form": closed, "s
 pd.DataFrame(check).astype({"closed form": float}).style.hide(axis="index").format(precision=5)
 
 # %% [markdown]
-# With $\varepsilon = 1/T$ small, $1 - \lambda \approx \varepsilon e^{-g}$, and the equations give $\mathrm{E}\,h^2
-# \approx \frac{\varepsilon}{2}\, \mathrm{E}e^{-2g} / \mathrm{E}e^{-g}$, half of which is $\mathrm{E}\,(\mathrm{d}h)^2$.
-# The fraction is 1 for a constant gate and $e^{3v/2}$ for Gaussian noise of variance v: noise changes the constant, not
-# the power, and what [reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) does for constant
-# gates it does for moving ones. [Proofs](../../book/proofs-gates.md).
+# With $\varepsilon = 1/T$ small, $1 - \lambda \approx \varepsilon e^{-g}$, and the equations give
+# $\mathrm{E}\,h^2 \approx \frac{\varepsilon}{2}\, \mathrm{E}e^{-2g} / \mathrm{E}e^{-g}$, half of which is
+# $\mathrm{E}\,(\mathrm{d}h)^2$. The fraction is 1 for a constant gate and $e^{3v/2}$ for Gaussian noise of variance v:
+# noise changes the constant, not the power, so
+# [reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) helps moving gates as it helps constant
+# ones. [Proofs](../../book/proofs-gates.md).
 #
 # ## Lasting
-# Gates that are correlated in time change less. $\mathrm{E}\,s^2 / (1 - \mathrm{E}\lambda^2)$ is a mean of $(1 -
-# \lambda)/(1 + \lambda)$, weighted by $1 - \lambda^2$; a gate that is drawn once and for all has the plain mean.
-# Weights favour open gates, which let much in, so drawing anew gives more. A gate that lasts is in between: like a
-# frozen one while memory is short, like new ones once memory has seen many draws. That takes long, here about 10,000
+# Gates that are correlated in time change less. $\mathrm{E}\,s^2 / (1 - \mathrm{E}\lambda^2)$ is a mean of
+# $(1 - \lambda)/(1 + \lambda)$, weighted by $1 - \lambda^2$; for a gate drawn once and for all it is the plain mean.
+# The weights favour open gates, which let much in, so redrawing gives more. A lasting gate is in between: it acts like
+# a frozen one while memory is short, and like a redrawn one once memory spans many draws. Here that takes about 10,000
 # steps, and slopes differ on the way.
 #
 # ## Seeing its own input
 # Now $g_t = w x_t$: the gate opens for negative inputs and closes for positive ones. So the state has a mean,
-# $\mathrm{E}[(1 - \lambda)\,x] / \mathrm{E}[1 - \lambda]$, which tends to $-w$, whatever the memory is. Its square
-# stays while the variance shrinks, and $\mathrm{E}\,h^2 \to w^2 = v$. The mean does not depend on T, so the sensitivity
-# keeps its power. `theory.input_gate_moments` has the moments of gate and drive that are drawn together.
+# $\mathrm{E}[(1 - \lambda)\,x] / \mathrm{E}[1 - \lambda]$, which tends to $-w$ as memory grows. Its square stays while
+# the variance shrinks, and $\mathrm{E}\,h^2 \to w^2 = v$. In this limit the mean does not depend on T, so the
+# sensitivity keeps its power. `theory.input_gate_moments` gives the moments when gate and input are drawn together.
 #
 # ## The GRU of Figure 15
-# Its update gates and candidates see the same inputs of d features, through random weights; a unit's two sums have a
-# correlation c with $\mathrm{E}\,c^2 = 1/d$. So the layer is a mixture: a share $1/d$ of gates that see their own
-# input, and the rest of gates drawn anew. At long memory the first term is what remains. Text is not white: a fast part
-# of it moves the gates anew, a slow part shifts them for a whole sequence. Nothing is fitted.
+# Its update gates and candidates see the same inputs of d features, through random weights; a unit's two sums have
+# correlation c, with $\mathrm{E}\,c^2 = 1/d$. So the layer is a mixture: a share $1/d$ of gates that see their own
+# input; the rest are drawn anew. At long memory only the first term remains. Text is not white: its fast part acts as
+# gates drawn anew, its slow part shifts them for a whole sequence. Nothing is fitted.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same closed forms give the GRU of Figure 15. Left: layers with 64 features on white inputs, dots (medians of 64 layers of 256 units) on the mixture, thick; thin, gates drawn anew alone, and constant gates. Right: on text, 384 features, means of units whose gates see the input over those with constant gates, with 95 % intervals over 400 networks; lines, the ratio by the closed forms, nothing fitted: right in size and roughly in shape.", "name": "fig-moving-gru"}, "image": {"alt": "Left, a log-log plot of the second moments of state and sensitivity against T. Dots of the layers lie on the thick lines. For the state the thick line leaves the one of gates drawn anew at T of about 30 and levels off, twice as high at 256; for the sensitivity both are the same. Constant gates lie below. Right: ratios against T from 1 to 256. Those of the state are near 1.2; their line rises to 1.4 at T of 6. Those of the sensitivity rise from 0.86 to 1.36 and fall to 1.2; their line has the same form and rises to 1.6 at T of 25."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The closed forms match the GRU of Figure 15 on white inputs, and on text in size and rough shape. Left: white inputs, 64 features. Dots: medians of 64 layers of 256 units; thick lines: the mixture; thin: gates drawn anew; dotted: constant gates. Right: text, 384 features. Dots: means over units whose gates see the input, over the same with constant gates, with 95 % intervals over 400 networks; lines: that ratio by the closed forms.", "name": "fig-moving-gru"}, "image": {"alt": "Left, a log-log plot of the second moments of state and sensitivity against T. Dots of the layers lie on the thick lines. For the state the thick line leaves the one of gates drawn anew at T of about 30 and levels off, twice as high at 256; for the sensitivity both are the same. Constant gates lie below. Right: ratios against T from 1 to 256. Those of the state are near 1.2; their line rises to 1.4 at T of 6. Those of the sensitivity rise from 0.86 to 1.36 and fall to 1.2; their line has the same form and rises to 1.6 at T of 25."}}
 fig, (white, text) = plt.subplots(1, 2, figsize=(7.4, 3.5), layout="constrained")
 T = np.geomspace(1, 512, 10)
 lines = {"layer": {"lw": 2.5, "alpha": 0.6}, "anew": {"lw": 1}, "constant": {"lw": 1, "ls": ":"}}
@@ -180,11 +181,11 @@ text.set(title="text", xlabel="time constant $T$", ylabel="over constant gates")
 text.axhline(1, color="0.7", lw=1, zorder=0);
 # %% [markdown]
 # ## Where $\mathrm{E}\,\lambda^2$ reaches 1
-# A sigmoid never gets there. A gate that may exceed 1 does, such as an exponential one without a normaliser; and it
-# takes less than one might think. With 1.4 c and 0.34 c, each in half of the steps, typical states decay as long as
-# $\mathrm{E}\ln\lambda < 0$. Rare runs of large gates make the variance infinite before:
+# A sigmoid never does. A gate that may exceed 1 can, such as an exponential gate without a normaliser, even while it
+# mostly decays. With gates 1.4 c and 0.34 c, each in half of the steps, typical states decay as long as
+# $\mathrm{E}\ln\lambda < 0$. Rare runs of large gates make the variance infinite earlier:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The variance explodes where the mean square of the gate reaches 1, though typical states stay small. Mean square and median square of h with gates 1.4 c and 0.34 c, each in half of the steps, against the mean square of the gate; line: the closed form. Near 1 and beyond, the simulated mean is that of the largest few states.", "name": "fig-moving-explosion"}, "image": {"alt": "A plot with a logarithmic vertical axis. The closed form rises from 1.3 to infinity at a mean square of the gate of 1, where a dotted line stands. Simulated means follow it up to 0.8, fall short of it near 1, and rise to ten thousand beyond. Medians stay between 0.5 and 3 on both sides of the line."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The variance explodes where the mean square of the gate reaches 1, though typical states stay small. Mean square and median square of h with gates 1.4 c and 0.34 c, each in half of the steps, against the mean square of the gate; line: the closed form. Near 1 and beyond, the few largest states dominate the simulated mean.", "name": "fig-moving-explosion"}, "image": {"alt": "A plot with a logarithmic vertical axis. The closed form rises from 1.3 to infinity at a mean square of the gate of 1, where a dotted line stands. Simulated means follow it up to 0.8, fall short of it near 1, and rise to ten thousand beyond. Medians stay between 0.5 and 3 on both sides of the line."}}
 c = np.sqrt(np.linspace(0.25, 1.3, 12) / 1.0378)
 q, means, medians = 1.0378 * c**2, [], []
 shape = (1, 400, 200 if smoke else 4000)
@@ -203,7 +204,7 @@ ax.axvline(1, color="0.6", lw=1, ls=":")
 ax.set(xlabel=r"$\mathrm{E}\,\lambda^2$", ylabel="$h^2$", ylim=(0.2, None))
 ax.legend();
 # %% [markdown]
-# There the closed form says so:
+# There the closed form raises an error:
 
 # %%
 try:
@@ -212,8 +213,8 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# Gates that last get there earlier: a run of large gates is then likely. The condition is the one of the
-# [proofs](../../book/proofs-gates.md).
+# Lasting gates reach this point earlier, since long runs of large gates are likelier. The
+# [proofs](../../book/proofs-gates.md) have the condition.
 #
 # ## What is claimed and measured
 

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Inputs with long memory: where normalisation stops helping
 #
-# **You will see** that the scale $\gamma = \sqrt{1 - \lambda^2}$ keeps the state on white inputs and on sounds, and
-# fails on texts, pictures and landscapes, where $1 - \lambda$ does not. **You need** [the curse of
-# memory](../theory/02-curse-of-memory.ipynb) and, for the texts, [Figure 12](../figures/fig12.ipynb). **Time**
+# **You will see** that the input scale $\gamma = \sqrt{1 - \lambda^2}$ stops the state from growing with memory on
+# white inputs and sounds but not on texts, pictures and landscapes, where $1 - \lambda$ does. **You need** [the curse
+# of memory](../theory/02-curse-of-memory.ipynb) and, for the texts, [Figure 12](../figures/fig12.ipynb). **Time**
 # seconds; stored results.
 
 # %% tags=["hide-input"]
@@ -41,7 +41,7 @@ style.use()
 if experiments.scale_from_environment() == "paper":  # recompute everything
     experiments.run("long_inputs", "paper", progress=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A scale of γ keeps the state where the exponent is 1, a scale of 1 - λ wherever it is at most 2, which is everywhere. Left: exponents of memory of the second moments, of the state (filled) and the sensitivity (open), against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings, as they are or with their mean embedding removed.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "An input scale of γ bounds the state where its exponent is at most 1, a scale of 1 - λ where it is at most 2, which is everywhere. Left: exponents of memory of the second moments, of the state (filled) and the sensitivity (open), against the power of the spectrum near frequency zero; lines: closed forms; dots: units run on Gaussian noise, medians and 95 % intervals of 32 draws, memories of 30 and 300. Right: exponent of the state on real inputs, memories of 8 to 64, medians and intervals over pieces; texts without position embeddings, as they are or with their mean embedding removed.", "name": "fig-long-inputs"}, "image": {"alt": "Left, two parallel rising lines with dots on them against a power from -1 to 1: the state's from 0 to 2, the sensitivity's from 2 to 4; at white noise 1 and 3, at 1/f noise 2 and 4. Right, one row for each of thirteen inputs with a dot and an interval: a plucked string, an EEG and a recording lie between 0.2 and 0.8, left of the line at 1; texts with their mean removed between 1.3 and 1.6, elevation and the membrane potential at 1.5, photographs at 1.7 and 1.9, texts as they are at 1.8, all left of the line at 2."}}
 betas = np.array(experiments.get("long_inputs").betas)
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(7.2, 4.2), width_ratios=[1, 1.25], layout="constrained"
@@ -91,22 +91,23 @@ right.set(xlabel="exponent of the state", xlim=(0, 2.45), ylim=(-len(rows) + 0.4
 
 # %% [markdown]
 # ## Why
-# A unit $\lambda = \nu e^{i\theta}$ with memory $m = 1 / (1 - \nu)$ hears the input's spectrum $S$ within $1/m$ of
-# its own angle ([proofs](../../book/proofs-inputs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there, $-1 < \beta < 1$, then
+# A unit $\lambda = \nu e^{i\theta}$ with memory $m = 1 / (1 - \nu)$ responds to the input's spectrum $S$ within $1/m$
+# of its own angle ([proofs](../../book/proofs-inputs.md)). If $S \sim |\omega - \theta|^{-\beta}$ there,
+# $-1 < \beta < 1$, then
 #
 # $$\mathrm{E}|h|^2 \sim \frac{m^{1+\beta}}{2\cos(\pi\beta/2)} , \qquad
 #   \mathrm{E}|\mathrm{d}_\lambda h|^2 \sim \frac{(1+\beta)\,m^{3+\beta}}{4\cos(\pi\beta/2)} .$$
 #
-# White inputs have $\beta = 0$. An autocorrelation $R(D) \sim D^{-\alpha}$ has $\beta = 1 - \alpha$ at frequency
-# zero. Near $\beta = 1$ lies 1/f noise. And what has nothing at frequency zero, such as a sound, has $\beta < 0$.
+# White inputs have $\beta = 0$. An autocorrelation $R(D) \sim D^{-\alpha}$ has $\beta = 1 - \alpha$ at frequency zero.
+# 1/f noise has $\beta$ near 1. Signals without power at frequency zero, such as sounds, have $\beta < 0$.
 #
-# - **The scale $\gamma$** takes one power of memory away, so it leaves $m^\beta$: it stops helping where $\beta > 0$.
-# - **The scale $1 - \lambda$** takes two. It is enough for every input, since
-#   $(1 - |\lambda|)^2\,\mathrm{E}|h|^2 \le R(0)$ without exception; on white inputs it leaves a state that shrinks as
-#   $1/m$. A norm after the state needs no choice.
-# - **The parametrisation** needs no choice either. If a parameter moves $\lambda$ by $1 - |\lambda|$, as the
-#   exponential and a gate do, its sensitivity is at most the state's, for
-#   $(1 - |\lambda|)^2\,\mathrm{E}|\mathrm{d}_\lambda h|^2 \le \mathrm{E}|h|^2$. Inputs with long memory bring no new
+# - **The scale $\gamma$** removes one power of memory and leaves $m^\beta$: it is not enough where $\beta > 0$.
+# - **The scale $1 - \lambda$** removes two. It is enough for every input, since
+#   $(1 - |\lambda|)^2\,\mathrm{E}|h|^2 \le R(0)$ always; on white inputs the state then shrinks as $1/m$. A norm after
+#   the state avoids the choice.
+# - **The parametrisation** does not depend on the input either. If a parameter moves $\lambda$ by $1 - |\lambda|$, as
+#   with the exponential and a gate, its sensitivity is at most the state's, since
+#   $(1 - |\lambda|)^2\,\mathrm{E}|\mathrm{d}_\lambda h|^2 \le \mathrm{E}|h|^2$. So inputs with long memory bring no new
 #   curse.
 
 # %%
@@ -124,17 +125,16 @@ for beta in [-0.5, 0.0, 0.5, 0.9]:
     print(f"{beta:5}    {sums}    {closed}")
 
 # %% [markdown]
-# Real inputs bend these lines, for no spectrum is one power throughout. What counts is the slope between the
-# frequencies $1/m$ of the memories in question: a sound is silent below its fundamental, a picture is brightest at
-# frequency zero.
+# Real inputs deviate from these lines, because no spectrum is a single power throughout. What counts is the slope
+# between the frequencies $1/m$ of the memories in question: a sound has no power below its fundamental; a picture has
+# most at frequency zero.
 #
 # ## Is text's memory its position embeddings?
 # [Figure 12](../figures/fig12.ipynb) found that the slow decay of $R$ comes from BERT's position embeddings: without
-# them $R$ of Wikipedia does not decay over 512 tokens. Here are a second text, Python's language reference, and a
-# second embedding, co-occurrence vectors of the texts themselves, with the sinusoids of the first transformer as
-# positions.
+# them $R$ of Wikipedia does not decay over 512 tokens. We add a second text, Python's language reference, and a second
+# embedding: co-occurrence vectors of the texts themselves, with the sinusoids of the first transformer as positions.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "On Wikipedia positions make the decay; Python's reference decays by itself as well, and so do co-occurrence vectors over the first tokens. Autocorrelation over R(0) with (filled) and without position embeddings (open) at lags of 1, 50 and 510 tokens: medians over 16 pieces of each text, lines to guide the eye.", "name": "fig-long-inputs-texts"}, "image": {"alt": "Four panels, two texts by two embeddings, autocorrelation against lag on a logarithmic axis. Wikipedia through MiniLM: with positions it falls from 0.18 to 0.02, without it is level at 0.09. Python's reference through MiniLM: from 0.27 to 0.06 with, from 0.19 to 0.13 and 0.16 without. Co-occurrence vectors: with sinusoids from 0.5 or 0.6 to 0.2, without from 0.3 or 0.4 to 0.2 at lag 50 and level from there."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "On Wikipedia with MiniLM the decay comes from position embeddings; Python's reference also decays without them, as do co-occurrence vectors over the first tokens. Autocorrelation over R(0) with (filled) and without position embeddings (open) at lags of 1, 50 and 510 tokens: medians over 16 pieces of each text, lines to guide the eye.", "name": "fig-long-inputs-texts"}, "image": {"alt": "Four panels, two texts by two embeddings, autocorrelation against lag on a logarithmic axis. Wikipedia through MiniLM: with positions it falls from 0.18 to 0.02, without it is level at 0.09. Python's reference through MiniLM: from 0.27 to 0.06 with, from 0.19 to 0.13 and 0.16 without. Co-occurrence vectors: with sinusoids from 0.5 or 0.6 to 0.2, without from 0.3 or 0.4 to 0.2 at lag 50 and level from there."}}
 fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.5), sharex=True, layout="constrained")
 panels = [(text, kind) for kind in kinds for text in texts]
 for ax, (text, kind) in zip(axes, panels, strict=True):
@@ -167,18 +167,17 @@ print("without positions")
 pd.DataFrame(table).style.hide(axis="index").format(precision=2)
 
 # %% [markdown]
-# So the finding holds for the first text, where nothing decays, and not quite for the second: within 50 tokens a
-# quarter of what $R$ has at lag 1 fades by itself, and two thirds of the whole decay are the positions'. Python's
-# reference repeats what it has just said: even random vectors, one a token, are correlated at lag 1 there, and on
-# Wikipedia are not, where a word hardly ever follows itself. Co-occurrence vectors make neighbours alike by
-# construction; beyond 50 tokens little is left to decay.
+# So with MiniLM the finding holds for Wikipedia, and only partly for Python's reference: there, without positions, $R$
+# loses a quarter of its value at lag 1 within 50 tokens; positions cause two thirds of the whole decay. Python's
+# reference often repeats itself: even random vectors, one per token, are correlated at lag 1. On Wikipedia, where a
+# word hardly ever follows itself, they are not. Co-occurrence vectors make neighbours alike by construction; beyond 50
+# tokens they hardly decay.
 #
-# What never decays is the mean embedding, a constant input; without it text has exponents between those of white and
-# of constant inputs. A layer that takes the mean away, or a norm after the state, is worth more here than $\gamma$.
+# The mean embedding is a constant input and never decays; without it text has exponents between those of white and of
+# constant inputs. So a layer that subtracts the mean, or a norm after the state, should help more here than $\gamma$.
 #
 # The sinusoids have a closed form. Their frequencies are spread evenly in $\ln\omega$ from 1 to 1/10,000, so their
-# spectrum is $1/\omega$: $R(D) / R(0) \approx 1 - (\ln D + \gamma_E) / \ln 10^4$. A unit cannot tell them from 1/f
-# noise:
+# spectrum is $1/\omega$: $R(D) / R(0) \approx 1 - (\ln D + \gamma_E) / \ln 10^4$. To a unit they look like 1/f noise:
 
 # %%
 R = measured.sinusoid_autocorrelation(20_000)
@@ -209,12 +208,11 @@ files.style.hide(axis="index").format({"steps of each": "{:,}"})
 print(provenance(read))
 
 # %% [markdown]
-# There is no second model with learned positions among these packages, no music or speech of more than seconds, and
-# no sensor that was read for hours; an EEG of ten seconds cannot show what its slowest waves do. Pictures and the
-# landscape stand for long series, as in the benchmarks that read images pixel by pixel, and are not stationary: the
-# variance of single pieces of the landscape is above that of the whole, which is why the row of the two bounds stays
-# undecided. Python's reference is that of the version that ran this; its tests, which hold the sounds, are left out
-# by some distributions of Python.
+# These packages contain no second model with learned positions, no music or speech of more than seconds, and no sensor
+# recordings over hours; ten seconds of EEG cannot show its slowest waves. Pictures and the landscape serve as long
+# series, as in benchmarks that read images pixel by pixel. They are not stationary: single pieces of the landscape have
+# more variance than the whole, so the claim on the two bounds is undecided. Python's reference is that of the version
+# that ran this; the sounds come with its tests, which some distributions omit.
 #
 # ## What we expected, and what came
 
@@ -230,15 +228,15 @@ claims.table(*names)
 
 # %% [markdown]
 # ### Exercise 1: an eigenvalue that turns
-# *Predict, then run. Easy.* Inputs have $R(D) = (1 + D)^{-0.3}$. By which powers of memory do state and sensitivity
+# *Predict, then run. Easy.* Inputs have $R(D) = (1 + D)^{-0.3}$. With which powers of memory do state and sensitivity
 # grow for real $\lambda$, and for $\lambda = (1 - 1/m)\,e^{0.5i}$?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# $\beta = .7$ at frequency zero, so 1.7 and 3.7 for real $\lambda$. At an angle of .5 the spectrum is a number,
-# neither 0 nor infinite: 1 and 3, as for white inputs. A ring of angles hears long memory in few of its units, and
-# those are the ones that need another scale.
+# $\beta = .7$ at frequency zero, so 1.7 and 3.7 for real $\lambda$. At an angle of .5 the spectrum is finite and not 0:
+# 1 and 3, as for white inputs. In a ring of angles only few units respond to the long memory, and only those need
+# another scale.
 #
 # </details>
 

@@ -7,8 +7,8 @@
 # # The chunked scan
 #
 # **You will see** how a recurrence that looks sequential runs in parallel over time: the loop, chunks and their
-# carries, the gradient, why a tree is slower, and what rounding does. **You need** PyTorch. **Time** under a minute on
-# a CPU; a GPU is used if there is one.
+# carries, the gradient, why a tree is slower, and how it rounds. **You need** PyTorch. **Time** under a minute on a
+# CPU; a GPU is used if there is one.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -57,9 +57,8 @@ ax.set(xlabel="$t$", ylabel="$h_t$")
 ax.legend(ncols=3);
 
 # %% [markdown]
-# Cut time into chunks of $K$ steps: all chunks run side by side, a short recurrence joins them, and $T$ sequential
-# steps become $2K + T/K$. This costs twice the arithmetic and a second reading of the input; rounding is no worse than
-# the loop's.
+# Cut time into chunks of $K$ steps: all chunks run in parallel, a short recurrence joins them, and $T$ sequential steps
+# become $2K + T/K$. This doubles the arithmetic and reads the input twice; rounding is no worse than the loop's.
 
 # %% [markdown]
 # ## The loop
@@ -73,14 +72,14 @@ ax.legend(ncols=3);
 print(inspect.getsource(rnnlib.scan.sequential.sequential_scan).split('"""')[-1].strip("\n"))
 
 # %% [markdown]
-# Each iteration does little work, one multiplication and one addition per channel, and must wait for the one before. A
-# processor with thousands of lanes is mostly idle, and in Python the loop itself costs more than the arithmetic.
+# Each iteration does little work, one multiplication and one addition per channel, and must wait for the previous one.
+# A processor with thousands of lanes is mostly idle, and in Python the loop itself costs more than the arithmetic.
 #
 # ## Chunks
 # The state at the end of any stretch of time is an affine function of the state that enters it,
 #
 # $$h_{\text{out}} = p \, h_{\text{in}} + e, \qquad p = \prod_t \lambda_t, \qquad
-# e = \text{the stretch run from zero}.$$
+# e = \text{the end state if run from zero}.$$
 #
 # So cut time into chunks. (1) **Reduce**: run all chunks from zero, side by side, and keep $p$ and $e$ of each. (2)
 # **Carry**: run the short recurrence $c_{j+1} = p_j c_j + e_j$ over chunks. (3) **Replay**: run all chunks again, side
@@ -128,8 +127,8 @@ print(f"largest difference: {(by_autograd - by_hand).abs().max():.1e}")
 
 # %% [markdown]
 # ## Why not a tree?
-# Affine maps compose, so any parallel prefix algorithm gives all states. The textbook's works by doubling: after level
-# $l$ each step holds the map of the $2^l$ steps that end there.
+# Affine maps compose, so any parallel prefix algorithm yields all states. The textbook algorithm works by doubling:
+# after level $l$ each step holds the map of the $2^l$ steps that end there.
 
 # %%
 def doubling(lam, x):
@@ -151,7 +150,7 @@ print(f"largest difference from linear_scan: {error:.1e}")
 
 # %% [markdown]
 # A tree needs $\log_2 T$ sequential steps instead of $T$, but it moves more memory. The table counts the numbers read
-# and written for each step of one channel, if no level fits on the chip. A tree reads $x$ and writes $p$ and $e$ (three
+# and written per step of one channel, if no level fits on the chip. A tree reads $x$ and writes $p$ and $e$ (three
 # numbers), then reads and writes both at every level (four). Chunks read the input twice and write the states once. One
 # pass reads once and writes once; it needs enough channels to fill the processor.
 #
@@ -162,7 +161,7 @@ print(f"largest difference from linear_scan: {error:.1e}")
 # | $2^{16}$ | 67 | 3 | 2 |
 # | $2^{20}$ | 83 | 3 | 2 |
 #
-# Time follows. Doubling and chunks, both in PyTorch operations, on the machine that built this page:
+# Time follows these counts. Doubling against chunks, both in PyTorch operations, on the machine that built this page:
 
 # %% tags=["hide-input"]
 by_turns = {"doubling": [], "chunks": []}
@@ -189,15 +188,15 @@ print(f"T = {x.shape[1]}: the tree takes {tree / chunked:.1f} times as long as t
 # <details>
 # <summary>Why 9</summary>
 #
-# No power of $\lambda$ is divided by, and carries are in double precision, so each past step contributes one error: in
-# the replay if it lies in the same chunk, in the reduction if in an earlier one. But a state of a chunk run from zero,
-# $h_t - p\,h_{\text{in}}$, may be twice as large as $\max_t |h_t|$, and the carry is rounded once when the replay
-# starts from it. So at worst the constant is $2 \cdot 4 + 1 = 9$.
+# Nothing is divided by a power of $\lambda$, and carries are in double precision, so each past step contributes one
+# error: in the replay if it lies in the same chunk, in the reduction if in an earlier one. But a state of a chunk run
+# from zero, $h_t - p\,h_{\text{in}}$, may be twice as large as $\max_t |h_t|$, and the carry is rounded once when the
+# replay starts from it. So at worst the constant is $2 \cdot 4 + 1 = 9$.
 #
 # </details>
 #
-# Measured errors are no larger than the loop's, as root mean squares ([precision](../../book/precision.md#rounding)).
-# Here we compare single with double precision over 100,000 steps:
+# The chunks' measured errors are no larger than the loop's, in root mean square
+# ([precision](../../book/precision.md#rounding)). Here we compare single with double precision over 100,000 steps:
 
 # %% tags=["hide-input"]
 T, lam = 100_000, torch.tensor([0.9, 0.999, 1 - 1e-6])
@@ -219,8 +218,8 @@ for backend, constant in [("sequential", 4), ("chunked", 9)]:
 # %% [markdown]
 # ### Exercise 1: how long should a chunk be?
 # *Derive. Easy.* Chunks of $K$ steps take $2K + T/K$ sequential steps. Which $K$ is best, and how many sequential steps
-# are left for $T = 2^{15}$? Now cut the carries into chunks too: with which power of $T$ does the number grow? Why does
-# the package not go on like this?
+# are left for $T = 2^{15}$? Now cut the carries into chunks too: with what power of $T$ does the number grow? Why does
+# the package not continue like this?
 #
 # <details>
 # <summary>Solution 1</summary>

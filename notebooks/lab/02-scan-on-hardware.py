@@ -6,9 +6,9 @@
 # %% [markdown]
 # # The scan on hardware
 #
-# **You will see** what limits a scan on a CPU and on a GPU, how near to that limit ours comes, the kernel, and a timing
-# on your machine. **You need** [the chunked scan](01-chunked-scan.ipynb). **Time** under a minute on a CPU; a GPU is
-# used if there is one.
+# **You will see** what limits a scan on a CPU and on a GPU, how close ours comes to that limit, the kernel, and a
+# timing on your machine. **You need** [the chunked scan](01-chunked-scan.ipynb). **Time** under a minute on a CPU; a
+# GPU is used if there is one.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "One long sequence is where chunks pay. Seconds for one scan, one sequence of 64 complex channels, on the machine that built this page (or on yours).", "name": "fig-scan-timing"}, "image": {"alt": "Log-log plot of seconds against sequence length from 64 to 32768. The loop grows in proportion to the length; the chunked scan starts near it, grows more slowly and ends an order of magnitude below; a third curve, of the compiled loops or of the GPU's kernel, lies below both."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Chunks pay off on one long sequence. Seconds per scan of one sequence with 64 complex channels, on the machine that built this page (or on yours).", "name": "fig-scan-timing"}, "image": {"alt": "Log-log plot of seconds against sequence length from 64 to 32768. The loop grows in proportion to the length; the chunked scan starts near it, grows more slowly and ends an order of magnitude below; a third curve, of the compiled loops or of the GPU's kernel, lies below both."}}
 import importlib.util
 import time
 
@@ -71,22 +71,23 @@ for (backend, name), color in zip(backends.items(), colors, strict=False):
 ax.set(xlabel="sequence length $T$", ylabel="seconds", xlim=(50, 300_000), xticks=[100, 1e3, 1e4]);
 
 # %% [markdown]
-# A scan does little arithmetic, so memory limits it. On an H100 with enough channels ours moves its bytes at 78 to 98 %
-# of the fastest copy's rate. One long sequence of few channels must be cut into chunks, which read their input twice.
+# A scan does little arithmetic, so memory limits it. On an H100 with enough channels our scan moves its bytes at 78 to
+# 98 % of the fastest copy's rate. One long sequence of few channels must be cut into chunks, which read their input
+# twice.
 
 # %%
 ratio = timing["sequential"][-1] / timing["chunked"][-1]
 print(f"on {device}, T = {lengths[-1]}: the loop takes {ratio:.1f} times as long as the chunks")
 
 # %% [markdown]
-# With one sequence, an iteration of the loop has only 64 numbers to work on. A large batch gives the loop long rows as
-# well; `make bench` times that case too.
+# With one sequence, an iteration of the loop has only 64 numbers to work on. A large batch gives the loop more;
+# `make bench` times that case too.
 #
 # ## Memory is the limit
-# One step of a complex channel is 8 floating-point operations on 16 bytes, half an operation a byte: far less than a
-# processor does in the time in which memory delivers a byte. So the bandwidth of memory sets a roof:
+# One step of a complex channel takes 8 floating-point operations on 16 bytes, half an operation per byte: far less than
+# a processor can do in the time that memory needs to deliver a byte. So memory bandwidth sets a roof:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The compiled loops come nearest to the memory's roof. Forward scans of complex numbers, 8 operations on 16 bytes: operations a second, from the stored measurements of one machine; the line is what its memory allows. Two shapes (batch, time, channels), one dot an implementation.", "name": "fig-scan-roofline"}, "image": {"alt": "Log-log roofline: a rising line, the copy bandwidth times operations per byte. At half an operation per byte two columns of points lie below it, one for each shape; the compiled loops, in orange, are the highest of their shape, and the loop in Python with one sequence is far below all others."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The compiled loops come nearest to the memory's roof. Forward scans of complex numbers, 8 operations on 16 bytes: operations per second, from the stored measurements of one machine; line: what its memory allows. Two shapes (batch, time, channels), one dot per implementation.", "name": "fig-scan-roofline"}, "image": {"alt": "Log-log roofline: a rising line, the copy bandwidth times operations per byte. At half an operation per byte two columns of points lie below it, one for each shape; the compiled loops, in orange, are the highest of their shape, and the loop in Python with one sequence is far below all others."}}
 record = benchmarks.records("cpu")[0]
 scans = benchmarks.table(record, "scan").query("`pass` == 'forward' and dtype == 'complex64'")
 scans = scans[(scans["lam"] == "channel") & (scans["implementation"] != "clone")]
@@ -105,7 +106,7 @@ for (shape, rows), beside in zip(scans.groupby("shape"), [0.93, 1.07], strict=Tr
             ha, va = ("right", "top") if beside < 1 else ("left", "center")
             at = 0.5 * beside**3, row.bandwidth * 0.5
             ax.text(*at, named[row.implementation], ha=ha, va=va, color=color)
-ax.set(xlabel="operations a byte", ylabel="operations a second", ylim=(5e6, 1e11));
+ax.set(xlabel="operations per byte", ylabel="operations per second", ylim=(5e6, 1e11));
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the share of the copy's bandwidth, all machines"}
 for shape, rows in scans.groupby("shape"):
@@ -121,20 +122,20 @@ for record in benchmarks.records():
         print(f"  {row.shape!s:16} {row.implementation:32} {share}")
 
 # %% [markdown]
-# The roof is the rate of a copy into a tensor that exists. A scan, and `clone()`, also allocate memory, which is slow
-# where the process has not held it before; [performance on a CPU](../../book/performance-cpu.md) times both cases.
+# The roof is the rate of a copy into an existing tensor. A scan and `clone()` also allocate memory, which is slow if it
+# is new to the process; [performance on a CPU](../../book/performance-cpu.md) times both cases.
 #
 # ## Compiled loops on a CPU
-# A row of channels is contiguous in memory, so a loop over channels inside the loop over time is one pass, in order.
-# With numba installed (`pip install numba`) a CPU runs this loop: sixteen channels at a time as explicit vectors, whose
-# states stay in registers, in double precision. Then memory is the limit. Two details matter:
+# A row of channels is contiguous in memory, so a loop over channels inside the loop over time is a single pass in
+# memory order. With numba installed (`pip install numba`) a CPU runs this loop on sixteen channels at a time, as
+# explicit vectors whose states stay in registers, in double precision. Then memory is the limit. Two details matter:
 #
 # - A processor that reads in order prefetches by itself, but only to the end of a page of memory. So the loops ask for
 #   each row eight steps before they need it.
 # - Decaying states become denormals, which are slow. So states and products below $2.2 \cdot 10^{-308}$ become zero.
 #
-# Threads share the batch first; then the channels, as long as the rows of each piece fill pages of memory of their own;
-# else time is cut into chunks. Against the loop:
+# Threads divide the batch first, then the channels if each thread's part of a row fills whole memory pages; otherwise
+# time is cut into chunks. Compared with the loop:
 
 # %% tags=["hide-input"]
 if "numba" in rnnlib.scan.BACKENDS and importlib.util.find_spec("numba"):
@@ -146,10 +147,10 @@ if "numba" in rnnlib.scan.BACKENDS and importlib.util.find_spec("numba"):
 # %% [markdown]
 # ## The kernel
 # A GPU reaches its bandwidth only if enough bytes are requested at once: bandwidth times latency, some megabytes. So
-# the Triton kernel works on tiles: a thread requests several consecutive steps of its channel at once, and while it
-# works on them the next ones are under way. Where batch times channels fill the device, a program *walks* through all
-# of time in one pass. By count that is 16 bytes a step of a complex64 channel forward (read $x$, write $h$) and 24 for
-# all gradients (read $h$ and $g$, write $\delta$). Elsewhere time is cut as well, and the three stages of [the chunked
+# the Triton kernel works on tiles: a thread requests several consecutive steps of its channel at once, and the next
+# ones arrive while it works on them. Where batch times channels fill the device, a program *walks* through all of time
+# in one pass. By count this moves 16 bytes per step of a complex64 channel forward (read $x$, write $h$) and 24 for all
+# gradients (read $h$ and $g$, write $\delta$). Otherwise time is cut as well, and the three stages of [the chunked
 # scan](01-chunked-scan.ipynb#chunks) are three launches.
 #
 # On an H100, walking moves its bytes at 78 to 98 % of the fastest copy's rate, and chunks, which read the input twice,
@@ -164,5 +165,5 @@ print(kernel[: kernel.index("\n\n\n")])
 
 # %% [markdown]
 # *Look-back* avoids reading the input twice: a tile publishes its map $(p, e)$, waits for the maps of the tiles before
-# it, and replays from the state that they give, all in one launch. By count that is faster. On an H100 it was slower in
+# it, and replays from the resulting state, all in one launch. By count it should be faster. On an H100 it was slower in
 # 38 of 40 cases, so we removed it from the package ([performance](../../book/performance.md)).
