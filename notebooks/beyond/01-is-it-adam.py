@@ -206,7 +206,7 @@ claims.hypotheses()
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib
 # > 0.1.0 (2026).
 #
-# For a number, name its claim and the commit: "claim `beyond-01-gap-under-adam`, rnnlib 0.1.0".
+# For a number, name its claim and the version or commit: "claim `beyond-01-gap-under-adam`, rnnlib 0.1.0".
 # [Cite](../../book/cite.md) has the entries for this book and for the paper, whose mechanism this page tests. Earlier
 # work studied rotations under Adam for transformers ([Zhang et al. 2025](https://arxiv.org/abs/2410.19964)), and
 # optimisers and the free basis of factored models ([Singh 2026](https://arxiv.org/abs/2608.05136)); we know of no such

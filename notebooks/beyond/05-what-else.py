@@ -117,8 +117,9 @@ pd.DataFrame(gaps, columns=["change", "loss, dense / diagonal"]).style.hide(axis
 # | bugs | each optimiser agrees with a second implementation, in tests |
 #
 # **Not excluded.** Weight decay, widths of 32 and 128, a shorter memory, noise of minibatches (hypothesis 10), the
-# paper's steps with A's rate at a hundredth (7), sign descent, SOAP and L-BFGS are defined and have not run yet. Only Gauss-Newton ran in double
-# precision; whether single precision holds the others back is not tested. Nor are other tasks and nonlinear networks.
+# paper's steps with A's rate at a hundredth (7), sign descent, SOAP and L-BFGS are defined and have not run yet. Only
+# Gauss-Newton ran in double precision; whether single precision holds the others back is not tested. Nor are other
+# tasks and nonlinear networks.
 #
 # ## Rates at an edge, runs that diverge
 # The share of headline runs with one rate for all that chose the smallest or largest rate, after the grids were
