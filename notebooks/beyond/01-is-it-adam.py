@@ -79,7 +79,7 @@ for ax, (optimizer, table) in zip(axes, OPTIMIZERS.items(), strict=True):
             ax.plot(10 ** min(one, EDGE), y - 0.33, "D", ms=3.5, mfc="none", color=color)
     ax.set(xscale="log", xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
     ratio = claims.factor(statistics.median(gap(table))).partition(" (")[0]
-    ax.set_title(f"{optimizer}\ngap × {ratio}".replace(", β", ",\nβ", 1), fontsize=8.5)
+    ax.set_title(f"{optimizer}\ngap × {ratio}".replace(", β", ",\nβ", 1), fontsize=8.8)
     ax.axvline(1, color="0.8", lw=0.8, zorder=0)
     ax.tick_params(axis="y", length=0)
 axes[0].set_yticks(range(len(STUDENTS), 0, -1), STUDENTS)

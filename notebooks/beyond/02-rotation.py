@@ -80,7 +80,7 @@ axes[0].set_ylabel("loss / zero predictor's")
 axes[1].set_xlabel("size of the blocks")
 for student, label in LABELS.items():
     end = statistics.median(losses("sgd", student, 1)).value
-    look = {"textcoords": "offset points", "color": style.COLORS[student], "fontsize": 8.5}
+    look = {"textcoords": "offset points", "color": style.COLORS[student], "fontsize": 8.8}
     axes[2].annotate(label, (1.6, 10**end), (0, 4 if student != "rnn" else -14), **look)
 
 # %% [markdown]

@@ -148,7 +148,7 @@ def simulate(lam, rho, units=100, steps=20_000):
 rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
 moments = [theory.state_variance, theory.sensitivity]
 line = np.logspace(np.log10(2), 2, 100)
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2), layout="constrained")
 for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     simulated = np.array([simulate(1 - 1 / m, rho) for m in memory])
     for ax, moment, points in zip(axes, moments, simulated.T, strict=True):
