@@ -42,6 +42,7 @@ CARDS = {"line_color": "#0173b2"}  # how the picture looks that other sites show
 MAX_CACHES = 4  # for a reader who switches between two scales or branches
 RECORD = "execution_seconds peak_mib machine"  # of each run; in the key, so that caches that lack some are not used
 log = logging.getLogger(__name__)
+FOLD = re.compile(r"(<a [^>]*>([^<]*)</a>\s*<details[^>]*>\s*<summary)>")  # of the sidebar, below a page
 EMPTY_HEADER = re.compile(r"<th(?: [^>]*)?>\s*(?:&nbsp;)?\s*</th>")
 MATHJAX_PARTS = ["tex-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 
@@ -271,6 +272,18 @@ def drop_launch_buttons(app, pagename, templatename, context, doctree) -> None:
         buttons[:] = [button for button in buttons if button.get("label") != "launch-buttons"]
 
 
+def name_folds_of_the_sidebar(app, pagename, templatename, context, doctree) -> None:
+    """The theme's arrows that unfold the pages below one have no name, so one who cannot see hears nothing."""
+    generate = context.get("generate_toctree_html")
+    if generate is None:
+        return
+
+    def with_names(*arguments, **options) -> str:
+        return FOLD.sub(r'\1 aria-label="Pages under \2">', str(generate(*arguments, **options)))
+
+    context["generate_toctree_html"] = with_names
+
+
 def setup(app) -> dict:
     app.connect("config-inited", configure)
     app.connect("builder-inited", remove_executed_record)
@@ -281,6 +294,7 @@ def setup(app) -> dict:
     app.connect("env-before-read-docs", execute_in_parallel)
     app.connect("doctree-read", clear_empty_headers)
     app.connect("html-page-context", drop_launch_buttons, priority=900)  # after the theme has added them
+    app.connect("html-page-context", name_folds_of_the_sidebar, priority=900)
     app.connect("build-finished", write_executed, priority=900)  # the last one: the others may still fail
     app.connect("build-finished", write_sitemap)
     app.connect("build-finished", discard_environment)

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Thousands of students, one matrix
 #
-# **You will see** why all trained experiments of the paper fit on a laptop: the loss of a linear student on a minibatch
-# is a quadratic form, and all students share its matrix. **You need** linear recurrences and Adam. **Time** under a
-# minute on a CPU.
+# **You will see** why the paper's linear training experiments fit on a laptop: the loss of a linear student on a
+# minibatch is a quadratic form, and all students share its matrix. **You need** linear recurrences and Adam. **Time**
+# under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -57,10 +57,9 @@ for ax, (label, pair), color in zip(axes, pairs.items(), ["rnn", "lru"], strict=
 axes[0].set_ylabel("final loss");
 
 # %% [markdown]
-# Inputs enter the loss through a matrix $G$ of 300 by 300, students through their impulse response of 300 numbers. So a
-# minibatch is drawn and multiplied once for all students. The dense RNN ends at the same losses as with
-# back-propagation through time. Rounding alone can change an LRU's final loss up to elevenfold, whichever way it is
-# trained.
+# Inputs enter the loss through a matrix $G$ of 300 by 300, students through their impulse response of 300 numbers. So
+# one matrix per minibatch serves all students. Dense RNNs end at nearly the same losses as with back-propagation
+# through time. Rounding alone can change an LRU's final loss up to elevenfold, whichever way it is trained.
 
 # %% [markdown]
 # ## A linear student is its impulse response
@@ -71,8 +70,8 @@ axes[0].set_ylabel("final loss");
 #
 # $$G_{ij} = \frac{1}{BT} \sum_b \sum_{t \ge \max(i,j)} x_{b,t-i} \, x_{b,t-j}.$$
 #
-# We compute the same loss and the same gradient twice: by running the student over all 128 sequences and going back
-# through time, and through $G$:
+# We compute the same loss and the same gradient twice: by back-propagation through time over all 128 sequences, and
+# through $G$:
 
 # %%
 x = systems.white_inputs(seed=0, step=0, batch=128, length=300).double()
@@ -94,7 +93,7 @@ for (name, _), a, b in zip(student.named_parameters(), gradients, ours, strict=T
 # %% [markdown]
 # ## How much time it saves
 # Through time, each student pays for the whole minibatch. Through $G$, a student pays only for its impulse response and
-# a product with $G$. Milliseconds for a loss and its gradient in single precision, on the machine that built this page:
+# a product with $G$. We time a loss and its gradient in single precision, on the machine that built this page:
 
 # %% tags=["hide-input"]
 def seconds(function, repeats=5):
@@ -123,13 +122,13 @@ for name, make in makers.items():
 
     one, sixty_four = seconds(directly), seconds(together)
     rows[name] = [one * 1e3, sixty_four / 64 * 1e3, one / (sixty_four / 64)]
-columns = ["through time, ms", "through G, ms a student of 64", "ratio"]
+columns = ["through time, ms", "through G, ms per student (of 64)", "ratio"]
 pd.DataFrame(rows, index=columns).T.style.format("{:.3g}")
 
 # %% [markdown]
 # All runs of Figures 3, 10 and 11 train in lockstep: those with the same data seed see the same minibatches, and runs
-# that two figures share are trained once. The last lines compare with the 84 to 170 ms a step that we saw the authors'
-# code take on two cores (that timing is not stored):
+# that two figures share are trained once. The last lines compare with the authors' code, which took 84 to 170 ms a step
+# on two cores (a timing that we did not store):
 
 # %% tags=["hide-input"]
 origin = experiments.load("fig11").attrs["origin"]
@@ -145,10 +144,11 @@ print(f"at 84 to 170 ms: {ratios[0]:,.0f} to {ratios[1]:,.0f} times as long")
 
 # %% [markdown]
 # ## Trained through time after all
-# Tests hold losses and gradients equal to $10^{-9}$ in double precision, and trajectories over some hundred steps. Over
-# ten thousand steps in single precision, rounding may lead elsewhere. So we also trained the ten runs of the RNN and of
-# the LRU at $\nu_0 = 0.99$, each at its best rate in [Figure 3](../figures/fig03.ipynb), directly: the same starts and
-# minibatches, the layer's own recurrence, automatic differentiation through its 300 steps, `torch.optim.Adam`.
+# Tests check that losses and gradients agree to $10^{-9}$ in double precision, and trajectories over some hundred
+# steps. Over ten thousand steps in single precision, rounding may change the result. So we also trained the ten runs of
+# the RNN and of the LRU at $\nu_0 = 0.99$, each at its best rate in [Figure 3](../figures/fig03.ipynb), directly: the
+# same starts and minibatches, the layer's own recurrence, automatic differentiation through its 300 steps,
+# `torch.optim.Adam`.
 
 # %% tags=["hide-input"]
 for label, pair in pairs.items():
@@ -161,13 +161,12 @@ for label, pair in pairs.items():
     print(f"{(decades.abs() < 5e-5).sum()} of {len(decades)} the same to 1e-4")
 
 # %% [markdown]
-# Each dense RNN ends within a seventh of the same loss, four of them within a ten-thousandth. LRUs do not: the losses
-# of a pair differ by up to a factor of eleven, while neither method ends higher beyond chance. Can rounding alone do
-# this?
+# The two losses of each dense RNN agree within a seventh, those of four within a ten-thousandth. The two losses of an
+# LRU differ by up to a factor of eleven, but neither method ends higher beyond chance. Can rounding alone do this?
 #
 # ## How far a rounding leads
-# We train sixteen copies of each of two LRUs through $G$ on the same minibatches. At the start, all parameters of a
-# copy are moved by about $10^{-7}$ of their size, one rounding of single precision; the first copy is not moved.
+# We train sixteen copies of each of two LRUs through $G$ on the same minibatches. Before training, all parameters of a
+# copy are perturbed by about $10^{-7}$ of their size, one rounding error of single precision; the first copy is not.
 
 # %%
 device = experiments.choose_device()  # a GPU if there is one
@@ -195,19 +194,20 @@ print(f"two copies differ by a factor of {np.exp(within):.1f} (one standard devi
 print(f"runs through time and through G of the same seed by {np.exp(between):.1f}")
 
 # %% [markdown]
-# It can. Copies that differ by a rounding end as far apart as runs through time and through $G$ of the same seed. At
-# this rate the final loss of a single LRU is a draw from a distribution; one run says little about it, many teachers
-# and seeds do. So the check compares medians at the end. Ten pairs of LRUs can show a factor of four, not of two.
+# It can. Copies that differ by a rounding error end as far apart as runs through time and through $G$ of the same seed.
+# At this rate the final loss of a single LRU is a draw from a distribution, which takes many teachers and seeds to
+# measure. So the check compares median final losses. Ten pairs of LRUs can reveal a factor of four, not of two.
 
 # %% tags=["hide-input"]
 claims.table("fig03-bptt-on-average")
 
 # %% [markdown]
 # <details>
-# <summary>An earlier check, and where the runs come from</summary>
+# <summary>An earlier check</summary>
 #
-# An earlier check of this book asked single runs to agree within two standard deviations of ten seeds. It could hardly
-# pass: independent draws from one distribution mostly differ by more, and so do copies that differ by a rounding.
+# An earlier check of this book asked all ten pairs to agree within two standard deviations over seeds. It could hardly
+# pass: the largest difference among ten independent pairs is usually larger, and copies that differ by a rounding error
+# are as far apart.
 #
 # </details>
 
@@ -221,7 +221,7 @@ for pair in pairs.values():
 # ## An experiment of your own
 # A student is a layer with an `impulse_response`; an experiment is a grid of students, rates, memories and seeds.
 # `examples/own_sweep.py` in the repository has both in under 40 lines. `python -m rnnlib list` lists the experiments,
-# `python -m rnnlib run NAME --scale paper` runs one; if interrupted, it resumes to the same numbers.
+# `python -m rnnlib run NAME --scale paper` runs one; an interrupted run resumes and gives the same numbers.
 
 # %% [markdown]
 # ## Exercises
@@ -235,10 +235,9 @@ for pair in pairs.values():
 # <details>
 # <summary>Solution 1</summary>
 #
-# Off the diagonal, products of different inputs have mean zero. On it, $T - i$ of $T$ terms are there, so
+# Off the diagonal, products of different inputs have mean zero. On it, $T - i$ of $T$ terms exist, so
 # $\mathrm{E}\,G_{ii} = 1 - i/T$. With $k = 0$ the expected loss is $\frac12 \sum_i (1 - i/T) \, k_i^{*2}$. The longest
-# lag, $T - 1$, occurs once in a sequence and counts $1/T$: what a teacher remembers for as long as a sequence lasts
-# hardly affects the loss.
+# lag, $T - 1$, occurs once in a sequence and counts $1/T$: a memory as long as the sequence hardly affects the loss.
 #
 # </details>
 

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # From RNN to LRU, one change at a time
 #
-# **You will see** the changes that turn a dense RNN into an LRU, and what each brings on 32 teachers, alone and in
-# every order. **You need** [Figure 3](../figures/fig03.ipynb). **Time** under a minute on a CPU: the numbers are stored
-# results of full runs ([how](01-one-gram-matrix.ipynb)).
+# **You will see** the changes that turn a dense RNN into an LRU, and how much each lowers the loss on 32 teachers, in
+# several orders. **You need** [Figure 3](../figures/fig03.ipynb). **Time** under a minute on a CPU: the numbers are
+# stored results of full runs ([how](01-one-gram-matrix.ipynb)).
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The block-diagonal matrix is the one large step. Factor by which the loss falls from one student to the next, at $\\nu_0 = 0.99$. Dots: teachers; bars: median and 95 % interval of 32; below the line the change does harm. Grey: the paper, one teacher.", "name": "fig-ablation-steps"}, "image": {"alt": "Five columns of dots on a logarithmic scale with a median and its interval. Block diagonal: median near 900, all dots above 1, from 2 to two million; the paper's marker at 23,000. More neurons: around 1. Complex numbers: median a third. Gamma normalisation: narrow, 1.7. LRU: median a third. The paper's markers of the last four lie between a half and two."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The block-diagonal matrix is the one large step. Factor by which the loss falls from one student to the next, at $\\nu_0 = 0.99$. Dots: teachers; bars: median and 95 % interval of 32; below 1 the change does harm. Grey: the paper, one teacher.", "name": "fig-ablation-steps"}, "image": {"alt": "Five columns of dots on a logarithmic scale with a median and its interval. Block diagonal: median near 900, all dots above 1, from 2 to two million; the paper's marker at 23,000. More neurons: around 1. Complex numbers: median a third. Gamma normalisation: narrow, 1.7. LRU: median a third. The paper's markers of the last four lie between a half and two."}}
 import itertools
 import matplotlib.pyplot as plt
 import numpy as np
@@ -92,9 +92,9 @@ ax.set_xticks(range(5), [name.replace(" ", "\n") for name in list(BARS)[1:]])
 ax.set_ylabel("loss before / loss after");
 
 # %% [markdown]
-# The block-diagonal matrix brings a factor of 870 in the median (150 to 9,700), and something on every teacher. No
-# other step of the paper brings a factor of two. Two of them, to complex numbers and to the LRU, cost a factor of
-# three; on the paper's one teacher they look neutral.
+# The block-diagonal matrix lowers the loss by a factor of 870 in the median (150 to 9,700) and helps on every teacher.
+# No other step of the paper lowers it by a factor of two. Two of them, to complex numbers and to the LRU, raise it by a
+# factor of three; on the paper's one teacher they look neutral.
 
 # %% [markdown]
 # ## The students
@@ -104,13 +104,13 @@ ax.set_ylabel("loss before / loss after");
 # 2. **Block diagonal**: $A$ is 32 blocks of $2 \times 2$. Each holds one pair of complex eigenvalues, or two real ones.
 # 3. **More neurons**: 64 such blocks, so as many pairs as the students below have eigenvalues.
 # 4. **Complex numbers**: 64 complex eigenvalues $\lambda$, stored as real and imaginary parts, and
-#    $y_t = \mathrm{Re}(C h_t) + D x_t$. They are as many real numbers as the 128 units before.
+#    $y_t = \mathrm{Re}(C h_t) + D x_t$. Their state has as many real numbers as the 128 units before.
 # 5. **Gamma norm.**: each unit's input is multiplied by a learned $\gamma$.
 # 6. **LRU**: $\lambda = e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ and $\gamma = e^{\omega_\gamma}$ are learned through
 #    $\omega$.
 #
-# There are two runs of each student on each teacher. They start as in the paper; a run's rate is chosen by the other
-# run, and a run that diverges counts as the worst outcome.
+# Each student is trained twice on each teacher, with the paper's starts. Each run chooses the rate of the other, and a
+# run that diverges counts as the worst outcome.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the steps in numbers"}
 table(steps)
@@ -118,10 +118,10 @@ table(steps)
 # %% [markdown]
 # ## One change at a time
 # **Between more neurons and complex numbers** the paper changes three things at once: eigenvalues start on the
-# teacher's ring instead of from $\nu_0 = 0$ (erratum 13), input and output weights have other scales (16), and
-# eigenvalues become complex numbers. We make each change alone, in the four settings of the two others:
+# teacher's ring instead of from $\nu_0 = 0$ (erratum 13), input and output weights have other scales (16), and the
+# arithmetic becomes complex. We make each change alone, in the four settings of the other two:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A start on the teacher's ring costs, complex arithmetic helps, scales hardly matter. Factor by which the loss falls when one of the three changes of the paper's step 4 is made alone; four columns each: the settings of the two other changes. Dots: teachers; bars: median and 95 % interval of 32.", "name": "fig-ablation-cube"}, "image": {"alt": "Three groups of four columns of dots on a logarithmic scale. Start on the ring: all four medians below 1, from a sixth to a half. Scales of B and C: medians between 0.7 and 0.9. Complex arithmetic: medians between 1.3 and 3.5."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A start on the teacher's ring does harm, complex arithmetic helps, scales hardly matter. Factor by which the loss falls when one of the three changes of the paper's step 4 is made alone; four columns each: the settings of the two other changes. Dots: teachers; bars: median and 95 % interval of 32.", "name": "fig-ablation-cube"}, "image": {"alt": "Three groups of four columns of dots on a logarithmic scale. Start on the ring: all four medians below 1, from a sixth to a half. Scales of B and C: medians between 0.7 and 0.9. Complex arithmetic: medians between 1.3 and 3.5."}}
 NAMES = [["block_wide", "crnn_block_maps"], ["block_wide_crnn_maps", "crnn"]]  # maps, arithmetic
 cube = np.array(
     [
@@ -153,11 +153,11 @@ table(alone)
 
 # %% [markdown]
 # Step 4 does harm because of the start on the teacher's ring, which costs a factor of two to six in every setting.
-# Complex arithmetic by itself is worth a factor of one to three and a half, the scales of the maps next to nothing. So
-# a complex RNN that starts from $\nu_0 = 0$ is better than "more neurons", although the paper's, which starts on the
+# Complex arithmetic by itself gains a factor of one to three and a half, the scales of the maps change little. So a
+# complex RNN that starts from $\nu_0 = 0$ is better than "more neurons", although the paper's, which starts on the
 # ring, is worse.
 #
-# **From complex numbers to the LRU.** Input scale first, or the exponential parametrisation first:
+# **From complex numbers to the LRU.** We add the input scale first, or the exponential parametrisation first:
 
 # %% tags=["hide-input"]
 ORDERS = [["crnn", "crnn_gamma", "lru"], ["crnn", "crnn_exp", "lru"]]
@@ -173,10 +173,10 @@ for names in ORDERS:
 table(rows)
 
 # %% [markdown]
-# The input scale, from its right start, is worth a factor of seven; the exponential parametrisation then costs ten. In
-# the other order both change little. In this task, with its rates tuned, the best student is not the LRU but a complex
-# RNN with input scale in plain coordinates. What the exponential parametrisation brings here is tolerance of the rate
-# ([below](#the-base-rate)).
+# If $\gamma$ has its right start, the input scale gains a factor of seven; the exponential parametrisation then costs
+# ten. In the other order both change little. In this task, with tuned rates, the best student is not the LRU but a
+# complex RNN with input scale in plain coordinates. Here the exponential parametrisation brings tolerance of the rate
+# instead ([below](#the-base-rate)).
 #
 # **Where students start.** $\gamma$ starts at $\sqrt{1 - |\lambda|^2}$ or as in the authors' code (erratum 4); real
 # students start from $\nu_0 = 0$ or on the teacher's ring (13); maps start from truncated normals, as in the paper's
@@ -201,14 +201,15 @@ for label, pair in PAIRS.items():
 table(rows)
 
 # %% [markdown]
-# The right start of $\gamma$ is better by a factor of three to five: where it starts does matter. Every real student is
-# worse from the teacher's ring, the dense RNN most. Truncated normals change nothing beyond a factor of two.
+# The right start of $\gamma$ lowers the loss by a factor of three to five. Every real student is worse if it starts on
+# the teacher's ring, the dense RNN most. Truncated normals change the loss by less than a factor of two.
 
 # %% [markdown]
 # ## The base rate
-# The RNN is worse at its best rate and tolerates fewer rates. Ten of the teachers, one run each, at nine rates:
+# The RNN is worse at its best rate and tolerates fewer rates. We train on ten of the teachers, once at each of nine
+# rates:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss over the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (1: diverged, or no better than predicting zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near 0.0001 and rises to 1 at 0.0032. Block diagonal, complex numbers and gamma normalisation are lowest at 0.0032, more than a decade lower, and reach 1 at 0.032 or 0.1. The LRU is nearly flat from 0.001 to 0.01 and rises last. Below: the share of diverged runs rises to 1 between 0.001 and 0.032 for the RNN, between 0.01 and 0.1 for the three others, and stays 0 for the LRU."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU tolerates rates that make the others diverge. Above: loss relative to the zero predictor's against the base rate of Adam at $\\nu_0 = 0.99$, median and quartiles of ten teachers (1: diverged, or no better than predicting zero). Below: share of runs that diverged.", "name": "fig-ablation-rates"}, "image": {"alt": "Above: five curves of loss against base rate with bands. The RNN is lowest near 0.0001 and rises to 1 at 0.0032. Block diagonal, complex numbers and gamma normalisation are lowest at 0.0032, more than a decade lower, and reach 1 at 0.032 or 0.1. The LRU is nearly flat from 0.001 to 0.01 and rises last. Below: the share of diverged runs rises to 1 between 0.001 and 0.032 for the RNN, between 0.01 and 0.1 for the three others, and stays 0 for the LRU."}}
 fig, axes = plt.subplots(
     2, 1, figsize=(7, 3.4), sharex=True, height_ratios=[3, 1], layout="constrained"
 )
@@ -237,19 +238,19 @@ for student in ["rnn", "block", "crnn", "crnn_gamma", "crnn_exp", "lru"]:
     beyond = medians[medians.index > 9 * rate].iloc[0] / medians[rate]
     diverged = f"{mine['diverged'].sum()} of {len(mine)}"
     rows.append((experiments.LABELS[student], f"{rate:g}", shown(beyond), diverged))
-columns = ["student", "best rate", "loss at ten times that rate, factor", "runs that diverge"]
+columns = ["student", "best rate", "factor in loss at ten times that rate", "runs that diverge"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # The RNN's best rate is thirty times smaller than the others', and from 0.0032 on it diverges or ends near the zero
 # predictor. No LRU diverges here (three of 400 do in [Figure 10b](../figures/fig10b.ipynb), at rates from 0.32). A rate
-# ten times too large costs it a factor of about ten, and complex numbers and blocks six to seven decades. The
-# exponential parametrisation without $\gamma$ is as tolerant, from a worse loss. That, more than the loss at the best
-# rate, is what this parametrisation brings in this experiment.
+# ten times too large raises its loss by a factor of about ten, that of complex numbers and blocks by six to seven
+# decades. The exponential parametrisation without $\gamma$ is as tolerant, but its best loss is worse. In this
+# experiment this parametrisation brings tolerance rather than a lower loss.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# The rows about the ablation; all of Figure 3's are [on its
+# These rows are about the ablation; all of Figure 3's are [on its
 # page](../figures/fig03.ipynb#what-the-paper-claims-and-what-we-measure).
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims and their verdicts"}
@@ -258,10 +259,10 @@ claims.table(*(name for name in about_b if name.startswith("fig03")))
 
 # %% [markdown]
 # ## Tables 1 to 3
-# What the paper's Tables 1 (Figure 3A), 2 (Figure 3B) and 3 ([Figure 10D](../figures/fig10b.ipynb)) list, printed from
-# the definitions that ran. All train for 10,000 steps of Adam with a cosine schedule, on 128 fresh sequences of 300
-# steps each time. Two settings differ from the paper's text: where γ of "gamma norm." starts in the authors' code
-# (erratum 4), and the real students, which start from $\nu_0 = 0$ whatever the caption says (13).
+# These are the paper's Tables 1 (Figure 3A), 2 (Figure 3B) and 3 ([Figure 10D](../figures/fig10b.ipynb)), printed from
+# the definitions that ran. All runs take 10,000 steps of Adam with a cosine schedule, each on 128 fresh sequences of
+# 300 steps. Two settings differ from the paper's text: $\gamma$ of "gamma norm." starts as in the authors' code
+# (erratum 4), and the real students start from $\nu_0 = 0$, unlike the caption (13).
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show Tables 1 to 3"}
 names = {"Table 1": "fig03a", "Table 2": "fig03b", "Table 3": "fig10d"}
@@ -269,8 +270,8 @@ tables = {table: settings(experiments.get(name)) for table, name in names.items(
 pd.concat(tables, names=["", None]).reset_index(level=0).style.hide(axis="index")
 
 # %% [markdown]
-# In the runs on 32 teachers, cells in which more than one choice in twenty lay at an end of the rates got more rates,
-# once (the experiments called "wider"):
+# In the runs on 32 teachers, we once added rates to each cell in which more than one choice in twenty lay at an end of
+# the grid (the experiments called "wider"):
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the settings of the runs on 32 teachers"}
 names = ["fig03a_teachers", "fig03a_wider", "fig03b_teachers", "fig03b_wider"]
@@ -285,5 +286,5 @@ for name in names:
     print(provenance(experiments.load(name)))
 
 # %% [markdown]
-# [The next page](02b-one-teacher-in-thirty-two.ipynb) asks how much of this depends on the teacher, and trains the whole
-# ladder live.
+# [The next page](02b-one-teacher-in-thirty-two.ipynb) asks how much of this depends on the teacher, and trains all
+# students live.

@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "One teacher in three says the opposite of the median. Factor by which the loss falls in two steps at $\\nu_0 = 0.99$, against the number of the teacher's positive real eigenvalues. Dots: 32 teachers; dashed: their median; ring: teacher 0, that of the paper's protocol.", "name": "fig-ablation-teachers"}, "image": {"alt": "Two scatter plots on a logarithmic axis. Left, RNN over blocks: all 32 dots above 1, from 2 to two million, with a weak tendency to fall with the number of positive eigenvalues. Teacher 0, at four positive eigenvalues, is ringed at seven. Right, blocks over complex numbers: dots from a thirtieth to a thousand, median 0.4; teacher 0 lies above a hundred."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Complex numbers help on one teacher in three but do harm in the median. Factor by which the loss falls in each of two steps at $\\nu_0 = 0.99$, against the number of the teacher's positive real eigenvalues. Dots: 32 teachers; dashed: their median; ring: teacher 0, that of the paper's protocol.", "name": "fig-ablation-teachers"}, "image": {"alt": "Two scatter plots on a logarithmic axis. Left, RNN over blocks: all 32 dots above 1, from 2 to two million, with a weak tendency to fall with the number of positive eigenvalues. Teacher 0, at four positive eigenvalues, is ringed at seven. Right, blocks over complex numbers: dots from a thirtieth to a thousand, median 0.4; teacher 0 lies above a hundred."}}
 import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,13 +72,13 @@ axes[1].text(x[0] - 0.25, factor[0], "teacher 0", ha="right", va="center")
 axes[0].set_ylabel("loss before / loss after");
 
 # %% [markdown]
-# On one teacher in three the step to complex numbers helps, although it costs a factor of two in the median. The number
-# of a teacher's real eigenvalues hardly explains on which.
+# On one teacher in three the step to complex numbers helps, although in the median it costs a factor of two. The
+# teacher's number of real eigenvalues hardly explains where it helps.
 
 # %% [markdown]
 # ## What a teacher asks for
 # A block of $2 \times 2$ that starts as a pair of complex eigenvalues must split to become two real ones. Does the step
-# to complex numbers bring more where the teacher, with its ten eigenvalues, has more real ones?
+# to complex numbers help more if more of the teacher's ten eigenvalues are real?
 
 # %% tags=["hide-input"]
 ranks = teachers.rank()
@@ -90,11 +90,11 @@ by_positive = by_positive.agg(["median", "count"]).rename_axis("positive eigenva
 by_positive.style.format(precision=2)
 
 # %% [markdown]
-# Hardly. The number of real eigenvalues, or of positive ones, orders neither step beyond a weak tendency: the more
-# eigenvalues are positive, the less blocks bring. Teacher 0, which serves all seeds in this book's runs of the paper's
-# protocol, is an exception: it has four positive eigenvalues within 0.01 of 1, more than any other, and is the one on
-# which complex numbers bring a factor of more than a hundred. The second large drop of [the paper's
-# protocol](../figures/fig03b.ipynb) on it is a property of that teacher.
+# Hardly. Neither count predicts either step beyond a weak tendency: the more eigenvalues are positive, the less blocks
+# help. Teacher 0, which serves all seeds in this book's runs of the paper's protocol, is an exception. It has four
+# positive eigenvalues within 0.01 of 1, more than any other, and is one of the few on which complex numbers gain a
+# factor of more than a hundred. So the second large drop in [the paper's protocol](../figures/fig03b.ipynb) depends on
+# that teacher.
 
 # %% [markdown]
 # ## Live: all students on a teacher of your choice
@@ -127,15 +127,15 @@ for name, ratio in zip(rates, summary.loss / summary.zero_loss, strict=True):
 # %% [markdown]
 # ### Exercise 1: one teacher
 # *Predict, then run. Medium.* The paper has one teacher. Take the factor from block diagonal to complex numbers on each
-# of the 32. How often is a single teacher, drawn at random, on the other side of 1 than the median? And how far do the
-# arithmetic mean and the median move when the teacher with the largest factor is left out?
+# of the 32. How often does a single teacher, drawn at random, lie on the other side of 1 from the median? How far do
+# the arithmetic mean and the median move without the teacher that has the largest factor?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# One teacher in three says the opposite of the median, so the sign of this step on a single teacher says little. The
-# arithmetic mean says that complex numbers help by a factor of 59, and it owes this to one teacher: without it, 11. The
-# median says that they cost a factor of two, with and without it.
+# One teacher in three says the opposite of the median, so one teacher says little about the sign of this step. By the
+# arithmetic mean, complex numbers help by a factor of 59, mostly because of one teacher: without it, 11. By the median
+# they cost a factor of two, with and without it.
 #
 # </details>
 

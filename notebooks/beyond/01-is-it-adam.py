@@ -78,7 +78,7 @@ for ax, (optimizer, table) in zip(axes, OPTIMIZERS.items(), strict=True):
             ax.plot(10 ** min(one, EDGE), y - 0.33, "D", ms=3.5, mfc="none", color=color)
     ax.set(xscale="log", xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
     ratio = claims.factor(statistics.median(gap(table))).partition(" (")[0]
-    ax.set_title(f"{optimizer}\ngap × {ratio}".replace(", β", ",\nβ", 1), fontsize=8.5)
+    ax.set_title(f"{optimizer}\ngap × {ratio}".replace(", β", ",\nβ", 1), fontsize=8.8)
     ax.axvline(1, color="0.8", lw=0.8, zorder=0)
     ax.tick_params(axis="y", length=0)
 axes[0].set_yticks(range(len(STUDENTS), 0, -1), STUDENTS)
@@ -204,7 +204,7 @@ claims.hypotheses()
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib
 # > 0.1.0 (2026).
 #
-# For a number, name its claim and the commit: "claim `beyond-01-gap-under-adam`, rnnlib 0.1.0".
+# For a number, name its claim and the version or commit: "claim `beyond-01-gap-under-adam`, rnnlib 0.1.0".
 # [Cite](../../book/cite.md) has the entries for this book and for the paper, whose mechanism this page tests. Earlier
 # work studied rotations under Adam for transformers ([Zhang et al. 2025](https://arxiv.org/abs/2410.19964)), and
 # optimisers and the free basis of factored models ([Singh 2026](https://arxiv.org/abs/2608.05136)); we know of no such

@@ -51,7 +51,7 @@ for verdict, names in zip(ORDER, groups, strict=True):
     titles.append((y, verdict))
     heights |= {name: y - 1 - i for i, name in enumerate(names)}
     y -= len(names) + 1.3
-fig, axes = plt.subplots(1, 2, figsize=(7, 7.8), sharey=True, layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 7.4), sharey=True, layout="constrained")
 shown = guide.query("rho == 0 and gates == 'still'")
 for ax, kinds in zip(axes, [("state", "sensitivity"), ("curvature",)], strict=True):
     ax.axvline(0, color="0.7", lw=1, zorder=0)

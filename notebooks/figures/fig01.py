@@ -43,7 +43,7 @@ angle = np.linspace(-np.pi / 2, np.pi / 2, 4000)  # theta - theta*
 along_axis = {s: theory.one_dimensional_loss(lam, s) for s in lam_stars}
 along_circle = {s: theory.one_dimensional_loss(s * np.exp(1j * angle), s + 0j) for s in lam_stars}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The longer the memory, the sharper a unit reacts to its eigenvalue and the narrower the needle in its loss. A: second moment of the sensitivity against the memory length; grey: of the state itself, at $\\rho = 1$. B: loss along the real axis, one curve for each teacher. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's second moment rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve falls below the axis at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The longer the memory, the more sensitive a unit is to its eigenvalue and the narrower the needle in its loss. A: second moment of the sensitivity against the memory length; grey: that of the state, $\\rho = 1$. B: loss along the real axis, one curve for each teacher. C: loss along the circle through the teacher. All curves are closed forms.", "name": "fig-01"}, "image": {"alt": "Three panels with logarithmic vertical axes. A: the sensitivity rises as a power of the memory length, faster for higher input correlation, up to 16 decades at correlation 1; the grey curve of the state's second moment rises by 8 decades. B and C: loss against the eigenvalue along the real axis and against the angle; each curve falls below the axis at the teacher, and the dips become narrow needles as the teacher's eigenvalue approaches 1."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.7), width_ratios=[1.15, 1, 1], layout="constrained")
 rho_colors = style.sequence("rho", len(rhos))
 for rho, color in zip(rhos, rho_colors, strict=True):
@@ -75,15 +75,15 @@ style.label_ends(axes[2], ends);
 # Nothing explodes over time, because $|\lambda| < 1$ throughout. Yet at $\rho = 1$ the second moment of the
 # sensitivity is 1 at $\lambda = 0$ and $10^{16}$ at $\lambda = 0.9999$.
 #
-# Away from the needle the loss is flat. At $\lambda^* = 0.99$ no slope in the further half of either cut reaches a
-# hundredth of the steepest slope near the optimum. Gradient descent at the largest rate that this needle allows takes
-# 7,500 times as many steps as at $0.36$.
+# Away from the needle the loss is flat. At $\lambda^* = 0.99$ no slope in the farther half of either cut reaches a
+# hundredth of the steepest slope near the optimum. Gradient descent with the inverse curvature as its rate takes 7,500
+# times as many steps as at $0.36$.
 
 # %% [markdown]
 # ## What is plotted
 # The unit is $h_{t+1} = \lambda h_t + x_{t+1}$. Its inputs have correlation $\rho^{|D|}$ at lag $D$, and its memory
 # length is about $1/(1 - \lambda)$ steps. The second moments of state and sensitivity have closed forms, derived and
-# simulated in [the curse of memory](../theory/02-curse-of-memory.ipynb). Their powers are slopes in logarithmic axes:
+# simulated in [the curse of memory](../theory/02-curse-of-memory.ipynb). Powers are slopes on logarithmic axes:
 
 # %%
 near, far = 1 - 1e-5, 1 - 1e-6  # two long memories, a factor of ten apart
@@ -97,17 +97,16 @@ for rho in [0, 0.9, 1]:
 # $\frac{1}{2}\mathrm{E}|h - h^*|^2$. B varies $\lambda$ along the real axis, C along the circle $|\lambda| =
 # \lambda^*$, in radians.
 #
-# You can move the needle yourself, and see how its curvature grows, in [the needle in the
-# landscape](../play/01-landscape.ipynb), without $\gamma$.
+# In [the needle in the landscape](../play/01-landscape.ipynb), without $\gamma$, you can move the needle yourself and
+# see its curvature grow.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
 # The paper gives the formulas and says that the sensitivity diverges faster than the state. It names no power, so the
-# rows on powers at $\rho < 1$ are ours. Simulations run the recurrence of this package and differentiate it
-# automatically. The last rows test what section 2.2 says about errors sent back, about the other weights, and about
-# inputs that are not stationary.
+# rows on powers at $\rho < 1$ are ours. Simulations run this package's recurrence and use automatic differentiation.
+# The last rows test what section 2.2 says about back-propagated errors, the other weights and non-stationary inputs.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-01-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-01-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig01", "sec22");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -128,8 +127,8 @@ claims.table("fig01", "sec22")
 # Near the optimum $L \approx \frac12 \frac{1+s^2}{(1-s^2)^3} (\lambda - s)^2$, and $\frac12\mathrm{E}(h^*)^2 =
 # \frac{1}{2(1-s^2)}$. Equate to a hundredth: $|\lambda - s| = \frac{1}{10} (1-s^2)/\sqrt{1+s^2}$, which tends to
 # $\frac{2}{10\sqrt2}(1-s) = 0.14\,(1-s)$ (the loss itself, a little steeper towards 1, gives 0.13). In units of $1 -
-# \lambda^*$ all needles are alike: the time constant has to be right within one part in seven, however long it is.
-# What shrinks is the step in $\lambda$ that a given relative change of the time constant takes.
+# \lambda^*$ all needles are alike: the time constant has to be right within one part in seven, however long it is. What
+# shrinks is the change of $\lambda$ for a given relative change of the time constant.
 #
 # </details>
 

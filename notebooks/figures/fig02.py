@@ -42,7 +42,7 @@ slope2 = (lam * np.log(lam)) ** 2  # (d lambda / d nu)^2
 variance = {rho: gamma2 * theory.state_variance(lam, rho) for rho in rhos}
 sensitivity = {rho: gamma2 * slope2 * theory.sensitivity(lam, rho) for rho in rhos}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Below perfect correlation every curve levels off, at a height that the correlation sets; at $\\rho = 1$ both moments still grow. A: second moment of the state. B: of its sensitivity to $\\nu$. Grey: with neither change, at $\\rho = 1$ (in B the derivative is then with respect to $\\lambda$). Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "For $\\rho < 1$ every curve levels off, at a height that the correlation sets; at $\\rho = 1$ both moments still grow. A: second moment of the state. B: of its sensitivity to $\\nu$. Grey: with neither change, at $\\rho = 1$ (in B the derivative is then with respect to $\\lambda$). Dotted: the plateaus $(1 + \\rho)/(1 - \\rho)$ and half of that. All curves are closed forms.", "name": "fig-02"}, "image": {"alt": "Two log-log plots against the memory length 1/(1 - lambda), one curve for each input correlation rho. Curves with rho below 1 level off at dotted plateaus that rise with rho; the curve with rho equal to 1 keeps growing. Grey curves, without normalisation and reparametrisation, leave the top of both plots."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), sharex=True, sharey=True, layout="constrained")
 panels = [  # axes, moments, moments without either change, plateau at rho = 0
     (axes[0], variance, theory.state_variance(lam, 1), 1.0),
@@ -71,14 +71,14 @@ for ax, moments, *_ in panels:
 # %% [markdown]
 # ## Why
 # A state with memory $1/(1-\lambda)$ adds up that many inputs, so its variance grows in proportion. Scaling the input
-# by $\gamma = \sqrt{1 - \lambda^2}$ takes exactly this growth out when inputs are uncorrelated:
+# by $\gamma = \sqrt{1 - \lambda^2}$ removes exactly this growth when inputs are uncorrelated:
 
 # %%
 theory.state_variance(0.999, 0.0) * (1 - 0.999**2)
 
 # %% [markdown]
-# The second moment of the sensitivity grows with the third power of memory, so the scale is not enough. Training $\nu$
-# in $\lambda = e^{-e^{\nu}}$ makes equal steps of $\nu$ ever smaller steps of $\lambda$: the chain rule multiplies the
+# The second moment of the sensitivity grows with the third power of memory, so scaling is not enough. With $\lambda =
+# e^{-e^{\nu}}$, equal steps of $\nu$ are ever smaller steps of $\lambda$ as memory grows: the chain rule multiplies the
 # moment by $(\mathrm{d}\lambda/\mathrm{d}\nu)^2 = (\lambda \ln \lambda)^2$, which removes the other two powers:
 
 # %%
@@ -89,21 +89,20 @@ for value in [0.9, 0.99, 0.999]:
           f"with gamma and nu {scaled * (value * np.log(value)) ** 2:.3f}")
 
 # %% [markdown]
-# The derivative holds $\gamma$ constant, as the paper does. (Here $\nu$ is the paper's letter for the raw parameter
-# that the other pages call $\omega_\nu$.)
+# As in the paper, the derivative holds $\gamma$ constant. (Here $\nu$ is the paper's letter for the raw parameter that
+# the other pages call $\omega_\nu$.)
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# The paper's caption makes one distinction: both moments are controlled over all $\lambda$ for white inputs, and not
-# for correlated ones. The plots show another. For every $\rho < 1$ both level off, at a height that grows with $\rho$.
-# At $\rho = 1$ both still grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey curves.
+# The paper's caption says that both moments are controlled over all $\lambda$ for white inputs, but not for correlated
+# ones. The plots draw the line elsewhere. For every $\rho < 1$ both level off, at a height that grows with $\rho$. At
+# $\rho = 1$ both still grow, as $2/(1-\lambda)$ instead of the powers 2 and 4 of the grey curves.
 #
-# No single parametrisation is best for all inputs as long as $\gamma$ is made for white ones. The steps
-# $\mathrm{d}\lambda/\mathrm{d}\omega$ that would keep the sensitivity constant at $\rho = 1$, relative to those for
-# $\rho = 0$, change by a factor of 196 over these $\lambda$. With a $\gamma$ that is ideal for each input they change
-# by 1.4.
+# While $\gamma$ is made for white inputs, no parametrisation is best for all inputs. Compare the slopes
+# $\mathrm{d}\lambda/\mathrm{d}\omega$ that keep the sensitivity constant at $\rho = 1$ and at $\rho = 0$: their ratio
+# changes by a factor of 196 over these $\lambda$. With the ideal $\gamma$ for each input it changes by 1.4.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-02-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-02-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig02");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

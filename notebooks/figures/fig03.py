@@ -59,7 +59,7 @@ BARS = {
     "LRU": ("lru", lru[0.99]),
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The longer the memory, the further the RNN falls behind the LRU, and the block-diagonal matrix closes the gap. A: the RNN's loss over the LRU's on the same teacher, against the smallest modulus of the teacher's eigenvalues. B: each student's loss over the LRU's at $\\nu_0 = 0.99$, one change at a time. Dots: teachers, two runs each, a divergence at the upper edge; bars: median and 95 % interval of 32 teachers. Grey diamonds: the paper, one teacher.", "name": "fig-03-teachers"}, "image": {"alt": "Two plots with one logarithmic axis, a column of dots, a median and its interval at each place. A: RNN over LRU rises from a tenth at smallest modulus 0.36 through one near 0.8 to four hundred at 0.99; the paper's markers follow, higher by one to two decades from 0.84 on. B: at 0.99 the RNN lies a factor of four hundred above the LRU, all other students within a factor of ten of it, where the paper's markers lie too."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The longer the memory, the further the RNN falls behind the LRU, and the block-diagonal matrix closes the gap. A: the RNN's loss over the LRU's on the same teacher, against the smallest modulus of the teacher's eigenvalues. B: each student's loss over the LRU's at $\\nu_0 = 0.99$, one change at a time. Dots: teachers, two runs each, diverged ones at the upper edge; bars: median and 95 % interval of 32 teachers. Grey diamonds: the paper, one teacher.", "name": "fig-03-teachers"}, "image": {"alt": "Two plots with one logarithmic axis, a column of dots, a median and its interval at each place. A: RNN over LRU rises from a tenth at smallest modulus 0.36 through one near 0.8 to four hundred at 0.99; the paper's markers follow, higher by one to two decades from 0.84 on. B: at 0.99 the RNN lies a factor of four hundred above the LRU, all other students within a factor of ten of it, where the paper's markers lie too."}}
 fig, (left, right) = plt.subplots(
     1, 2, figsize=(7.2, 3.4), width_ratios=[1, 1.25], sharey=True, layout="constrained"
 )
@@ -84,22 +84,22 @@ right.set_xticks(range(len(BARS)), BARS)
 right.set_title(r"B: from RNN to LRU, $\nu_0 = 0.99$");
 
 # %% [markdown]
-# At $\nu_0 = 0.99$ the RNN ends with 380 times the loss of the LRU (95 % interval 150 to 2,000). At 0.36 the RNN is
-# the better student, by a factor of nine. At 0.68 and 0.84 the difference is within chance; from 0.92 on the LRU is
-# better. The paper's teacher, with a factor of 17,000, lies among the largest of ours.
+# At $\nu_0 = 0.99$ the RNN ends with 380 times the loss of the LRU (95 % interval 150 to 2,000). At 0.36 the RNN is the
+# better student, by a factor of nine. At 0.68 and 0.84 we cannot tell them apart; from 0.92 on the LRU is better. The
+# factor on the paper's teacher, 17,000, is among the largest of ours.
 #
 # The block-diagonal matrix alone closes the gap at 0.99. [From RNN to LRU](../ablation/02-from-rnn-to-lru.ipynb) shows
-# what the further steps gain and cost, alone and in every order. The paper's own figure, on one teacher, is in [Figure
+# what the other steps gain and cost, alone and in every order. The paper's own figure, on one teacher, is in [Figure
 # 3b](fig03b.ipynb).
 
 # %% [markdown]
 # ## What is trained
-# A linear teacher with 10 units, all eigenvalues of modulus $\nu_0$ or more, answers white noise. Linear students of
-# 64 units (128 for "more neurons") learn to give the same answers. Each student trains twice on each teacher: each run
-# takes the base rate that the other run chooses, and a run that diverges counts as the worst outcome. As a share of
-# the zero predictor's loss, they end here:
+# A linear teacher with 10 units, whose eigenvalues have modulus $\nu_0$ or more, receives white noise. Linear students
+# of 64 units (128 for "more neurons") learn to reproduce its output. Each student trains twice on each teacher: each
+# run uses the best base rate of the other run, and a run that diverges counts as the worst outcome. Final losses, as
+# shares of the zero predictor's:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "From the shortest to the longest memory the RNN's loss rises by nearly five decades, the LRU's by one. Loss over that of predicting zero, on the same teachers; dots, medians and intervals as above.", "name": "fig-03-losses"}, "image": {"alt": "A logarithmic plot against the smallest modulus from 0.36 to 0.99. The LRU's loss rises from 5e-8 to 8e-7 of the zero predictor's, the RNN's from 3e-9 to 2e-4; they cross near 0.8."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "From the shortest to the longest memory the RNN's loss rises by nearly five decades, the LRU's by one. Loss over the zero predictor's, on the same teachers; dots, medians and intervals as above.", "name": "fig-03-losses"}, "image": {"alt": "A logarithmic plot against the smallest modulus from 0.36 to 0.99. The LRU's loss rises from 5e-8 to 8e-7 of the zero predictor's, the RNN's from 3e-9 to 2e-4; they cross near 0.8."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")
 for shift, values, student in [(-0.15, rnn, "rnn"), (0.15, lru, "lru")]:
     for place, nu0 in enumerate(MEMORIES):
@@ -114,8 +114,7 @@ style.label_ends(ax, labels);
 
 # %% [markdown]
 # The first picture compares both on the same teacher. The table gives the median ratio with its 95 % interval, the
-# number of teachers on which the RNN is worse, and the number of runs that diverged at the rate which the other run
-# chose:
+# number of teachers on which the RNN is worse, and the number of runs that diverged at the other run's best rate:
 
 # %% tags=["hide-input"]
 students = [("rnn", 0.0), ("lru", 0.98)]
@@ -134,8 +133,8 @@ for (name, (dense, diagonal)), paper in zip(pairs.items(), papers, strict=True):
 pd.DataFrame(rows).T.rename_axis("ν₀")
 
 # %% [markdown]
-# The last row repeats 0.98 on the same teachers, with other students and data: seeds alone move the median to the end
-# of its interval.
+# The last row repeats 0.98 on the same teachers, with new seeds for students and data: they alone move the median to
+# the end of its interval.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print("\n".join(provenance(experiments.load(name)) for name in TEACHERS))
@@ -144,7 +143,7 @@ print("\n".join(provenance(experiments.load(name)) for name in TEACHERS))
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-03-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-03-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig03");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -163,7 +162,7 @@ summary = ensemble.summary()
 took = f"{ensemble.seconds:.0f} seconds on {device}"
 print(f"{len(runs)} students, {protocol.steps:,} steps each, {took}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The RNN's loss falls least. Mean loss of each epoch of 100 steps, over the zero predictor's, of students that train in this notebook.", "name": "fig-03-live"}, "image": {"alt": "Loss over the zero predictor's against steps, logarithmic, one curve a student. The curve of the RNN falls least; those of the other four fall further and lie close to each other."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The RNN's loss falls least. Mean loss of each epoch of 100 steps, over the zero predictor's, of students trained in this notebook.", "name": "fig-03-live"}, "image": {"alt": "Loss over the zero predictor's against steps, logarithmic, one curve a student. The curve of the RNN falls least; those of the other four fall further and lie close to each other."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")
 epochs = np.arange(1, protocol.steps // protocol.report + 1) * protocol.report
 labels = []
@@ -176,9 +175,9 @@ style.label_ends(ax, labels);
 
 # %% [markdown]
 # **The whole grid, with a GPU.** Set `whole_grid = True` to train every student of the paper's figure here, with a
-# progress bar. If you interrupt the cell, it resumes where it was. Its results are kept apart from the stored ones,
-# because another device does not reproduce them to the last digit. The stored ones were trained together with those of
-# Figures 10 and 11, 2,160 runs in 13 minutes on two CPU cores; no time on a GPU is stored yet.
+# progress bar. If you interrupt the cell, running it again resumes the training. Its results are saved apart from the
+# stored ones, which another device does not reproduce to the last digit. Those took 13 minutes on two CPU cores,
+# together with Figures 10 and 11 (2,160 runs); we have no time on a GPU yet.
 
 # %%
 whole_grid = False
@@ -207,9 +206,9 @@ if whole_grid:
 # <summary>Solution 1</summary>
 #
 # RNN $64^2 + 64 + 64 + 1 = 4225$. Blocks $32 \cdot 4 + 64 + 64 + 1 = 257$, twice as many $64 \cdot 4 + 128 + 128 + 1 =
-# 513$. Complex: real and imaginary parts of $\lambda$, $B$ and $C$, $3 \cdot 128 + 1 = 385$. With one input scale a
-# unit it is $449$, and so it is for the LRU. The largest student is the worst at long memories, and all of them can
-# represent the teacher, which has order 10. What differs is how they are parametrised.
+# 513$. Complex: real and imaginary parts of $\lambda$, $B$ and $C$, $3 \cdot 128 + 1 = 385$. One input scale per unit
+# makes it $449$, as in the LRU. The largest student is the worst at long memories, and all of them can represent the
+# teacher, which has order 10. What differs is how they are parametrised.
 #
 # </details>
 

@@ -51,7 +51,7 @@ order = ["rnn", "block", "block_wide", "crnn", "crnn_gamma_real", "crnn_exp", "l
 last = memory[(memory["student"] == "rnn") & (memory["nu0"] == 0.99)].drop(columns="nu0")
 ablation = pd.concat([last, best(results["fig03b"], ["student"])]).set_index("student").loc[order]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "On this teacher the RNN is a thousand times worse at $\\nu_0 = 0.99$, and two steps are large. A: loss of an RNN and an LRU against the teacher's smallest modulus (the first, 0.36, carries the label .32 in the paper, erratum 11). B: from RNN to LRU, one change at a time, at $\\nu_0 = 0.99$; hollow: not in the paper's figure. Mean and standard error of ten seeds; \"6 of 10\": of the six that converged at that rate. Dotted: the zero predictor. Grey diamonds: the paper.", "name": "fig-03"}, "image": {"alt": "Two logarithmic plots. A: the RNN lies below the LRU at smallest moduli 0.36 and 0.68, about ten times above it from 0.84 to 0.98 and a thousand times above it at 0.99; its point at 0.84 is marked \"6 of 10\". B: a fall by more than ten from RNN to block diagonal, none to more neurons, a fall by a hundred to complex numbers; gamma normalisation, exponential without gamma and LRU stay within a factor of twelve of each other. All losses lie far below the zero predictor."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "On this teacher the RNN is a thousand times worse at $\\nu_0 = 0.99$, and two steps are large. A: loss of an RNN and an LRU against the teacher's smallest modulus (the first, 0.36, is labelled .32 in the paper, erratum 11). B: from RNN to LRU, one change at a time, at $\\nu_0 = 0.99$; hollow: not in the paper's figure. Mean and standard error of ten seeds; \"6 of 10\": of the six that did not diverge. Dotted: the zero predictor. Grey diamonds: the paper.", "name": "fig-03"}, "image": {"alt": "Two logarithmic plots. A: the RNN lies below the LRU at smallest moduli 0.36 and 0.68, about ten times above it from 0.84 to 0.98 and a thousand times above it at 0.99; its point at 0.84 is marked \"6 of 10\". B: a fall by more than ten from RNN to block diagonal, none to more neurons, a fall by a hundred to complex numbers; gamma normalisation, exponential without gamma and LRU stay within a factor of twelve of each other. All losses lie far below the zero predictor."}}
 STEPS = ["RNN", "block diagonal", "more neurons", "complex numbers", "gamma norm."]
 STEPS += ["exponential,\nno gamma", "LRU"]
 
@@ -101,11 +101,11 @@ def figure3(divided):
 figure3(divided=False);
 
 # %% [markdown]
-# A: at short memory the RNN is the better student. From $\nu_0 = 0.84$ on it is about ten times worse than the LRU. At
-# 0.99 the ratio of means is 1,650, but one of the ten RNNs carries most of that mean; the ratio of medians is 470.
+# A: at short memory the RNN is the better student. From 0.84 to 0.98 it is about ten times worse than the LRU. At 0.99
+# the ratio of means is 1,650, but one of the ten RNNs carries most of that mean; the ratio of medians is 470.
 #
-# B: this teacher has two large drops, one at "block diagonal", as in the paper, and a larger one at "complex numbers".
-# The other steps of the paper are factors below five. On [32 teachers](fig03.ipynb) only the first of the two remains.
+# B: on this teacher the loss drops twice, at "block diagonal", as in the paper, and more at "complex numbers". The
+# paper's other steps are factors below five. On [32 teachers](fig03.ipynb) only the first drop remains.
 #
 # The RNN's dot in B is its last point in A. The RNN's point at 0.84 is the mean of six seeds: at the rate with the
 # smallest mean four of ten diverge, and the paper's mean leaves them out (erratum 15). All other points are means of
@@ -122,10 +122,10 @@ figure3(divided=False);
 # **Ours** differs in two ways. The paper's teacher depends on a default of one version of JAX (erratum 6); ours is
 # stored with the package. The largest angle is $\pi$ instead of 3.14 (erratum 17, below).
 #
-# No step unrolls the recurrence. A linear student is its impulse response $k$, and its loss on a minibatch is $\frac12
-# (k - k^*)^\top G (k - k^*)$ with one matrix $G$ of the inputs that all students share. Losses and gradients equal
-# those of back-propagation through time up to rounding, which tests check. Rounding alone can still change the loss at
-# which a single LRU ends ([how far a rounding leads](../ablation/01-one-gram-matrix.ipynb#how-far-a-rounding-leads)).
+# Training never unrolls the recurrence. A linear student is given by its impulse response $k$, and its minibatch loss
+# is $\frac12 (k - k^*)^\top G (k - k^*)$, where all students share the matrix $G$ of the inputs. Losses and gradients
+# equal those of back-propagation through time up to rounding, which tests check. Rounding alone can still change a
+# single LRU's final loss ([how far a rounding leads](../ablation/01-one-gram-matrix.ipynb#how-far-a-rounding-leads)).
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print("\n".join(provenance(frame) for frame in results.values()))
@@ -164,14 +164,14 @@ for student, rate in ablation["rate"].items():
     print(f"{label:22}", " ".join(f"{loss:.0e}" for loss in losses))
 
 # %% [markdown]
-# Dense RNNs end at about 0.04 or above 1, and blocks at 0.0065. Two of the ten students with more neurons get past
-# that plateau, and one of them ends with the complex students. Real students start from $\nu_0 = 0$ (erratum 13),
+# Dense RNNs end at about 0.04 or above 1, and blocks at 0.0065. Two of the ten students with more neurons get past that
+# plateau, and one of them ends level with the complex students. Real students start from $\nu_0 = 0$ (erratum 13),
 # complex ones with the moduli of the teacher.
 
 # %% [markdown]
 # ## The fine print, checked
 # **Errata 5 and 6.** In the paper one teacher serves all seeds, and it depends on a setting of the random generator.
-# How far teachers differ: the zero predictor's loss for our 32 at $\nu_0 = 0.99$, and the ratio of RNN to LRU on each.
+# How much teachers differ: the zero predictor's loss for our 32 at $\nu_0 = 0.99$, and the ratio of RNN to LRU on each.
 
 # %% tags=["hide-input"]
 T = 300
@@ -186,7 +186,7 @@ print("RNN over LRU:         ", " ".join(f"{ratio:.2g}" for ratio in ratios))
 # %% [markdown]
 # Losses are therefore best read as shares of the zero predictor's:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of students stays the same. The first picture, over the zero predictor's loss on the same teacher; \"6 of 10\": the mean of six seeds that converged.", "name": "fig-03-ratio"}, "image": {"alt": "The two panels of the first picture with the ratio of loss to the zero predictor's. A: the LRU stays between one and six ten-millionths, the RNN rises from one ten-millionth to some millionths and jumps to a thousandth at 0.99; its point at 0.84 is marked \"6 of 10\". B: the same order as before, from a thousandth for the RNN to one ten-millionth for gamma normalisation."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The order of students stays the same. The first picture, divided by the zero predictor's loss; \"6 of 10\": the mean of the six seeds that did not diverge.", "name": "fig-03-ratio"}, "image": {"alt": "The two panels of the first picture with the ratio of loss to the zero predictor's. A: the LRU stays between one and six ten-millionths, the RNN rises from one ten-millionth to some millionths and jumps to a thousandth at 0.99; its point at 0.84 is marked \"6 of 10\". B: the same order as before, from a thousandth for the RNN to one ten-millionth for gamma normalisation."}}
 figure3(divided=True);
 
 # %% [markdown]
@@ -200,9 +200,9 @@ slowest = [
 print("slowest time constants:", np.round(slowest).astype(int))
 
 # %% [markdown]
-# **Erratum 13.** Both captions say that the start of the RNN was scanned; the code starts it from $\nu_0 = 0$ whatever
-# the teacher. **Erratum 16.** Input and output weights are scaled by the first dimension of the array, so $C$ of the
-# LRU has standard deviation 1 and $B$ has $1/\sqrt{64}$. At the start of training, with the teacher at $\nu_0 = 0.99$:
+# **Erratum 13.** Both tables' captions say that the RNN's start was scanned; the code uses $\nu_0 = 0$ for every
+# teacher. **Erratum 16.** Input and output weights are scaled by the first dimension of the array, so $C$ of the LRU
+# has standard deviation 1 and $B$ has $1/\sqrt{64}$. At the start of training, with the teacher at $\nu_0 = 0.99$:
 
 # %% tags=["hide-input"]
 runs = [run for name in results for run in experiments.get(name).at("book").runs()]
@@ -218,9 +218,9 @@ with torch.no_grad():
         print(f"LRU, standard deviation of {name}: {getattr(first['lru'], name).std():.3f}")
 
 # %% [markdown]
-# **Erratum 4.** "Gamma norm." starts from $\sqrt{1 - (\mathrm{Re}\,\lambda)^2}$, because the code takes (real,
-# imaginary) for (modulus, angle). What that changes is on the page [from RNN to
-# LRU](../ablation/02-from-rnn-to-lru.ipynb#one-change-at-a-time).
+# **Erratum 4.** "Gamma norm." starts from $\sqrt{1 - (\mathrm{Re}\,\lambda)^2}$, because the code reads (real,
+# imaginary) as (modulus, angle). [From RNN to LRU](../ablation/02-from-rnn-to-lru.ipynb#one-change-at-a-time) shows
+# what that changes.
 
 # %% tags=["hide-input"]
 lam = torch.view_as_complex(first["crnn_gamma_real"].lam.detach())
@@ -230,9 +230,9 @@ print(f"authors' start: {start.min():.3f} to {start.max():.3f}, median {start.me
 print(f"sqrt(1 - |lambda|^2): {right.min():.3f} to {right.max():.3f}, median {right.median():.3f}")
 
 # %% [markdown]
-# **Erratum 17.** The code's largest angle is 3.14. It turns a negative real eigenvalue $-r$ to the angle 3.14, so the
-# recomposed matrix is no longer real, and the code takes its real part. Ours uses $\pi$. For a matrix with the one
-# eigenvalue $-0.99$ the difference is
+# **Erratum 17.** The code's largest angle is 3.14, so a negative real eigenvalue $-r$ gets the angle 3.14 instead of
+# our $\pi$. The recomposed matrix is then not real, and the code takes its real part. For a matrix with the single
+# eigenvalue $-0.99$:
 
 # %% tags=["hide-input"]
 turned = -0.99 * np.cos(3.14)

@@ -7,7 +7,7 @@
 # # Figure 4: one system, two landscapes
 #
 # **You will see** that the sharp directions of the loss spread over a whole dense matrix, but over few parameters of a
-# diagonal one, though both are the same system. **You need** [from diagonal to
+# diagonal one, though both describe one system. **You need** [from diagonal to
 # dense](../theory/04-from-diagonal-to-dense.ipynb) and [the Hessian at the
 # optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 
@@ -71,7 +71,7 @@ def show(axes, H, title, largest):
     return first, second
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eigenvectors of the dense RNN's Hessian spread over all of $A$, those of the diagonal one over a few entries of $\\lambda$; the spectra resemble each other. A: dense RNN. B: complex diagonal RNN, real parts before imaginary ones. From the left: Hessian at the optimum over all 25 parameters, its ten top eigenvectors, one a row (the tenth is arbitrary), its spectrum, which ends after nine eigenvalues; the rest is rounding.", "name": "fig-04"}, "image": {"alt": "Two rows. The dense RNN's Hessian is filled in the whole block of A, and each of its top eigenvectors has entries across that block. The diagonal RNN's Hessian is large in a few entries of the eigenvalues' block near its diagonals, and its top eigenvectors have four entries or so. Both spectra fall over six decades and end with the ninth eigenvalue."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eigenvectors of the dense RNN's Hessian spread over all of $A$, those of the diagonal one over a few entries of $\\lambda$; the spectra resemble each other. A: dense RNN. B: complex diagonal RNN, real parts before imaginary ones. From the left: Hessian at the optimum over all 25 parameters, its ten top eigenvectors, one per row (the tenth is arbitrary), its spectrum of nine eigenvalues; the rest is rounding.", "name": "fig-04"}, "image": {"alt": "Two rows. The dense RNN's Hessian is filled in the whole block of A, and each of its top eigenvectors has entries across that block. The diagonal RNN's Hessian is large in a few entries of the eigenvalues' block near its diagonals, and its top eigenvectors have four entries or so. Both spectra fall over six decades and end with the ninth eigenvalue."}}
 fig, axes = plt.subplots(
     2, 3, figsize=(7.2, 5.2), width_ratios=[1.2, 1.1, 0.7], layout="constrained"
 )
@@ -88,16 +88,16 @@ fig.colorbar(images[1], ax=axes[:, 1], label="entry of the eigenvector", **look)
 
 # %% [markdown]
 # Both Hessians have rank nine, and for this draw their largest eigenvalues differ by a factor of 2.5. Their
-# eigenvectors differ: on average one spreads over 6.3 parameters of the dense RNN and over 3.7 of the diagonal one.
-# Adam has one step size for each parameter. It can follow a sharp direction with few entries by making those few steps
-# small; a sharp direction with many entries forces all of them down.
+# eigenvectors differ: on average each spreads over 6.3 parameters of the dense RNN and 3.7 of the diagonal one. Adam
+# has one step size for each parameter. If a sharp direction has few entries, only those few steps must be small; if it
+# has many, all of them must be.
 #
 # [Figure 4b](fig04b.ipynb), panels C and D of the paper, shows what that means in training.
 
 # %% [markdown]
 # ## One system, two ways to write it
 # The system has four units in two conjugate pairs, with moduli between 0.99 and 0.993, random angles and random
-# eigenvectors. The students stand at the teacher's parameters, so the loss is zero there and the Hessian shows how it
+# eigenvectors. The students sit at the teacher's parameters, so the loss is zero there and the Hessian shows how it
 # rises.
 #
 # The paper samples inputs: 64 sequences of 300 steps. The expectation over white inputs needs no sample, because the
@@ -114,14 +114,14 @@ for name, layer in layers.items():
     print(f"{name:9} sampled against exact: relative difference {difference:.1%}")
 
 # %% [markdown]
-# That is how far 64 sequences are from their expectation. For a common set of inputs the two ways agree to rounding,
-# which tests check.
+# That is how far 64 sequences are from their expectation. On the same inputs both ways agree to rounding, as tests
+# check.
 #
 # ## Rank: nine
-# A system of order $n$ with one input and one output is its transfer function, which has $2n + 1$ coefficients; here
-# $n = 4$. Directions of parameter space that leave the coefficients alone are flat, in any parametrisation. At the
-# optimum the Hessian is $J^\top W J$ with the derivatives $J$ of the impulse response, so its eigenvalues are squared
-# singular values of $W^{1/2} J$, which resolve twice as many decades:
+# A system of order $n$ with one input and one output is given by its transfer function, with $2n + 1$ coefficients;
+# here $n = 4$. Directions of parameter space that do not change them are flat, in any parametrisation. At the optimum
+# the Hessian is $J^\top W J$ with the derivatives $J$ of the impulse response, so its eigenvalues are squared singular
+# values of $W^{1/2} J$, which resolve twice as many decades:
 
 # %%
 for name, layer in layers.items():
@@ -144,8 +144,7 @@ for name, H in exact.items():
 # %% [markdown]
 # ## "The spectra are almost the same": not always
 # Eigenvalues of a Hessian depend on the coordinates. In the paper's draw the largest ones differ by a factor of about
-# 3.5 (erratum 23). The further the system's eigenvectors are from orthogonal, the sharper the dense parametrisation
-# is:
+# 3.5 (erratum 23). The further the system's eigenvectors are from orthogonal, the sharper the dense form tends to be:
 
 # %% tags=["hide-input"]
 draws = []
@@ -162,7 +161,7 @@ columns = ["seed", "condition of the eigenvectors", "top, dense", "top, diagonal
 columns += ["mean participation, dense", "mean participation, diagonal"]
 frame = pd.DataFrame(draws, columns=columns).astype({"seed": int})
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Similar spectra are a property of the draw; spread eigenvectors are the rule. Ten draws of the system. Left: largest eigenvalue of the dense Hessian over that of the diagonal one, against the condition number of the system's eigenvectors; filled: the draw above. Right: mean participation ratio of the dense against the diagonal parametrisation; on the line both are equal.", "name": "fig-04-draws"}, "image": {"alt": "Two scatter plots of ten points. Left, logarithmic: the ratio of the largest eigenvalues lies between 1.3 and 200,000 and tends to grow with the condition number. Right: nine of ten points lie above the line of equal participation ratios, with values from 3 to 6 for dense and from 2 to 4 for diagonal."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Spectra are similar in some draws; dense eigenvectors spread more in nine of ten. Ten draws of the system. Left: largest eigenvalue of the dense Hessian over that of the diagonal one, against the condition number of the system's eigenvectors; filled: the draw above. Right: mean participation ratio of the dense against the diagonal parametrisation; on the line both are equal.", "name": "fig-04-draws"}, "image": {"alt": "Two scatter plots of ten points. Left, logarithmic: the ratio of the largest eigenvalues lies between 1.3 and 200,000 and tends to grow with the condition number. Right: nine of ten points lie above the line of equal participation ratios, with values from 3 to 6 for dense and from 2 to 4 for diagonal."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.6), layout="constrained")
 fills = [style.COLORS["rnn"]] + 9 * ["white"]
 for (_, row), fill in zip(frame.iterrows(), fills, strict=True):
@@ -176,8 +175,8 @@ left.set(xlabel="condition number of the eigenvectors", ylabel="top eigenvalue, 
 right.set(xlabel="mean participation, diagonal", ylabel="mean participation, dense");
 
 # %% [markdown]
-# The top eigenvalue of the dense parametrisation is the larger one in all ten draws, by factors between 1.3 and
-# 200,000. Its Hessian's eigenvectors are the more spread ones, with one exception here.
+# In all ten draws the dense parametrisation has the larger top eigenvalue, by factors between 1.3 and 200,000. Its
+# Hessian's eigenvectors spread over more parameters in nine of them.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the ten draws as a table", "code_prompt_hide": "Hide the table"}
 formats = dict.fromkeys(columns[1:], "{:.1f}") | dict.fromkeys(columns[2:4], "{:.1e}")
@@ -187,7 +186,7 @@ frame.style.hide(axis="index").format(formats)
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-04-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-04-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig04");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -199,16 +198,16 @@ claims.table("fig04")
 # %% [markdown]
 # ### Exercise 1: turn the state
 # *Predict, then run. Medium.* Rotate the state of the dense RNN: $A \to QAQ^\top$, $B \to QB$, $C \to CQ^\top$ with an
-# orthogonal $Q$. The outputs stay. Do the eigenvalues of the Hessian change? The participation ratios? What if $Q$ is
-# any invertible matrix, with $Q^{-1}$ in the place of $Q^\top$?
+# orthogonal $Q$. The outputs do not change. Do the eigenvalues of the Hessian change? The participation ratios? What if
+# $Q$ is any invertible matrix, with $Q^{-1}$ instead of $Q^\top$?
 #
 # <details>
 # <summary>Solution 1</summary>
 #
-# For an orthogonal $Q$ the map of the parameters is orthogonal itself, because it keeps Frobenius norms. So the
-# Hessian is rotated: its spectrum stays the same, and its eigenvectors and their participation ratios change. Any
-# other invertible $Q$ stretches some directions of parameter space, and the spectrum changes. "The spectra are almost
-# the same" is therefore a statement about how far the eigenvectors of $A$ are from orthogonal.
+# For an orthogonal $Q$ the map of the parameters is orthogonal itself, because it preserves Frobenius norms. So the
+# Hessian is rotated: its spectrum stays the same, and its eigenvectors and their participation ratios change. Any other
+# invertible $Q$ stretches some directions of parameter space, and the spectrum changes. "The spectra are almost the
+# same" is therefore a statement about how far the eigenvectors of $A$ are from orthogonal.
 #
 # </details>
 

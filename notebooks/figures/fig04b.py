@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 4b: effective learning rates after training
 #
-# **You will see** that Adam takes far smaller steps for a dense matrix than for diagonal eigenvalues, panels C and D
-# of the paper's Figure 4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU: the figures show
-# stored results, and two students train here.
+# **You will see** that Adam takes far smaller steps for a dense matrix than for diagonal eigenvalues (panels C and D of
+# the paper's Figure 4). **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU: the figures show stored
+# results, and two students train here.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -77,12 +77,12 @@ axes[1].annotate("base rate", (6.4, 1e-3), (0, -3), textcoords="offset points",
                  ha="right", va="top", color="0.4");
 
 # %% [markdown]
-# The rates of the dense $A$ lie 2.4 decades below those of $\lambda$ in the median (2.1 to 2.7); in the paper it is
-# four decades. The diagonal student's sit near $\sqrt{10}$ times the base rate.
+# The rates of the dense $A$ lie 2.4 decades below those of $\lambda$ in the median (2.1 to 2.7), four in the paper. The
+# diagonal student's rates are near $\sqrt{10}$ times the base rate.
 #
-# But the dense RNN of this picture has not learned. At this base rate its loss is still half of the zero predictor's
-# in the median, while the diagonal student's is five decades below. Large gradients of an unlearned task are part of
-# why its rates are small.
+# But the dense RNN of this picture has not learned. At this base rate its loss is still half of the zero predictor's in
+# the median, while the diagonal student's is five decades below. The large gradients of an unlearned task may be part
+# of why its rates are small.
 
 # %% tags=["hide-input"]
 gains = {name: -final_decades("fig04cd_teachers", name, STARTS[name]) for name in STARTS}
@@ -99,8 +99,7 @@ for name, gain in gains.items():
 # (erratum 9).
 #
 # For a gradient of 1 the update is $(0.9m + 0.1)/\sqrt{0.999v + 0.001}$ times the base rate. Where past gradients are
-# small beside 1 that is $0.1/\sqrt{0.001} = \sqrt{10}$. Of the diagonal student's rates only those of $\lambda$ lie
-# lower.
+# far below 1 that is $0.1/\sqrt{0.001} = \sqrt{10}$. Of the diagonal student's rates only those of $\lambda$ are lower.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print(provenance(experiments.load("fig04cd_teachers")))
@@ -121,7 +120,7 @@ summary = rates.groupby(["student", "parameter"]).agg(
     plain_median=("effective_plain", "median"),
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The rates of $A$ lie two decades below those of $\\lambda$, three without the first moment. Effective learning rates of every parameter after 10,000 steps; C: dense RNN, D: complex diagonal RNN. Left of each pair: the paper's definition, negative ones left out (written where a group has no other); right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-04-trained"}, "image": {"alt": "Four strip plots on a logarithmic axis, by parameter group. The dense RNN: the cloud of A around 2e-5, those of B and C ten times higher, below the base rate. The diagonal RNN: all groups just above the base rate. Without the first moment A lies at 3e-5, lambda at 2e-2, B and C of the diagonal RNN above."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The rates of $A$ lie two decades below those of $\\lambda$, three without the first moment. Effective learning rates of every parameter after 10,000 steps; C: dense RNN, D: complex diagonal RNN. Left of each pair: the paper's definition, without negative rates (\"negative\": a group has no others); right: without the first moment. Black: medians. Dotted: the base rate.", "name": "fig-04-trained"}, "image": {"alt": "Four strip plots on a logarithmic axis, by parameter group. The dense RNN: the cloud of A around 2e-5, those of B and C ten times higher, below the base rate. The diagonal RNN: all groups just above the base rate. Without the first moment A lies at 3e-5, lambda at 2e-2, B and C of the diagonal RNN above."}}
 fig, axes = plt.subplots(1, 4, figsize=(7.2, 3.2), sharey=True, layout="constrained")
 generator = np.random.default_rng(0)
 definitions = {"effective": "paper's definition", "effective_plain": "no first moment"}
@@ -144,8 +143,8 @@ axes[0].set_ylabel("effective rate");
 
 # %% [markdown]
 # The first moment matters in the paper's definition. Two fifths of the rates of $A$ are negative and missing from its
-# plot. Of the diagonal student, $B$, $C$ and $D$ sit near $\sqrt{10}$ times the base rate; the median of $\lambda$ is
-# lower, because its past gradients are not always small.
+# plot. In the diagonal student, $B$, $C$ and $D$ have rates near $\sqrt{10}$ times the base rate; the median of
+# $\lambda$ is lower, because its past gradients are not always small.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the medians and the share of negative rates", "code_prompt_hide": "Hide the table"}
 summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": "{:.1e}"})
@@ -154,7 +153,7 @@ summary.style.format({"negative": "{:.1%}", "median": "{:.1e}", "plain_median": 
 print(provenance(rates))
 
 # %% [markdown]
-# Started from the teacher's ring, as the captions have it (erratum 13), the dense RNN rarely survives this base rate:
+# Started from the teacher's ring, as the captions say (erratum 13), the dense RNN usually diverges at this base rate:
 
 # %% tags=["hide-input"]
 ring = experiments.load("fig04cd").query("student == 'rnn' and start > 0")

@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Figure 5: deep networks at the start of training
 #
-# **You will see** that with memory the gradients of a deep complex RNN on text explode, those of an LRU only along the
-# angle, those of a GRU not at all. **You need** [Figure 12](fig12.ipynb), which says what the inputs are, and
-# [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** under a
-# minute on a CPU, from stored results.
+# **You will see** that as memory grows, gradients explode in a deep complex RNN on text, in an LRU only along the
+# angle, and in a GRU not at all. **You need** [Figure 12](fig12.ipynb), which says what the inputs are, and
+# [normalisation and reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** under a minute
+# on a CPU, from stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -79,7 +79,7 @@ def diamonds(ax, values):
     ax.plot([float(time) for time in values], list(values.values()), **look)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With memory everything in a complex RNN grows, in an LRU the gradient of the angle alone, in a GRU nothing. A: mean square of the output of block 4 (full) and block 1 (dashed). B: mean squared gradient by group of parameters; \"rest\": all others. C: that of the complex RNN without normalisation, with layer and with batch normalisation; full: $\\lambda$, dashed: rest. Lines: median of 32 networks, each on two texts; shaded: smallest to largest; grey: the paper's one network.", "name": "fig-05"}, "image": {"alt": "Three logarithmic plots against the time constant from 1 to 100, lines with shaded bands and grey diamonds of the paper near them. A: the complex RNN's output grows by one decade in block 1 and five in block 4; LRU and GRU are flat. B: the complex RNN's gradients grow by many decades, those of lambda most; the LRU's grow along the angle only; the GRU's are flat or fall. C: with layer or batch normalisation the rest stays low and lambda still rises by several decades."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "As memory grows, so does everything in a complex RNN, only the angle's gradient in an LRU, and nothing in a GRU. A: mean square of the output of block 4 (solid) and block 1 (dashed). B: mean squared gradient by group of parameters; \"rest\": all others. C: the same for the complex RNN without, with layer and with batch normalisation; solid: $\\lambda$, dashed: rest. Lines: median of 32 networks, each on two texts; shaded: smallest to largest; grey: the paper's one network.", "name": "fig-05"}, "image": {"alt": "Three logarithmic plots against the time constant from 1 to 100, lines with shaded bands and grey diamonds of the paper near them. A: the complex RNN's output grows by one decade in block 1 and five in block 4; LRU and GRU are flat. B: the complex RNN's gradients grow by many decades, those of lambda most; the LRU's grow along the angle only; the GRU's are flat or fall. C: with layer or batch normalisation the rest stays low and lambda still rises by several decades."}}
 fig, axes = plt.subplot_mosaic("AB\nCB", figsize=(7.2, 5.4), layout="constrained")
 ends = {name: [] for name in "ABC"}
 for kind in ("crnn", "lru", "gru"):
@@ -114,7 +114,7 @@ axes["C"].set_xlabel(r"shortest memory $T_c$ at the start");
 # From $T_c = 1$ to 100 the gradient of the complex RNN's $\lambda$ grows by 16 decades, that of the LRU's angles by
 # 4.5, and that of the GRU's recurrent layers falls by half a decade. The LRU's other gradients change by less than a
 # factor of ten. With layer or batch normalisation only $\lambda$ of the complex RNN still grows, by more than three
-# decades. All of it is about the start: nothing here has been trained.
+# decades. All networks are as initialised: nothing here is trained.
 
 # %% [markdown]
 # ## How much each line grows
@@ -147,7 +147,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # %% [markdown]
 # ## Why 32 draws
 # Single groups of gradients differ by more than a decade between draws of the network, and by little between the two
-# texts. So the paper's one network may lie anywhere in a band, and so may any one of ours. At $T_c = 100$, in decades:
+# texts. So any single network, the paper's or ours, may lie anywhere in a band. At $T_c = 100$, in decades:
 
 # %% tags=["hide-input"]
 rows = {}
@@ -163,7 +163,7 @@ pd.DataFrame(rows, index=columns).T.style.format("{:.2f}")
 
 # %% [markdown]
 # ## The networks
-# A linear encoder, four blocks of width 256, a linear decoder. A block is
+# Each has a linear encoder, four blocks of width 256 and a linear decoder. A block is
 #
 # $$
 # y = x + (W_1 u) \odot \sigma(W_2 u), \qquad u = \mathrm{gelu}(\mathrm{layer}(x)),
@@ -171,16 +171,16 @@ pd.DataFrame(rows, index=columns).T.style.format("{:.2f}")
 #
 # with a complex RNN, an LRU or a GRU as layer. One number $T_c$ sets their memory. Eigenvalues start with moduli
 # between $1 - 1/T_c$ and $1 - 1/(2 T_c)$, gates of the GRU at time constants between $T_c$ and $2 T_c$ (Chrono
-# initialisation). The input is 16 sequences of 512 tokens, the loss half the mean squared error of a predicted
-# embedding, its gradient that of the batch. A draw consists of the weights, which are the same at every $T_c$ and with
-# every normalisation, and of sequences from each of two texts, the two halves of the articles.
+# initialisation). The input is 16 sequences of 512 tokens. The loss is half the mean squared error of a predicted
+# embedding over the batch. A draw consists of the weights, which are the same at every $T_c$ and with every
+# normalisation, and of sequences from each of two texts, the two halves of the articles.
 #
 # The rest is every parameter that has no line of its own, encoder and decoder included, as in the paper (erratum 20).
-# In the paper panel A carries the label "variance of $h_t$"; what it shows is the output of blocks.
+# The paper labels panel A "variance of $h_t$"; it shows the output of blocks.
 #
 # **Ours** differs in the inputs: beginnings of Wikipedia articles without padding, embedded by a smaller BERT (erratum
-# 21). All is in single precision, and squares are summed in double precision. Single precision holds entries up to
-# $10^{38}$, and a test compares the mean squares with those of double precision.
+# 21). All is in single precision, which holds entries up to $10^{38}$; squares are summed in double precision. A test
+# compares the mean squares with those of double precision.
 #
 # [Figure 5b](fig05b.ipynb) shows the LSTM, asks what needs real text, and checks the fine print.
 
@@ -191,7 +191,7 @@ print(provenance(experiments.load(NAME)))
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-05-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-05-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig05");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

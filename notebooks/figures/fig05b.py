@@ -78,7 +78,7 @@ for label, source in STANDINS.items():
                 distances += list(np.median(ours - by_memory(quantity, kind, layer, at=FEW), 0))
             off[label, kind, what] = np.array(distances)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A Gaussian process with the text's mean and covariances does what text does; with its autocorrelation alone, gradients are too small. Decades by which mean squares differ from those on text: each dot is a median of 32 networks for one memory, block and group of parameters.", "name": "fig-05-sources"}, "image": {"alt": "Two strip plots, one for each stand-in, with six rows: outputs and gradients of complex RNN, LRU and GRU. With mean and covariances all dots lie at zero. With the autocorrelation alone outputs lie at zero, gradients of complex RNN and LRU between zero and minus one decade, those of the GRU between minus 0.7 and minus 1.1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A Gaussian process with the text's mean and covariances gives the mean squares of text; with its autocorrelation alone, gradients are too small. Decades by which mean squares differ from those on text: each dot is a median of 32 networks for one memory, block and group of parameters.", "name": "fig-05-sources"}, "image": {"alt": "Two strip plots, one for each stand-in, with six rows: outputs and gradients of complex RNN, LRU and GRU. With mean and covariances all dots lie at zero. With the autocorrelation alone outputs lie at zero, gradients of complex RNN and LRU between zero and minus one decade, those of the GRU between minus 0.7 and minus 1.1."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.6), sharex=True, sharey=True, layout="constrained")
 places = [(kind, what) for kind in ("crnn", "lru", "gru") for what in ("outputs", "gradients")]
 for ax, label in zip(axes, STANDINS, strict=True):
@@ -92,17 +92,17 @@ axes[0].set_yticks(range(len(places)), [f"{LABELS[kind]}, {what}" for kind, what
 axes[0].invert_yaxis();
 
 # %% [markdown]
-# The autocorrelation lacks two things: the mean that all sequences share, place by place, and the covariances between
-# dimensions. With both, the stand-in is within 0.05 decades of text. Without them, gradients are too small by up to
-# 1.1 decades, the GRU's most.
+# The autocorrelation lacks two things: the mean over sequences at each position, and the covariances between
+# dimensions. With both, the stand-in is within 0.05 decades of text. Without them, gradients are too small by up to 1.1
+# decades, the GRU's most.
 
 # %% [markdown]
 # ## Three inputs
 # The same networks get text; a Gaussian process with the text's mean and all its covariances, between any two
-# dimensions at any two places; and a Gaussian process of which only the autocorrelation is the text's, as fitted in
-# [Figure 12](fig12.ipynb), in independent dimensions.
+# dimensions at any two positions; and a Gaussian process with independent dimensions and only the text's
+# autocorrelation, as fitted in [Figure 12](fig12.ipynb).
 
-# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the lowest and the highest of them", "code_prompt_hide": "Hide the table"}
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the lowest and the highest difference", "code_prompt_hide": "Hide the table"}
 rows = [
     (label, LABELS[kind], what, values.min(), values.max())
     for (label, kind, what), values in off.items()
@@ -113,10 +113,10 @@ table.style.hide(axis="index").format({"lowest": "{:+.2f}", "highest": "{:+.2f}"
 
 # %% [markdown]
 # ## The GRU and the LSTM
-# The paper says that in preliminary experiments an LSTM behaves as the GRU does. Ours starts its forget gate as the
+# The paper says that in preliminary experiments an LSTM behaves like the GRU. Our LSTM's forget gate starts like the
 # GRU's update gate, and its input gate at the complement.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LSTM behaves as the GRU: nothing grows with memory. Median of 32 networks, shaded from the smallest to the largest. Left: mean square of the output of block 4. Right: mean squared gradient of the recurrent layers (full) and of all other parameters (dashed). Grey: the paper's GRU.", "name": "fig-05-lstm"}, "image": {"alt": "Two logarithmic plots against the time constant from 1 to 100, GRU and LSTM, with narrow bands. Left: outputs of both are nearly flat. Right: gradients of the recurrent layers lie one to two decades below those of all other parameters."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LSTM behaves like the GRU: nothing grows with memory. Median of 32 networks, shaded from the smallest to the largest. Left: mean square of the output of block 4. Right: mean squared gradient of the recurrent layers (solid) and of all other parameters (dashed). Grey: the paper's GRU.", "name": "fig-05-lstm"}, "image": {"alt": "Two logarithmic plots against the time constant from 1 to 100, GRU and LSTM, with narrow bands. Left: outputs of both are nearly flat. Right: gradients of the recurrent layers lie one to two decades below those of all other parameters."}}
 def band(ax, logs, ls, color):
     """Median over networks, and from the smallest to the largest; returns the median's end."""
     ax.fill_between(TIMES, 10 ** logs.min(0), 10 ** logs.max(0), color=color, alpha=0.15, lw=0)
@@ -168,9 +168,9 @@ for kind in LABELS:
 
 # %% [markdown]
 # ## The fine print, checked
-# **Erratum 12.** The code's loss compares the outputs from step 1 on with the inputs up to the last but one, so it
-# asks for the previous token. It makes no difference before training. Both losses were measured on one text; the ratio
-# of mean squared gradients, next over previous, is close to 1 everywhere:
+# **Erratum 12.** The code's loss compares the outputs from step 1 on with the inputs up to the last but one, so it asks
+# for the previous token. Before training this hardly matters. We measured both losses on one text; the ratio of mean
+# squared gradients, next over previous, is close to 1 everywhere:
 
 # %% tags=["hide-input"]
 ratios = {}
@@ -187,8 +187,8 @@ ends = {name: (ratio.min(), ratio.max()) for name, ratio in ratios.items()}
 pd.DataFrame(ends, index=["smallest", "largest"]).T.style.format("{:.3f}")
 
 # %% [markdown]
-# **Erratum 20.** The share of the squares of "rest" that encoder and decoder have, median of 32 networks, and how the
-# rest of the blocks grows without them. What grows is the same:
+# **Erratum 20.** The share of encoder and decoder in the squares of "rest", median of 32 networks, and the growth of
+# the blocks without them. The same networks grow:
 
 # %% tags=["hide-input"]
 size = embeddings("gaussian", 0, 1, 1).shape[-1]
@@ -210,8 +210,8 @@ table = pd.DataFrame(rows, columns=columns)
 table.style.hide(axis="index").format(dict.fromkeys(columns[1:], "{:.2f}"))
 
 # %% [markdown]
-# **Erratum 22.** One layer normalisation with one set of weights serves both places of a block. These are the
-# parameters of the first block of a network with it, without the recurrent layer's:
+# **Erratum 22.** One layer normalisation with one set of weights is used twice in a block. These are the parameters of
+# the first block of such a network, without the recurrent layer's:
 
 # %% tags=["hide-input"]
 network = experiments.get(NAME).network("crnn", "layer", 10.0, 384)
@@ -220,9 +220,9 @@ for name, weight in network.blocks[0].named_parameters():
         print(f"{name:14}", tuple(weight.shape))
 
 # %% [markdown]
-# **Errata 16 and 21.** Linear maps are LeCun normal; those of the GRU have He's gain of 2, which the text does not
-# say. Below are their variances times fan-in, as drawn, and the gates of the GRU at $T_c = 10$, which start at $T /
-# (1 + T)$ instead of $1 - 1/T$, 0.90 to 0.95:
+# **Errata 16 and 21.** Linear maps are LeCun normal; those of the GRU have He's gain of 2, which the text does not say.
+# Below are their variances times fan-in, as drawn, and the gates of the GRU at $T_c = 10$, which start at $T / (1 + T)$
+# instead of $1 - 1/T$ (0.90 to 0.95):
 
 # %% tags=["hide-input"]
 linear = network.blocks[0].value.weight
@@ -237,7 +237,7 @@ with torch.no_grad():
 # **Erratum 25.** The paper's linear maps are truncated normals, cut at two standard deviations and scaled to the same
 # variance; ours are plain normals. To compare, each weight of encoder, decoder and blocks is replaced by the same
 # quantile of the truncated normal. The mean squares of the complex RNN at $T_c = 100$ change by less than 0.2 decades
-# either way, and draws of the network differ by a decade: it does not matter which normals are drawn.
+# either way, and draws of the network differ by a decade, so the kind of normal hardly matters.
 
 # %% tags=["hide-input"]
 def truncated(weight):

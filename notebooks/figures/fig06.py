@@ -95,13 +95,13 @@ axes[0].set(title="modulus", ylabel="curvature at the optimum")
 axes[1].set_title("angle");
 
 # %% [markdown]
-# Along the angle, $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not depend on
-# memory. Here that factor is about 0.001: at $|\lambda^*| = 0.99$ the exponential parametrisation has curvature 4.8
-# where the polar one has 4,900. At the paper's $\lambda^*$ both forms thus control the curvature, as its caption says;
-# closer to the circle the exponential one goes on climbing, as its text says of the angle.
+# Along the angle, $\theta = e^{\omega_\theta}$ multiplies the curvature by $\theta^2$, which does not depend on memory.
+# Here that factor is about 0.001: at $|\lambda^*| = 0.99$ the exponential parametrisation has curvature 4.8 where the
+# polar one has 4,900. So at the paper's $\lambda^*$ both forms control the curvature, as its caption says; closer to
+# the circle the exponential one's keeps growing, as its text says.
 #
-# The optimal parametrisation takes the memory into account. In return its wells lie ever further out:
-# $\omega_\theta^*$ grows as $1/(1-\nu^2)$.
+# The optimal parametrisation takes the memory into account. In return its wells lie ever farther out: $\omega_\theta^*$
+# grows as $1/(1-\nu^2)$.
 
 # %% [markdown]
 # ## The loss and how it is cut
@@ -157,7 +157,7 @@ def figure6(draw, ylabel, **limits):
 
 figure6(lambda ax, omega, loss, _, color: ax.plot(omega, loss, color=color, lw=1.2), "loss");
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) climbs along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; where the loss is concave its size is dotted.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by four decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) grows with memory along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; dotted: its size where the loss is concave.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by four decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
 def draw(ax, omega, _, curvature, color):
     """The second derivative where it is positive, its size where it is negative."""
     ax.plot(omega, curvature.where(curvature > 0, np.nan), color=color, lw=1.2)
@@ -168,11 +168,11 @@ figure6(draw, "curvature", yscale="log", ylim=(1e-3, 1e5));
 
 # %% [markdown]
 # ## How wide the basins are
-# Call half a basin's width the distance within which the loss stays below half of its largest value. Along the modulus
-# it is the same for every memory: 2.6 (exponential) and 1.3 (optimal). Along the exponential angle it shrinks from 3.8
-# at $|\lambda^*| = 0.36$ to 0.5 at 0.99. Along the optimal angle it does not shrink (0.6 and 1.4), but the basins, one
-# in each turn, become fewer: a turn takes 159 times as much of $\omega_\theta$. (The lightest curve repeats because
-# for a short memory the range shown goes around the circle several times.)
+# A basin's half-width is the distance within which the loss stays below half of its largest value. Along the modulus it
+# is the same for every memory: 2.6 (exponential) and 1.3 (optimal). Along the exponential angle it shrinks from 3.8 at
+# $|\lambda^*| = 0.36$ to 0.5 at 0.99. Along the optimal angle it does not shrink (0.6 and 1.4), but basins, one per
+# turn, become rarer: a turn takes 159 times as much of $\omega_\theta$. (The lightest curve repeats because for a short
+# memory the range shown goes around the circle several times.)
 #
 # [The needle in the landscape](../play/01-landscape.ipynb) has such cuts with the memory, the angle and the inputs'
 # correlation on sliders.
@@ -197,9 +197,9 @@ print(f"ratio {in_pi / in_radians:.4f}, pi^2 = {np.pi**2:.4f}")
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# Exponents are slopes of the curvature at the optimum against $1 - \nu$, in logarithms.
+# Exponents are slopes of the curvature at the optimum against $1 - \nu$, on logarithmic axes.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-06-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-06-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig06");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -218,8 +218,8 @@ claims.table("fig06")
 #
 # The curvature in $\theta$ depends on the modulus alone, and so do $\mathrm{d}\theta/\mathrm{d}\omega_\theta = 1$
 # (polar) and $(1-\nu^2)/(\nu\sqrt{1+\nu^2})$ (optimal). The exponential parametrisation has
-# $\mathrm{d}\theta/\mathrm{d}\omega_\theta = \theta$: its curvature grows by $(0.5 / (\pi/100))^2 \approx 253$. Small
-# angles look tame in the LRU because they are small, not because of the parametrisation.
+# $\mathrm{d}\theta/\mathrm{d}\omega_\theta = \theta$: its curvature grows by $(0.5 / (\pi/100))^2 \approx 253$. In the
+# LRU small angles look tame only because they are small.
 #
 # </details>
 

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 7: the best curvature can be the worst path
 #
-# **You will see** one eigenvalue learned in three parametrisations of its angle: two arrive, and the one with the best
-# curvature at the optimum ends in a valley that leads far away. **You need** [Figure 6](fig06.ipynb). **Time** under a
-# minute on a CPU, for 24 runs of 50,000 steps.
+# **You will see** one eigenvalue learned in three parametrisations of its angle: two reach the teacher, and the one
+# with the best curvature at the optimum ends in a valley far from it. **You need** [Figure 6](fig06.ipynb). **Time**
+# under a minute on a CPU, for 24 runs of 50,000 steps.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -92,14 +92,14 @@ def landscapes(fig, axes, normalized):
     fig.colorbar(image, ax=axes[0], label="loss", ticks=10.0**decades, pad=0.01)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Polar and exponential paths reach the teacher; in the optimal parametrisation they end in a long valley, far below its end. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: teacher; white star: the same eigenvalue one turn further. Below: loss against step, the median of each 250 steps and their range; where a step jumps across the minimum, the loss fills a band. Loss without $\\gamma$ and sign steps, as the paper ran it, and Adam (dashed).", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades, for sign steps to a band. In the third panel the paths run from the start down in modulus and end at raw angles of 55 and 80 in a curved valley, marked by a dotted line, that climbs to 442, while the star lies at 2; the loss stays above a tenth of its first value."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Polar and exponential paths reach the teacher; in the optimal parametrisation they stop in a long valley, far short of its end. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: teacher; white star: the same eigenvalue one turn further. Below: loss against step, the median of each 250 steps and their range; where a step jumps across the minimum, the loss fills a band. The loss has no $\\gamma$; solid: sign steps, as the paper ran it; dashed: Adam.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades, for sign steps to a band. In the third panel the paths run from the start down in modulus and end at raw angles of 55 and 80 in a curved valley, marked by a dotted line, that climbs to 442, while the star lies at 2; the loss stays above a tenth of its first value."}}
 fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.8), height_ratios=[1.5, 1], layout="constrained")
 landscapes(fig, axes, normalized=False);
 
 # %% [markdown]
-# After 50,000 steps less than 0.3 % of the first loss remains with the polar and the exponential angle, about a third
+# After 50,000 steps less than 0.3 % of the initial loss remains with the polar and the exponential angle, about a third
 # with the optimal one. That path is not stuck in a minimum. It lies in a valley so flat that Adam, which does climb,
-# raises the raw angle only from 55 to 80; the valley ends at 442. The well at the optimum is as round as promised, but
+# ends at a raw angle of only 80 (sign steps: 55); the valley ends at 442. The well at the optimum is as round as promised, but
 # out of reach.
 
 # %% [markdown]
@@ -154,7 +154,7 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 # The paper's picture shows sign steps (solid) on the loss without $\gamma$, above. Its text describes Adam (dashed) on
 # the loss with $\gamma$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With $\\gamma$ in the loss, as in Figure 6, the same two arrive and the same one does not.", "name": "fig-07-gamma"}, "image": {"alt": "The same six panels for the normalised loss. Polar and exponential paths reach the star and the loss falls by several decades. In the optimal panel the paths again lead away from the star and the loss stays at about a third of its first value."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With $\\gamma$ in the loss, as in Figure 6, again only the first two paths reach the teacher.", "name": "fig-07-gamma"}, "image": {"alt": "The same six panels for the normalised loss. Polar and exponential paths reach the star and the loss falls by several decades. In the optimal panel the paths again lead away from the star and the loss stays at about a third of its first value."}}
 fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.8), height_ratios=[1.5, 1], layout="constrained")
 landscapes(fig, axes, normalized=True);
 
@@ -178,8 +178,8 @@ for i, angle in enumerate(descent.ANGLES):
         print(f"{angle:12} {name:13}", "   ".join(row))
 
 # %% [markdown]
-# The gold star of the third panel has to stand at $\omega_\theta^* = \theta^* \nu\sqrt{1+\nu^2} / (1-\nu^2)$. The
-# paper's leaves out the factor $\nu\sqrt{1+\nu^2}$ (erratum 3); on an axis from $-20$ to $80$ that is hard to see.
+# The gold star of the third panel belongs at $\omega_\theta^* = \theta^* \nu\sqrt{1+\nu^2} / (1-\nu^2)$. The paper's
+# leaves out the factor $\nu\sqrt{1+\nu^2}$ (erratum 3); on an axis from $-20$ to $80$ that is hard to see.
 
 # %% tags=["hide-input"]
 _, right = descent.raw_parameters("optimal", star)
@@ -189,7 +189,7 @@ print(f"right: {right:.3f}, as drawn: {theta / (1 - nu**2):.3f}")
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-07-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-07-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig07");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -201,8 +201,8 @@ claims.table("fig07")
 # %% [markdown]
 # ### Exercise 1: a start that is near enough
 # *Break it. Medium.* The optimal parametrisation has the roundest well and does not reach it. How near must the start
-# be? Guess how many widths $1 - \nu^2$ the angle of the start, at modulus 0.99, may be off so that Adam brings the
-# loss with $\gamma$ below a thousandth within 20,000 steps, then find out with `descent.trajectories(start, star,
+# be? Guess by how many widths $1 - \nu^2$ the starting angle, at modulus 0.99, may be off for Adam to bring the loss
+# with $\gamma$ below a thousandth within 20,000 steps, then check with `descent.trajectories(start, star,
 # steps=20_000)`.
 #
 # <details>

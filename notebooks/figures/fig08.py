@@ -64,17 +64,17 @@ ax.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
 style.label_ends(ax, ends);
 
 # %% [markdown]
-# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as $1 -
-# |\lambda_0|^2$, and weak elsewhere. Correlation raises everything near $\lambda = 1$. Two maxima compete, and the
-# larger one changes between $\rho = 0.99$ and 0.999: the peak jumps rather than drifts.
+# For white inputs the coupling is strong where $\lambda \approx \bar\lambda_0$, in a region as wide as
+# $1 - |\lambda_0|^2$, and weak elsewhere. Correlation raises the coupling near $\lambda = 1$. Between $\rho = 0.99$ and
+# 0.999 this second maximum overtakes the first: the peak jumps rather than drifts.
 
 # %% [markdown]
 # ## What is plotted
-# Two units on the same input have the cross-sensitivity $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \,
-# \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them is made of $S(\lambda, \lambda_0)$ and
-# $S(\lambda, \bar\lambda_0)$, so equal eigenvalues interact as conjugate ones do. The Hessian's trace is the sum of
-# $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = 0.99\,e^{i\pi/4}$ and let $\lambda$ run over
-# the disc $|\lambda| \le 0.99$:
+# Two units with the same input have the cross-sensitivity $S(\lambda, \lambda_0) = \mathrm{E}[\mathrm{d}_\lambda h \,
+# \mathrm{d}_{\lambda_0} h_0]$. The entry of the Hessian that couples them combines $S(\lambda, \lambda_0)$ and
+# $S(\lambda, \bar\lambda_0)$, so equal eigenvalues interact like conjugate ones. The Hessian's trace is the sum of
+# $|b|^2 |c|^2 S(\lambda, \bar\lambda)$ over units. We fix $\lambda_0 = 0.99\,e^{i\pi/4}$ and let $\lambda$ run over the
+# disc $|\lambda| \le 0.99$:
 
 # %%
 near, far = lam_0.conjugate(), -lam_0.conjugate()
@@ -115,9 +115,9 @@ fig.colorbar(values, ax=axes, label=r"$|S(\lambda, \lambda_0)|$", extend="both",
 
 # %% [markdown]
 # ## Erratum 1: what the slip changes
-# The printed form has $1 - \rho$ where $1 - \rho^2$ is right, and the code of the figure plots it. It is too small by
-# a factor below 2 at the peak and at all but a few per cent of the disc. Near the zeros of $S$, which move, the ratio
-# has no bound. The peaks do not move, so what the paper concludes from the picture holds.
+# The printed form has $1 - \rho$ where $1 - \rho^2$ is right, and the code of the figure plots it. It is off by a
+# factor below 2 at the peak and at all but a few per cent of the disc. Near the zeros of $S$, which move, the ratio has
+# no bound. The peaks do not move, so what the paper concludes from the picture holds.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Except near the zeros of $S$, the correct form is at most about twice the printed one. Ratio of the two over the disc.", "name": "fig-08-erratum"}, "image": {"alt": "Five discs of the ratio. It is 1 everywhere at correlations 0 and 1; between, it is near 2 in a lens around the conjugate of lambda zero, which shrinks as the correlation grows, has spots far from 1 at its two ends, and lies in a disc near 1."}}
 def quotient(ax, correct, printed):
@@ -165,7 +165,7 @@ for rho in [0.5, 0.9, 0.99, 0.999]:
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-08-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig08");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

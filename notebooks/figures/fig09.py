@@ -6,9 +6,8 @@
 # %% [markdown]
 # # Figure 9: the Hessians of the LRU and of S4
 #
-# **You will see** that reparametrisation gathers all sharpness of the landscape of Figure 4 in one group of
-# parameters: the angles of the LRU, the steps of S4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on
-# a CPU.
+# **You will see** that reparametrisation concentrates the sharpness of Figure 4's landscape in one group of parameters:
+# the angles of the LRU, the steps of S4. **You need** [Figure 4](fig04.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -71,7 +70,7 @@ def show(axes, H, title, largest):
     return first, second
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest directions lie in the angles $\\omega_\\theta$ of the LRU alone, and in the steps $\\omega_\\Delta$ of S4 alone. A: LRU. B: diagonal S4 with $\\Delta = 0.01$. From the left: Hessian at the optimum over all 29 parameters, its ten top eigenvectors, one a row (the tenth is arbitrary), its spectrum. Real parts before imaginary ones; symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two rows. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest directions lie only in the LRU's angles $\\omega_\\theta$, and only in S4's steps $\\omega_\\Delta$. A: LRU. B: diagonal S4 with $\\Delta = 0.01$. From the left: Hessian at the optimum over all 29 parameters, its ten top eigenvectors, one per row (the tenth is arbitrary), its spectrum. Real parts before imaginary ones; symmetric logarithmic colours.", "name": "fig-09"}, "image": {"alt": "Two rows. In the LRU's Hessian the block of the raw angles is darker than everything else by orders of magnitude and its two top eigenvectors lie in that block alone. In S4's Hessian the same holds for the block of the raw steps, while the blocks of A are pale. Both spectra break off after the ninth eigenvalue."}}
 fig, axes = plt.subplots(
     2, 3, figsize=(7.2, 5.2), width_ratios=[1.2, 1.1, 0.7], layout="constrained"
 )
@@ -87,8 +86,8 @@ bar.set_ticks([-1e6, -1e3, 0, 1e3, 1e6])
 fig.colorbar(images[1], ax=axes[:, 1], label="entry of the eigenvector", **look);
 
 # %% [markdown]
-# The largest second derivative along one angle of the LRU is $4 \times 10^6$, and so is the one along one step of S4;
-# no other parameter of either exceeds 109. The modulus, which alone decides about memory, is tame in both.
+# The largest second derivative along one angle of the LRU is $4 \times 10^6$, as is the one along one step of S4; no
+# parameter of the other groups exceeds 109. The modulus, which alone sets the memory, is tame in both.
 #
 # [Figure 9b](fig09b.ipynb), panels C and D of the paper, shows what that means in training.
 
@@ -115,11 +114,11 @@ for name, H in hessians.items():
 
 # %% [markdown]
 # In the LRU, $\theta = e^{\omega_\theta}$ multiplies the angle's curvature by $\theta^2$ and leaves its growth with
-# memory as it was. In S4, $\partial \lambda / \partial A = \Delta \lambda$ is small with $\Delta$, so $A$ is tame
-# whatever the angle; but $\partial \lambda / \partial \omega_\Delta \approx \lambda \ln \lambda$ turns the angle all
-# the same. As the step shrinks, the sharpness moves from $A$ to the step:
+# memory as it was. In S4, $\partial \lambda / \partial A = \Delta \lambda$ is small when $\Delta$ is, so $A$ is tame
+# whatever the angle; but $\omega_\Delta$ still moves the angle: $\partial \lambda / \partial \omega_\Delta \approx
+# \lambda \ln \lambda$. As the step shrinks, the sharpness moves from $A$ to the step:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The smaller the step, the tamer $A$, and the step stays sharp. Largest second derivative along a single parameter of each recurrent group of S4, against the step; the curves of real and imaginary part coincide.", "name": "fig-09-step"}, "image": {"alt": "Log-log plot against the step from 0.001 to 1. The curvature along the raw step is flat near four million up to a step of 0.1 and falls a little towards 1; real and imaginary parts of A coincide, rise with slope two and stay a factor of five below it at a step of 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A smaller step makes $A$ tamer, but stays sharp itself. Largest second derivative along a single parameter of each recurrent group of S4, against the step; the curves of real and imaginary part coincide.", "name": "fig-09-step"}, "image": {"alt": "Log-log plot against the step from 0.001 to 1. The curvature along the raw step is flat near four million up to a step of 0.1 and falls a little towards 1; real and imaginary parts of A coincide, rise with slope two and stay a factor of five below it at a step of 1."}}
 steps = np.logspace(-3, 0, 10)
 sharpness = [curvature.hessian(systems.as_s4(system, step), loss).largest() for step in steps]
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")
@@ -137,7 +136,7 @@ style.label_ends(ax, ends);
 # ## What the paper claims, and what we measure
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-09-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-09-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig09");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

@@ -57,7 +57,7 @@ KEYS = {"omega_nu": "lambda[0]", "omega_theta": "lambda[1]", "omega_gamma": "gam
 KEYS |= {"A.real": "A[0]", "A.imag": "A[1]", "omega_delta": "Delta"}  # the authors' names
 measured = log_effective_rates("fig09cd_teachers")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Of the LRU the angle alone has low effective rates, of S4 with a small step the step alone. Dots: medians over a group of parameters on one teacher, two runs each; bars: median and 95 % interval of 32 teachers. Dotted: the base rate. Grey diamonds: the paper, one run.", "name": "fig-09-teachers"}, "image": {"alt": "Four strip plots on a logarithmic axis. LRU: all groups near 3e-3 but the raw angle, around 4e-4 with the paper's marker at 1e-4. S4 from the authors' start: all groups at 3e-3, D at 1e-3, where the paper's markers of Re A, Im A and the step lie below 1e-4. S4 with step 1: recurrent groups between 1e-3 and 2e-3, the rest at 3e-3. S4 with step 0.01: the raw step around 1e-4, the rest at 3e-3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Only the LRU's angle, and only the step of S4 with a small step, have low effective rates. Dots: medians over a group of parameters on one teacher, two runs each; bars: median and 95 % interval of 32 teachers. Dotted: the base rate. Grey diamonds: the paper, one run.", "name": "fig-09-teachers"}, "image": {"alt": "Four strip plots on a logarithmic axis. LRU: all groups near 3e-3 but the raw angle, around 4e-4 with the paper's marker at 1e-4. S4 from the authors' start: all groups at 3e-3, D at 1e-3, where the paper's markers of Re A, Im A and the step lie below 1e-4. S4 with step 1: recurrent groups between 1e-3 and 2e-3, the rest at 3e-3. S4 with step 0.01: the raw step around 1e-4, the rest at 3e-3."}}
 fig, axes = plt.subplots(2, 2, figsize=(7.2, 4.6), sharey=True, layout="constrained")
 for ax, (title, (student, groups, key)) in zip(axes.flat, PANELS.items(), strict=True):
     for place, group in enumerate(groups):
@@ -77,11 +77,11 @@ for ax in axes[:, 0]:
 # %% [markdown]
 # C: the LRU's angles have the lowest rates, as in the paper. D: from the start of the authors' code, as erratum 10
 # describes it, S4 hardly learns here. Its angles stay near 0, and no rate of a recurrent group falls below the others,
-# while the paper's do by a decade and more. This rebuilt start does not reproduce the panel, and what else differs is
-# open.
+# while the paper's do by a decade and more. This rebuilt start does not reproduce the panel; we do not know what else
+# differs.
 #
 # From $\Delta = 1$ the recurrent rates are the lowest, by a factor of about two. With $\Delta = 0.01$ only that of the
-# raw step is, where Figure 9B has the curvature.
+# raw step is low, where Figure 9B is sharp.
 
 # %% [markdown]
 # ## What is measured
@@ -94,9 +94,9 @@ print(provenance(experiments.load("fig09cd_teachers")))
 
 # %% [markdown]
 # ## Erratum 10: where S4 starts
-# The code's default initialisation of S4 draws an angle between 0 and $2\pi$. It divides the angle by $\Delta$
-# *before* the softplus, which is the raw parameter, but multiplies by $\Delta$ after it. So all angles start near 0,
-# while the text says $\Delta = 1$ and a start like the LRU's. With moduli between 0.99 and 1:
+# The code's default initialisation of S4 draws an angle between 0 and $2\pi$. It divides the angle by the raw $\Delta$,
+# *before* the softplus, but multiplies by $\Delta$ after it. So all angles start near 0, while the text says $\Delta =
+# 1$ and a start like the LRU's. With moduli between 0.99 and 1:
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -108,7 +108,7 @@ print(f"angles drawn: 0 to {angle.max():.2f} rad")
 print(f"angles that result: {code.min():.4f} to {code.max():.4f} rad")
 
 # %% [markdown]
-# `rnnlib.S4D` starts as the text says. Its eigenvalues do not depend on the step:
+# `rnnlib.S4D` starts as the text says. Its first eigenvalues do not depend on the step:
 
 # %%
 from rnnlib import S4D
@@ -160,7 +160,7 @@ for row, (panel, student) in enumerate([("C: LRU", "lru"), ("D: S4", "s4d")]):
 axes[0].set_ylabel("effective rate");
 
 # %% [markdown]
-# Everything but the sharp group sits near $\sqrt{10}$ times the base rate, where past gradients are small beside 1
+# All groups but the sharp one have rates near $\sqrt{10}$ times the base rate: their past gradients are far below 1
 # ([Figure 4b](fig04b.ipynb)).
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the medians and the share of negative rates", "code_prompt_hide": "Hide the table"}

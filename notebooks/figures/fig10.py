@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 10: when eigenvalues crowd together
 #
-# **You will see** that the Hessian over ten eigenvalues is diagonal while their angles are spread out, and no longer is
-# when they crowd. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under
-# a minute on a CPU.
+# **You will see** that the Hessian over ten eigenvalues is diagonal while their angles are spread out, but not when
+# they crowd. **You need** [the Hessian at the optimum](../theory/05-hessian-at-the-optimum.ipynb). **Time** under a
+# minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -70,10 +70,10 @@ for row, rho in zip(axes, [0.99, 0], strict=True):
 fig.colorbar(image, ax=axes, label="|entry| / largest", shrink=0.7);
 
 # %% [markdown]
-# In C hardly any two eigenvalues interact. In B those with nearly equal angles do, along the diagonal, and those with
-# nearly opposite angles, nearly conjugate pairs, along the other one. In A all of them do: such units do nearly the
-# same, and the loss knows only their sum. One learning rate for each coordinate cannot help then, because it only
-# rescales rows and columns.
+# In C hardly any two eigenvalues interact. In B those with nearly equal angles do (along the diagonal), and those with
+# nearly opposite angles, almost conjugate (along the other diagonal). In A all of them do: the units are nearly alike,
+# and the loss depends only on their sum. A learning rate per coordinate helps little then: it only rescales rows and
+# columns.
 #
 # [Figure 10b](fig10b.ipynb), panel D of the paper, shows what crowding does to trained networks.
 
@@ -128,7 +128,7 @@ assert medians["near 1"] > 1000 * medians["near i"]
 # %% [markdown]
 # ## The closed form against automatic differentiation
 # All of this comes from a closed form, for ten eigenvalues with moduli between $\nu_0 = 0.99$ and 0.995 and complex
-# normal input and output weights. The draws differ in the angles' scale $\theta_0$ alone.
+# normal input and output weights. The panels differ only in the angles' scale $\theta_0$.
 #
 # The same Hessian follows without any formula. The loss $\frac{1}{2}\mathrm{E}(y - y^*)^2$ is a quadratic form in the
 # difference of two impulse responses, with the inputs' autocorrelation as its matrix. `torch.func.hessian`
@@ -152,7 +152,7 @@ for rho in [0.99, 0.0]:
 # %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-10-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-10-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig10");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -173,7 +173,7 @@ claims.table("fig10")
 # Units couple when their angles are within a width $1 - |\lambda|^2$. So what counts is how many neighbours each one
 # has there: the density, number over range. Twenty in $\pm\pi/5$ are as dense as ten in $\pm\pi/10$ and have nearly the
 # same share. Ten in $\pm\pi/5$ are half as dense and have a larger one. Within the same range of angles a wider network
-# has less diagonal curvature, not more.
+# has a less diagonal Hessian.
 #
 # </details>
 

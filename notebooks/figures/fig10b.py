@@ -49,7 +49,7 @@ printed = {name: np.array(values)[::-1] for name, values in printed.items()}
 LABELS = {"rnn": "RNN", "crnn": "complex RNN", "lru": "LRU"}
 CROWDED = r"$\theta_0 / \pi$, ever more crowded $\rightarrow$"
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU overtakes the complex RNN once the angles concentrate; the dense RNN stays far behind both. Left: loss over the zero predictor's. Middle: the complex RNN's loss over the LRU's on the same teacher. Right: the dense RNN's over the complex RNN's. Dots: teachers, two runs each, a divergence at the upper edge; bars: median and 95 % interval of 32. Grey diamonds: the paper, one teacher.", "name": "fig-10d-teachers"}, "image": {"alt": "Three logarithmic plots against the largest angle over pi, 1 to 0.01, a column of dots with median and interval at each. Left: the dense RNN lies between 6e-5 and 5e-3 of the zero predictor's loss, the complex RNN falls from 3e-7 to 1e-7, the LRU from 8e-7 to 2e-8. Middle: the ratio rises from 0.4 at 1 to about 7 at 0.316 and stays there or a little below. Right: the ratio rises from 600 to 40,000 and falls back to 700 at 0.01; the paper's markers lie between 1,000 and 60,000."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LRU overtakes the complex RNN once the angles concentrate; the dense RNN stays far behind both. Left: loss over the zero predictor's. Middle: the complex RNN's loss over the LRU's on the same teacher. Right: the dense RNN's over the complex RNN's. Dots: teachers, two runs each, diverged ones at the upper edge; bars: median and 95 % interval of 32. Grey diamonds: the paper, one teacher.", "name": "fig-10d-teachers"}, "image": {"alt": "Three logarithmic plots against the largest angle over pi, 1 to 0.01, a column of dots with median and interval at each. Left: the dense RNN lies between 6e-5 and 5e-3 of the zero predictor's loss, the complex RNN falls from 3e-7 to 1e-7, the LRU from 8e-7 to 2e-8. Middle: the ratio rises from 0.4 at 1 to about 7 at 0.316 and stays there or a little below. Right: the ratio rises from 600 to 40,000 and falls back to 700 at 0.01; the paper's markers lie between 1,000 and 60,000."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.2), layout="constrained")
 for shift, (name, values) in zip((-0.22, 0, 0.22), found.items(), strict=True):
     for place, rows in enumerate(values):
@@ -76,17 +76,17 @@ for place, name in [(3e2, "rnn"), (4e1, "crnn"), (5, "lru")]:
 # RNN is no worse: its loss is 0.39 times the LRU's (0.21 to 1.3). In all four narrower ranges it is worse, by a factor
 # of four to seven.
 #
-# On the paper's teacher the LRU is ahead already at $\theta_0 = \pi$, by 1.9; on the median of 32 it is not. The
-# complex RNN in turn is ahead of the dense one everywhere, by 550 to 38,000.
+# On the paper's teacher the LRU is ahead already at $\theta_0 = \pi$, by a factor of 1.9; in the median of 32 it is
+# not. The complex RNN is ahead of the dense one everywhere, by factors of 550 to 38,000.
 #
-# Over the zero predictor's loss, both diagonal students do *better* as angles concentrate. Crowding shows in how far
-# they part.
+# Relative to the zero predictor, both diagonal students do *better* as angles concentrate. Crowding shows in the gap
+# between them.
 
 # %% [markdown]
 # ## What is measured
 # Students of [Figure 3](fig03.ipynb) at $\nu_0 = 0.99$ learn teachers whose eigenvalues are ever more concentrated:
 # their angles lie in $[-\theta_0, \theta_0]$. The students start with the same range of angles. There are two runs on
-# each of 32 teachers; a run's rate is chosen by the other run on its teacher.
+# each of 32 teachers; each run uses the best rate of the other.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 for name in ("fig10d_teachers", "fig10d_wider"):
@@ -94,7 +94,7 @@ for name in ("fig10d_teachers", "fig10d_wider"):
 
 # %% [markdown]
 # ## The paper's protocol: one teacher
-# The best base rate of each student, mean and standard error of ten seeds, none of which diverged at that rate. The
+# Points are means with standard errors of ten seeds at each student's best base rate, at which none diverged. The
 # teachers' outputs shrink as angles concentrate, so the loss is shown over the zero predictor's, too.
 
 # %% tags=["hide-input"]
@@ -105,7 +105,7 @@ points["diverged in the grid"] = points.set_index(["student", "theta0"]).index.m
 )
 assert points.groupby("theta0")["zero_loss"].first().is_monotonic_increasing
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "On this teacher, too, the complex RNN is ahead over the whole circle, the reverse of the paper, and more than ten times worse within $\\pi/100$. Loss against the largest angle of the teacher's eigenvalues, the whole circle on the left, mean and standard error of ten seeds. Left: the loss; grey diamonds: the paper. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots against theta0 over pi from 1 down to 0.01. The losses of the LRU and of the complex RNN fall as angles crowd, by three decades and one and a half, and cross between 1 and 0.3. The RNN lies far above both."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "On this teacher, too, the complex RNN is ahead over the whole circle, unlike in the paper, and more than ten times worse within $\\pi/100$. Loss against the largest angle of the teacher's eigenvalues, the whole circle on the left, mean and standard error of ten seeds. Left: the loss; grey diamonds: the paper. Right: divided by the zero predictor's.", "name": "fig-10d"}, "image": {"alt": "Two log-log plots against theta0 over pi from 1 down to 0.01. The losses of the LRU and of the complex RNN fall as angles crowd, by three decades and one and a half, and cross between 1 and 0.3. The RNN lies far above both."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3), sharex=True, layout="constrained")
 ends = []
 for student, group in points.groupby("student"):
@@ -132,8 +132,8 @@ points.style.hide(axis="index").format(formats)
 
 # %% [markdown]
 # ## Three students, trained here
-# The ratio of the complex RNN's loss to the LRU's above, by $\theta_0 / \pi$. Then a run of each student at the largest
-# angles, for a fifth of the steps:
+# First the ratio of the complex RNN's loss to the LRU's above, by $\theta_0 / \pi$; then one run of each student at the
+# largest angles, for a fifth of the steps:
 
 # %% tags=["hide-input"]
 table = points.pivot(index="theta0", columns="student", values="loss")

@@ -6,9 +6,8 @@
 # %% [markdown]
 # # Figure 11: how small must blocks be?
 #
-# **You will see** that an RNN of 64 units learns a long memory the better, the smaller its independent blocks are, and
-# that Adam takes larger steps on the way. **You need** [Figure 3](fig03.ipynb). **Time** under a minute on a CPU, with
-# stored results.
+# **You will see** that an RNN of 64 units learns a long memory better with smaller independent blocks, and that Adam
+# then takes larger steps. **You need** [Figure 3](fig03.ipynb). **Time** under a minute on a CPU, with stored results.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -44,7 +43,7 @@ if experiments.scale_from_environment() == "paper":  # recompute everything
 HEADS, theirs = [1, 2, 4, 8, 16, 32], paper_values("fig11")
 ZERO = paper_values("fig03")["zero_loss_at_.99"]  # the same teacher
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "More blocks, lower loss and larger effective rates. A: loss over the zero predictor's. B: mean effective rate of A after half of the steps, at two fixed base rates. Dots: teachers, two runs each; bars: median and 95 % interval of 32. Grey diamonds: the paper, one teacher.", "name": "fig-11-teachers"}, "image": {"alt": "Three plots against the number of blocks. A: the median loss falls from 2e-4 with one and two blocks to 4e-5 with 4, 4e-6 with 8, 3e-7 with 16 and 1e-7 with 32; the paper's markers lie near 5e-3 for one and two blocks, 1e-3 for 8, and below 1e-6 for 16 and 32. B: effective rates rise with the blocks, at base rate .0001 from 5e-6 to 5e-5, at .001 from 2e-6 to 5e-4."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "More blocks mean lower loss and larger effective rates. A: loss over the zero predictor's. B: mean effective rate of matrix $A$ after half of the steps, at two fixed base rates. Dots: teachers, two runs each; bars: median and 95 % interval of 32. Grey diamonds: the paper, one teacher.", "name": "fig-11-teachers"}, "image": {"alt": "Three plots against the number of blocks. A: the median loss falls from 2e-4 with one and two blocks to 4e-5 with 4, 4e-6 with 8, 3e-7 with 16 and 1e-7 with 32; the paper's markers lie near 5e-3 for one and two blocks, 1e-3 for 8, and below 1e-6 for 16 and 32. B: effective rates rise with the blocks, at base rate .0001 from 5e-6 to 5e-5, at .001 from 2e-6 to 5e-4."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.2), width_ratios=[1.1, 1, 1], layout="constrained")
 for place, heads in enumerate(HEADS):
     look = {"color": style.COLORS["rnn" if heads == 1 else "block"], "width": 0.5}
@@ -62,24 +61,23 @@ for ax in axes:
     ax.set(yscale="log", xlabel="blocks (heads)")
 
 # %% [markdown]
-# **A.** The loss falls with every doubling from two blocks on. Blocks of 4 x 4 are within a factor of three of those of
-# 2 x 2 (1.5 to 5.8). The fall begins at 8 blocks, one doubling before the paper's.
+# **A.** The loss falls with every doubling from two blocks on. Blocks of 4 x 4 end with three times the loss of 2 x 2
+# (1.5 to 5.8). The loss falls most from 4 to 16 blocks, in the paper from 8 to 16.
 #
 # **B.** At a fixed base rate the effective rates rise with the number of blocks: tenfold at 0.0001, two hundredfold at
-# 0.001. Between one block and two the rise is within chance.
+# 0.001. From one block to two the rise may be chance.
 #
 # [Figure 11b](fig11b.ipynb) has the paper's own protocol, one teacher and ten seeds, and trains six students.
 
 # %% [markdown]
 # ## What is measured
 # The students are dense RNNs of [Figure 3](fig03.ipynb) whose matrix $A$ is block diagonal, from one block of 64 x 64
-# to 32 blocks of 2 x 2. The paper calls the blocks heads. $\nu_0 = 0.99$, with two runs on each of 32 teachers. In A a
-# run's rate is chosen by the other run on its teacher.
+# to 32 blocks of 2 x 2. The paper calls the blocks heads. $\nu_0 = 0.99$, with two runs on each of 32 teachers. In A
+# each run uses the best rate of the other run on its teacher.
 #
 # Adam divides its step by a running root mean square of the gradient, so each parameter has a step size of its own. The
-# paper's **effective rate** is the update that Adam would make next for a gradient of ones. It holds the base rate as a
-# factor, and the best base rate differs from block size to block size. So B compares effective rates at two fixed base
-# rates.
+# paper's **effective rate** is the update that Adam would make next for a gradient of ones. It is proportional to the
+# base rate, and the best base rate differs between block sizes. So B compares effective rates at two fixed base rates.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print(provenance(experiments.load("fig11_teachers")))
@@ -89,15 +87,15 @@ print(provenance(experiments.load("fig11_teachers")))
 # <summary>Erratum 9: what an effective rate is not</summary>
 #
 # It mixes in the first moment, so it can be negative; such values are left out of the geometric mean here, and the
-# paper floors them. It saturates near $\sqrt{10}$ times the base rate where past gradients are small beside 1. What one
-# would call the step size is $\eta_t / (\sqrt{\hat v_t} + \epsilon)$. One row of the claims below takes that one.
+# paper floors them. It saturates near $\sqrt{10}$ times the base rate where past gradients are far below 1. What one
+# would call the step size is $\eta_t / (\sqrt{\hat v_t} + \epsilon)$. One row of the claims below uses it.
 #
 # </details>
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-11-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-11-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig11");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

@@ -58,7 +58,7 @@ def label_heads(ax, ends):
     style.label_ends(ax, [(end, f"{heads}", colors[heads]) for heads, end in ends.items()])
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "On one teacher, too, more blocks lower the loss and raise the effective rates. A: loss, mean and standard error of ten seeds at the best base rate, at which none diverged; dotted: the zero predictor; grey diamonds: the paper. B: geometric mean of Adam's effective rate over the entries of A and ten seeds, as the paper defines it. C, ours: the same without the first moment. Numbers at the curves: blocks.", "name": "fig-11"}, "image": {"alt": "Three plots. A: the loss falls from 0.27 with one block to 0.03 with 4, 0.012 with 8 and 0.007 with 32, all far below the zero predictor. B: after a few epochs the curves of 1, 2 and 4 blocks run together near three millionths; those of 8, 16 and 32 blocks lie higher by a factor of five to seven each; all fall steeply in the last quarter. C: the same order, ten to twenty times higher."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "On one teacher, too, more blocks lower the loss and raise the effective rates. A: loss, mean and standard error of ten seeds at the best base rate, at which none diverged; dotted: the zero predictor; grey diamonds: the paper. B: geometric mean of Adam's effective rate over the entries of $A$ and ten seeds, as the paper defines it. C, ours: the same without the first moment. Numbers at the curves: blocks.", "name": "fig-11"}, "image": {"alt": "Three plots. A: the loss falls from 0.27 with one block to 0.03 with 4, 0.012 with 8 and 0.007 with 32, all far below the zero predictor. B: after a few epochs the curves of 1, 2 and 4 blocks run together near three millionths; those of 8, 16 and 32 blocks lie higher by a factor of five to seven each; all fall steeply in the last quarter. C: the same order, ten to twenty times higher."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 3), layout="constrained")
 axes[0].errorbar(points.index, points["loss"], points["error"], fmt="o-", ms=4, color="0.25")
 mark_survivors(axes[0], points.index, points["loss"], points)
@@ -87,7 +87,7 @@ for ax, (column, title) in zip(axes[1:], kinds, strict=True):
 
 # %% [markdown]
 # ## What is measured
-# Teacher, data and optimiser are those of [Figure 3](fig03.ipynb), $\nu_0 = 0.99$. Ours differs as there: a stored
+# Teacher, data and optimiser are those of [Figure 3](fig03.ipynb), $\nu_0 = 0.99$. We differ as there: a stored
 # teacher, and the exact loss of a minibatch without unrolling the recurrence. An epoch has 100 steps; the paper calls
 # epochs steps (erratum 20).
 
@@ -129,8 +129,8 @@ label_heads(ax, ends);
 
 # %% [markdown]
 # ## Erratum 15: two grids, two numbers
-# The base rates of Figure 11 leave out 0.00032. So the student with one block is not the RNN of Figure 3, although
-# nothing but the grid differs:
+# The base rates of Figure 11 leave out 0.00032. So the one-block student is not the RNN of Figure 3, although only the
+# grid differs:
 
 # %% tags=["hide-input"]
 rnn = best(experiments.load("fig03a").query("student == 'rnn' and nu0 == .99"), ["student"])
@@ -150,7 +150,7 @@ summary = ensemble.summary()
 took = f"{ensemble.seconds:.0f} seconds on {device}"
 print(f"{len(runs)} students, {protocol.steps:,} steps each, {took}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "After a fifth of the steps the students with the most blocks are ahead. Mean loss of each epoch over the zero predictor's, of students that train in this notebook. Numbers at the curves: blocks.", "name": "fig-11-live"}, "image": {"alt": "Loss over the zero predictor's against steps, logarithmic, one curve for each number of blocks. Students with 16 and 32 blocks fall below 0.001; the one with 8 blocks to about 0.001, 2 blocks to 0.006; 1 and 4 blocks stay near 0.06."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "After a fifth of the steps the students with the most blocks are ahead. Mean loss of each epoch over the zero predictor's, of students trained in this notebook. Numbers at the curves: blocks.", "name": "fig-11-live"}, "image": {"alt": "Loss over the zero predictor's against steps, logarithmic, one curve for each number of blocks. Students with 16 and 32 blocks fall below 0.001; the one with 8 blocks to about 0.001, 2 blocks to 0.006; 1 and 4 blocks stay near 0.06."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.8), layout="constrained")
 epochs = np.arange(1, protocol.steps // protocol.report + 1) * protocol.report
 ends = {}

@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Figure 12: how text remembers
 #
-# **You will see** that the autocorrelation of token embeddings comes near an exponential, and that position embeddings
-# make that exponential, not the text. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time**
-# under a minute on a CPU.
+# **You will see** that the autocorrelation of token embeddings is close to an exponential, and that the exponential
+# comes from position embeddings, not from the text. **You need** [the curse of
+# memory](../theory/02-curse-of-memory.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -52,7 +52,7 @@ windows, padded = ("wikipedia", True, False), ("wikipedia", True, True)
 no_positions, gaussian = ("wikipedia", False, False), ("gaussian", False, False)
 lags = np.arange(1, 511)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Our text follows the paper's exponential on average, but without position embeddings nothing decays (right). Autocorrelation $R(D)$ of token embeddings. Left: our text, padded as in the paper, with our fit and the paper's (dashed); grey diamonds: the paper's curve, read off at nine lags. Right: windows of our text without padding; without position embeddings; and a Gaussian process with the paper's autocorrelation; thin dashes: their fits. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003, dips to zero and below at several lags, and follows an exponential close to the paper's; grey diamonds, the paper's curve, lie near it up to lag 100 and above it from lag 200 on. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Our text follows the paper's exponential on average, but without position embeddings almost nothing decays (right). Autocorrelation $R(D)$ of token embeddings. Left: our text, padded as in the paper, with our fit and the paper's (dashed); grey diamonds: the paper's curve, read off at nine lags. Right: windows of our text without padding; without position embeddings; and a Gaussian process with the paper's autocorrelation; thin dashes: their fits. Text: Wikipedia articles through the embedding layer of all-MiniLM-L6-v2.", "name": "fig-12"}, "image": {"alt": "Two plots of autocorrelation against lag, 1 to 510. Left: a jagged curve falls from .06 to about .003, dips to zero and below at several lags, and follows an exponential close to the paper's; grey diamonds, the paper's curve, lie near it up to lag 100 and above it from lag 200 on. Right: windows fall likewise from .05, with the same jagged pattern; without position embeddings the curve is flat at .026; the Gaussian process follows a smooth exponential from .043."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), sharey=True, layout="constrained")
 axes[0].plot(curves[padded][1:], lw=0.8, color="0.55")
 axes[0].plot(lags, fitted[padded](lags), color="black")
@@ -80,20 +80,20 @@ for place, label, end, at, color in notes:
     axes[place].annotate(label, end, at, arrowprops=arrow, color=color, ha="center", va="center")
 
 # %% [markdown]
-# **As in the paper.** Another BERT, other articles, and nearly the paper's exponential. From lag 200 on the paper's
-# curve lies above its own fit. Ours lies on its fit on average and, at single lags, far below: 0.0005 against 0.020 at
-# lag 400. An exponential approximates either curve only roughly.
+# **As in the paper.** Another BERT and other articles give nearly the paper's exponential. From lag 200 on the paper's
+# curve lies above its own fit. Ours follows its fit on average but dips far below at single lags: to 0.0005 at lag 400
+# (paper: 0.020). An exponential approximates either curve only roughly.
 #
-# **Is that how long Wikipedia remembers?** No: without position embeddings next to nothing decays over 512 tokens. What
-# decays, and what makes the curve jagged, are BERT's position embeddings, which differ the more the further apart two
-# places are. A network fed with these inputs sees a slow signal that says where it is, the same in each sequence.
+# **Is that how long Wikipedia remembers?** No: without position embeddings next to nothing decays over 512 tokens.
+# BERT's position embeddings make the curve decay and make it jagged: they differ more between positions farther apart.
+# A network with these inputs sees a slow signal that encodes the position, the same in each sequence.
 
 # %% [markdown]
 # ## The inputs
-# The paper feeds its deep networks with the output of the embedding layer of a BERT on English Wikipedia, 768 numbers a
-# token. **Ours** is a smaller BERT, all-MiniLM-L6-v2 with 384, on the articles of a shortened Wikipedia dump. Both lie
-# in packages of Python's index; we only read their files, and only if their checksums are right. The paper's own source
-# needs a model hub: `text.load("hub")` reads it where a network is.
+# The paper feeds its deep networks with the output of the embedding layer of a BERT on English Wikipedia, 768 numbers
+# per token. **Ours** is a smaller BERT, all-MiniLM-L6-v2 with 384, on the articles of a shortened Wikipedia dump. Both
+# come in packages from Python's index; we only read their files, and only if the checksums match. The paper's own
+# source needs a model hub; with network access `text.load("hub")` reads it.
 #
 # A sequence is a window of 512 tokens of an article. In the paper it is the beginning of an article between two special
 # tokens, and short articles are padded (erratum 21); `padding=True` does that.
@@ -123,7 +123,7 @@ formats = {"white": "{:.3f}", "amplitude": "{:.4f}", "decay": "{:.4f}", "R(0)": 
 table.style.hide(axis="index").format(formats | {"time constant": "{:,.0f}"})
 
 # %% [markdown]
-# How far is our text from its fit, and from the paper's at long lags?
+# How far is our text from its fit, and from the paper's fit at long lags?
 
 # %% tags=["hide-input"]
 ours = curves[padded]
@@ -141,12 +141,12 @@ at = pd.DataFrame(
 at.rename_axis("lag").T.style.format("{:.4f}")
 
 # %% [markdown]
-# In 35 groups of three articles the fit misses by a quarter of its amplitude: the mean over all is smoother, and a few
-# short articles full of padding raise its amplitude.
+# For 35 groups of three articles the fit deviates by a quarter of its amplitude. The mean over all is smoother, and a
+# few short, mostly padded articles raise its amplitude.
 #
 # [Figure 15](fig15.ipynb) predicts gated units from this autocorrelation: $\mathrm{E}\,h^2$ and the second moments of
-# sensitivities are weighted sums of the $R(D)$, linear in $R$. With another embedding layer $R$ is another, and so is
-# the prediction.
+# sensitivities are weighted sums of the $R(D)$, linear in $R$. Another embedding layer has another $R$, and so another
+# prediction.
 
 # %% [markdown]
 # ## 64 sequences, measured here
@@ -169,10 +169,10 @@ print(f"mean square of the mean embedding: {plain.mean((0, 1)).square().mean():.
 
 # %% [markdown]
 # ## What the paper claims, and what we measure
-# As a model of the text, the white part alone leaves out a tenth of $R(0)$, the paper's first order. As a model of what
-# a unit with a long memory hears, it leaves out most: exercise 1.
+# As a model of the text, the white part alone, the paper's first order, misses a tenth of $R(0)$. As a model of what a
+# unit with a long memory receives, it misses most (exercise 1).
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-12-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-12-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig12");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 13: block by block
 #
-# **You will see** that how large the gradients of [Figure 5](fig05.ipynb) are depends on the memory, and hardly on
-# which of four blocks they belong to. **You need** Figure 5. **Time** under a minute on a CPU.
+# **You will see** that the size of the gradients in [Figure 5](fig05.ipynb) depends on the memory, and hardly on the
+# block. **You need** Figure 5. **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -76,7 +76,7 @@ def by_block(quantity, kind, time):
     return np.stack([decades(quantity, kind, time, block).mean(1) for block in BLOCKS], axis=1)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Which block it is hardly matters beside the memory. Mean squared gradient of each of four blocks (block 1 darkest) against the shortest memory $T_c$, median of 32 networks on two texts each. Full and dotted: the recurrent parameters; dashed: all others of the block. Shaded: all networks and blocks. Grey diamonds: the four blocks of the paper's one network.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, on one scale, four lines a group, one a block, on shaded bands, with grey diamonds of the paper. Complex RNN: the four lines of a group run close together while they rise by 15 and 12 decades. LRU: the lines of the angles rise by three to four decades together, those of the other groups stay low. GRU: flat or slightly falling, blocks together."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The memory matters far more than the block. Mean squared gradient of each of four blocks (block 1 darkest) against the shortest memory $T_c$, median of 32 networks on two texts each. Solid and dotted: the recurrent parameters; dashed: all others of the block. Shaded: all networks and blocks. Grey diamonds: the four blocks of the paper's one network.", "name": "fig-13"}, "image": {"alt": "Three logarithmic plots of mean squared gradients against the time constant from 1 to 100, on one scale, four lines a group, one a block, on shaded bands, with grey diamonds of the paper. Complex RNN: the four lines of a group run close together while they rise by 15 and 12 decades. LRU: the lines of the angles rise by three to four decades together, those of the other groups stay low. GRU: flat or slightly falling, blocks together."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.3), sharey=True, layout="constrained")
 for ax, (kind, (name, groups)) in zip(axes, PANELS.items(), strict=True):
     color = style.COLORS[kind]
@@ -94,9 +94,9 @@ for ax, (kind, (name, groups)) in zip(axes, PANELS.items(), strict=True):
 axes[0].set(ylabel="mean squared gradient", ylim=(1e-13, 1e13));
 
 # %% [markdown]
-# Over memories the gradients of a complex RNN grow by many decades; from block to block their medians differ by less
-# than one. The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper's panel of
-# the GRU is empty.
+# With memory the gradients of a complex RNN grow by many decades; from block to block their medians differ by less than
+# one. The networks, the inputs and the losses are those of Figure 5, without normalisation. The paper's panel of the
+# GRU is empty.
 
 # %% [markdown]
 # ## Does the block matter, or the draw?
@@ -104,7 +104,7 @@ axes[0].set(ylabel="mean squared gradient", ylim=(1e-13, 1e13));
 # draw makes another block the largest. So we compare each block with the mean of the four blocks of its own network, at
 # $T_c = 100$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; which block of an LRU has the largest gradient along the angles is chance. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "From block to block a complex RNN's gradients fall; in an LRU chance decides which block has the largest gradient along the angles. Gradients of each block at $T_c = 100$ over the geometric mean of the four blocks of the same network. Dots: 32 networks, each on two texts; circles: their median with its 95 % interval. Dotted: a factor of two.", "name": "fig-13-blocks"}, "image": {"alt": "Seven logarithmic panels, one a group of parameters, with four columns of dots, one a block, around 1. The complex RNN's medians fall from 2.5 at block 1 to 0.4 or less at block 4. The LRU's lie near 1, with dots of the angles over more than two decades. The GRU's dots stay close to 1."}}
 shown = [(kind, *group) for kind, (_, groups) in PANELS.items() for group in groups]
 fig, axes = plt.subplots(2, 4, figsize=(7.2, 4.4), sharey=True, layout="constrained")
 for ax, (kind, group, label, *_) in zip(axes.flat, shown, strict=False):
@@ -140,11 +140,11 @@ pd.DataFrame(rows).T.rename_axis(["network", "gradients", "T_c"])
 
 # %% [markdown]
 # ## Growing states, growing errors
-# The paper explains why the blocks of a complex RNN have gradients of one size. From block to block states grow; on
-# their way back errors do. A block's gradients are made of the states that enter it and of the error at its output. At
-# $T_c = 100$:
+# The paper explains why the blocks of a complex RNN have gradients of one size: states grow from block to block, errors
+# grow on their way back. A block's gradients combine the states that enter it and the error at its output. At $T_c =
+# 100$:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back, but the two do not offset each other. Left: mean square of each block's output; middle: of the gradient with respect to it; right: the product of the mean squares of what enters a block and of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the complex RNN states grow with depth and errors on their way back, but the two do not offset each other. Left: mean square of each block's output; middle: of the gradient with respect to it; right: mean square of a block's input times that of the error at its output. Dots: 32 networks, each on two texts; circles: median.", "name": "fig-13-offset"}, "image": {"alt": "Three logarithmic plots against the block, dots for networks. Left: outputs of the complex RNN rise from block 1 to 4 by several decades. Middle: errors fall from block 1 to 4. Right: their product falls from 1 at block 2 to 3e-4 at block 4."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.8), layout="constrained")
 states, errors = (by_block(quantity, "crnn", 100.0) for quantity in ("output", "error"))
 series = [(BLOCKS, states), (BLOCKS, errors), (BLOCKS[1:], states[:, :-1] + errors[:, 1:])]
@@ -161,9 +161,9 @@ axes[0].set_ylabel("mean square");
 
 # %% [markdown]
 # ## One unit can make the spread
-# Along the angles of an LRU, one entry can hold most of a block's mean square. We measure three draws of an LRU at
-# $T_c = 100$ here. A row is a block: its mean squared gradient in decades; the share of the largest entry, and the
-# angle of that unit; then the share of the unit whose angle is nearest to 0 from above, and that angle.
+# Along the angles of an LRU, one unit can make most of a block's mean square. We measure three draws of an LRU at $T_c
+# = 100$ here. Each row is a block: its mean squared gradient in decades; share and angle of the unit with the largest
+# gradient; share and angle of the unit with the smallest angle.
 
 # %% tags=["hide-input"]
 source = TEXTS[0] if text.default_source() == "wikipedia" else "gaussian"
@@ -183,10 +183,10 @@ for draw in range(3):
               f"nearest to 0: share {shares[low]:.0e}, angle {omega[low].exp():.3f}")
 
 # %% [markdown]
-# Between an eighth of a block's square and nearly all of it belongs to one unit. Its angle lies little below $2\pi$, so
-# its frequency is low, and it sums up what is slow in the input. The angle is $e^{\omega_\theta}$, so the sensitivity
-# is multiplied by the angle itself, which the code counts from 0 to $2\pi$. A unit just above 0 has such a frequency,
-# too, and a thousandth of the square or less.
+# One unit makes between an eighth and nearly all of a block's mean square. Its angle is just below $2\pi$, so its
+# frequency is low and it sums the slow part of the input. The angle is $e^{\omega_\theta}$, so the sensitivity is
+# multiplied by the angle itself, which the code counts from 0 to $2\pi$. A unit just above 0 has a frequency as low,
+# but a thousandth of the square or less.
 #
 # How close to $2\pi$ the nearest of 256 angles lies differs from block to block and from draw to draw.
 
@@ -202,7 +202,7 @@ for draw in range(3):
 # %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-13-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-13-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig13");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -229,9 +229,9 @@ print(provenance(experiments.load(NAME)))
 # With $\mathrm{d}\lambda/\mathrm{d}\omega_\theta = i\theta\lambda$: $\theta^2\nu^2\frac{1+\nu^2}{(1-\nu^2)^2}$,
 # power 2.
 #
-# A deep network multiplies. What a complex RNN's layers above and below add to a gradient grows with memory too, by one
-# power and more a layer, and the inputs are correlated. So its lines may be steeper. The LRU's states keep their size,
-# and its lines stay near these powers.
+# In a deep network factors multiply. In a complex RNN those of the other layers grow with memory too, by one power or
+# more per layer, and the inputs are correlated. So its lines may be steeper. The LRU's states keep their size, and its
+# lines stay near these powers.
 #
 # </details>
 

@@ -97,7 +97,7 @@ axes[0].text(6, 0.6, "forgotten", color="0.35");
 # In the last panel the recurrent weights are three times as strong. After some seventy steps entries on and off the
 # diagonal are equally large. Such a network is no longer close to a diagonal one.
 #
-# [Figure 14b](fig14b.ipynb) has the LSTM, the minGRU and what all small entries weigh together.
+# [Figure 14b](fig14b.ipynb) has the LSTM, the minGRU and the total of all small entries.
 
 # %% [markdown]
 # ## What is measured
@@ -116,9 +116,9 @@ axes[0].text(6, 0.6, "forgotten", color="0.35");
 #   + \mathrm{diag}\big(U_n h_{t-1} \, r_t (1 - r_t)\big) \, U_r \Big] .
 # \end{aligned}$$
 #
-# How much, at the start of training? Layers have 256 units and biases $b_z = \log T$ with $T$ uniform in a range. Input
-# weights have variance $2 \sigma_x / \text{fan-in}$; recurrent weights are orthogonal, times $\sigma_h$. The usual
-# start is $\sigma_x = \sigma_h = 1$. Inputs are 512 tokens of Wikipedia articles through the embedding layer of
+# How strongly, at the start of training? Layers have 256 units and biases $b_z = \log T$ with $T$ uniform in a range.
+# Input weights have variance $2 \sigma_x / \text{fan-in}$; recurrent weights are orthogonal, times $\sigma_h$. The
+# usual start is $\sigma_x = \sigma_h = 1$. Inputs are 512 tokens of Wikipedia articles through the embedding layer of
 # all-MiniLM-L6-v2 (the paper: BERT-base). We measure 32 networks for each setting, each on a text of its own, in double
 # precision. The paper shows one network and calls it typical.
 
@@ -151,15 +151,15 @@ for ax in axes[-1]:
 axes[1, 0].set_ylabel(r"entries of $\partial h_t / \partial h_0$");
 
 # %% [markdown]
-# Top: nothing off the diagonal, which is $\lambda^t$. Bottom left: without recurrent weights it is exactly zero again,
-# although the gates move with the input.
+# Top: the diagonal is $\lambda^t$, all else zero. Bottom left: without recurrent weights all else is zero again,
+# although the gates move.
 #
 # ## Gates that move shorten memories
 # With $T$ up to 256 the diagonal has fallen to 1/e after 110 steps instead of the 138 of constant gates; with $T$ up to
 # 16, after 8.3 instead of 9.4. The decay is qualitatively the same, as the paper says.
 #
-# The paper adds that this holds most for $\lambda$ near 1. That fails: slow units lose more. With $T \leq 16$ they lose
-# a factor of 1.16 in the slowest quarter and 1.03 in the fastest; with $T \leq 256$ it is 1.25 against 1.22.
+# The paper adds that this holds most for $\lambda$ near 1. That fails: slow units lose more. With $T \leq 16$ memory
+# shrinks by a factor of 1.16 in the slowest quarter and 1.03 in the fastest; with $T \leq 256$ it is 1.25 against 1.22.
 #
 # <details>
 # <summary>One reason</summary>
@@ -172,8 +172,8 @@ axes[1, 0].set_ylabel(r"entries of $\partial h_t / \partial h_0$");
 
 # %% [markdown]
 # ## How strong must recurrent weights be?
-# The paper says that strengths $\sigma_h$ of 3 and more break the diagonality; then, and only then, the Jacobian
-# explodes.
+# The paper says that strengths $\sigma_h$ of 3 and more break the diagonality, and that then, and only then, the
+# Jacobian explodes.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Recurrent weights of three times the usual strength break the diagonality; an explosion takes more than that. Left: root mean square of the entries off the diagonal over that on it (dotted: a tenth). Right: Frobenius norm of the Jacobian over that of the identity (dotted: 10 and 1/e). Numbers at the curves: recurrent strength. Median and 90 % of 32 networks, T up to 16.", "name": "fig-14-strength"}, "image": {"alt": "Two log-log plots against t, five curves each for strengths 1, 2, 3, 5 and 10. Left: the ratio starts between .008 and .08 and rises to 1, after five steps at strength 10, after seventy at strength 3; at strength 1 it passes a tenth at t = 90. Right: the norm rises beyond 10 to the power 12 at strengths 10 and 5, stays near 1 until t = 200 and falls to an eighth at strength 3, and decays at strengths 1 and 2."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.6), layout="constrained")
@@ -203,8 +203,8 @@ axes[1].set(xlabel="$t$", ylabel="norm / identity's norm", ylim=(1e-3, 1e12));
 # <details>
 # <summary>A measure that was changed after its number was known</summary>
 #
-# The claim on small off-diagonal entries once took all $t$. It failed at the last ones, with a ratio of 0.43 for
-# $T \leq 16$: there the diagonal has decayed to $10^{-12}$, and nothing is small beside it. Now the comparison ends
+# The claim on small off-diagonal entries once used all $t$. It failed at the last ones, with a ratio of 0.43 for $T
+# \leq 16$: there the diagonal has decayed to $10^{-12}$, and nothing is small compared with it. Now the comparison ends
 # where the Jacobian has decayed. The claim's row says so.
 #
 # </details>
@@ -214,8 +214,8 @@ axes[1].set(xlabel="$t$", ylabel="norm / identity's norm", ylim=(1e-3, 1e12));
 #
 # The code samples off-diagonal entries from the first rows of the Jacobian alone. A row belongs to a unit, and how far
 # a unit depends on others depends on its time constant. With $T$ up to 256, four rows are four time constants: the root
-# mean square of their entries is between a quarter and 2.5 times that of all rows. What the figure shows stays. The
-# table below has this ratio after ten steps, over 32 networks.
+# mean square of their entries is between a quarter and 2.5 times that of all rows. The figure's message is unchanged.
+# The table below has this ratio after ten steps, over 32 networks.
 #
 # </details>
 
@@ -230,7 +230,7 @@ ratios.style.format("{:.2f}").format_index("{:g}", level=[0, 1])
 # %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-14-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-14-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig14");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}

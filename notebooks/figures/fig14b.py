@@ -7,7 +7,7 @@
 # # Figure 14b: an LSTM and a minGRU beside the GRU
 #
 # **You will see** that an LSTM starts as diagonal as a GRU and a minGRU exactly diagonal, and how much all small
-# entries weigh together. **You need** [Figure 14](fig14.ipynb). **Time** under a minute on a CPU.
+# entries add up to. **You need** [Figure 14](fig14.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -53,7 +53,7 @@ def draw(ax, setting, column, color, line="-"):
     ax.fill_between(values.columns, low, high, color=color, alpha=0.25, lw=0)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The three cells start equally diagonal, the minGRU exactly so. Root mean square of the entries of the Jacobian on the diagonal (solid) and off it (dashed) against t, usual start, three ranges of T; median and 90 % of 32 networks. Of the LSTM: the cell's Jacobian.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide until they have decayed. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "GRU and LSTM start equally diagonal, the minGRU exactly diagonal. Root mean square of the entries of the Jacobian on the diagonal (solid) and off it (dashed) against t, usual start, three ranges of T; median and 90 % of 32 networks. LSTM: the cell's Jacobian.", "name": "fig-14-cells"}, "image": {"alt": "Three log-log plots, one for each range of T. The solid curves of GRU, LSTM and minGRU nearly coincide until they have decayed. The dashed ones of GRU and LSTM lie near one hundredth, the LSTM's from the second step on, and coincide from about ten steps on; for T = 1 they meet the solid curves after twenty steps, for T up to 256 they stay far below until 512."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9), sharey=True, layout="constrained")
 for ax, T in zip(axes, (1, 16, 256), strict=True):
     for cell in LABELS:
@@ -69,16 +69,16 @@ for row, (cell, label) in enumerate(LABELS.items()):
 
 # %% [markdown]
 # The LSTM couples its units as much as the GRU does, one step later: its gates see the cell through the output of the
-# step before. The minGRU's gates see the input alone, so nothing stands off its diagonal. In return it trains by a
-# parallel scan. With $T = 1$ the diagonals part after a few dozen steps, when little is left of them.
+# step before. The minGRU's gates see only the input, so all is zero off its diagonal, and it can train by a parallel
+# scan. With $T = 1$ the diagonals differ after a few dozen steps, when little is left of them.
 
 # %% [markdown]
 # ## What all small entries weigh together
-# A single entry off the diagonal is small, the smaller the more units there are, as $1 / \sqrt N$. But each row has 255
+# A single entry off the diagonal is small; it shrinks with the number of units as $1 / \sqrt N$. But each row has 255
 # of them. Their share of the squared Frobenius norm says how much of the Jacobian, as a matrix, the diagonal theory
 # leaves out:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With long memories the diagonal holds most of the Jacobian; with short ones the rest takes over once the first state is forgotten. Share of the squared Frobenius norm off the diagonal, median of 32 networks, usual start.", "name": "fig-14-share"}, "image": {"alt": "Two plots of a share from 0 to 100 per cent against t. GRU and LSTM look alike: for T up to 1 the share rises to nearly 100 per cent within ten steps, for T up to 16 within a hundred, for T up to 256 it is one per cent after ten steps and 42 and 51 per cent after 512."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With long memories the diagonal holds about half or more; with short ones the rest takes over once the first state is forgotten. Share of the squared Frobenius norm off the diagonal, median of 32 networks, usual start.", "name": "fig-14-share"}, "image": {"alt": "Two plots of a share from 0 to 100 per cent against t. GRU and LSTM look alike: for T up to 1 the share rises to nearly 100 per cent within ten steps, for T up to 16 within a hundred, for T up to 256 it is one per cent after ten steps and 42 and 51 per cent after 512."}}
 others = (experiment.width - 1) * frame["off"] ** 2
 share = frame.assign(share=others / (others + frame["diagonal"] ** 2))
 share = share.groupby([*names, "t"])["share"].median()
@@ -93,9 +93,8 @@ axes[0].set_ylabel("share off the diagonal");
 
 # %% [markdown]
 # With $T$ up to 256, the range of [Figure 15](fig15.ipynb), the diagonal holds 99 % of the squared norm after ten
-# steps. At the end it still holds 58 % in the GRU and 49 % in the LSTM. With short memories it does not: what is left
-# of the first state, once the units have forgotten it, has come by way of the others. The paper's figure does not show
-# that.
+# steps. At the end it still holds 58 % in the GRU and 49 % in the LSTM. With short memories it ends near zero: once a
+# unit has forgotten its first state, what is left comes through others. The paper's figure does not show that.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the shares, also for stronger recurrent weights", "code_prompt_hide": "Hide the table"}
 table = share.unstack("t")[[1, 10, 99, 512]].query("recurrent_scale > 0 and cell != 'mingru'")
@@ -106,7 +105,7 @@ table.style.format("{:.0%}").format_index(
 # %% [markdown]
 # ## Two ways to one Jacobian
 # `rtrl.state_jacobian` carries the Jacobian along with the state, $J_t = (\partial h_t / \partial h_{t-1}) \, J_{t-1}$.
-# PyTorch's reverse mode gives the same matrix through `torch.nn.GRU`, with one backward pass a unit:
+# PyTorch's reverse mode gives the same matrix through `torch.nn.GRU`, with one backward pass per unit:
 
 # %%
 source = text.default_source()

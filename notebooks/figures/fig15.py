@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Figure 15: diagonal theory, tested on gated units
 #
-# **You will see** that the theory of diagonal units predicts gated units on text to about a fifth where gates are
-# constant and to about a half where they move. **You need** [gates as
+# **You will see** that the theory of diagonal units predicts gated units on text to within about a fifth if gates are
+# constant, and to about a half if they move. **You need** [gates as
 # eigenvalues](../theory/07-gates-as-eigenvalues.ipynb) and [Figure 12](fig12.ipynb). **Time** under a minute on a CPU,
 # with stored results.
 
@@ -77,7 +77,7 @@ def joined(gate, quantity):
     return means, low, high, band
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Theory runs through the means where gates are constant and a little below them where they move. Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Grey dots: single units; circles: means in bins of log T over 400 networks, with 95 % intervals; bands: the means of 90 % of the networks, each for itself. Lines: theory for constant gates, with the measured autocorrelation (black) and as the paper predicts (dashed).", "name": "fig-15"}, "image": {"alt": "Two rows of three log-log plots against T from 1 to 256. Single units scatter over three decades. Their means fall from .12 to .02 for the squared state and from .02 to .003 for the squared sensitivity. The black line runs through the means with constant gates or just below, and further below those with gates that see the input, or input and state. The dashed line lies lower, by up to a factor of 1.7 for the sensitivity around T = 30, and meets the means at T = 256."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Theory runs through the means or slightly below where gates are constant, and clearly below where they move. Squares of states (top) and sensitivities (bottom) after 512 tokens against the time constant T of the gate's bias. Grey dots: single units; circles: means in bins of log T over 400 networks, with 95 % intervals; bands: means of single networks, 90 % of them. Lines: theory for constant gates, with the measured autocorrelation (black) and as the paper predicts (dashed).", "name": "fig-15"}, "image": {"alt": "Two rows of three log-log plots against T from 1 to 256. Single units scatter over three decades. Their means fall from .12 to .02 for the squared state and from .02 to .003 for the squared sensitivity. The black line runs through the means with constant gates or just below, and further below those with gates that see the input, or input and state. The dashed line lies lower, by up to a factor of 1.7 for the sensitivity around T = 30, and meets the means at T = 256."}}
 T = np.geomspace(1, 256, 60)
 fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), sharex=True, sharey="row", layout="constrained")
 for column, (gate, title) in zip(axes.T, GATES.items(), strict=True):
@@ -105,19 +105,19 @@ for label, version, at, place in notes:
     axes[1, 0].annotate(label, end, place, arrowprops=arrow, ha="center")
 
 # %% [markdown]
-# **Constant gates.** Theory is at most about a fifth too low. Whether that is *almost perfect*, within a fifth, stays
-# undecided.
+# **Constant gates.** Theory is at most about a fifth too low. Whether that is *almost perfect*, to us within a fifth,
+# is undecided.
 #
 # **Gates that see the input** raise both moments by up to a third. They forget faster than their biases say ([gates
 # that move](../theory/07b-gates-that-move.ipynb)), so recent inputs weigh more. **Gates that see the state** as well
-# add nothing visible: 256 small couplings do not change what a unit feels of its own bias.
+# add nothing visible: 256 small couplings hardly change how sensitive a unit is to its bias.
 #
-# **No explosion.** From the shortest memories to the longest both moments fall, by factors of four to six. The same
-# holds for [an LSTM](fig15c.ipynb).
+# **No explosion.** From the shortest memories to the longest both moments fall, by factors of four to six. [An
+# LSTM](fig15c.ipynb) does not explode either.
 
 # %% [markdown]
 # ## What is measured
-# The paper's simplified GRU has a linear candidate and nothing else but its gate,
+# The paper's simplified GRU has only its gate and a linear candidate,
 #
 # $$h_t = z_t \odot h_{t-1} + (1 - z_t) \odot W x_t, \qquad z_t = \sigma(b + W_z x_t + U_z h_{t-1}), \qquad
 # b = \log T ,$$
@@ -127,30 +127,30 @@ for label, version, at, place in notes:
 # all-MiniLM-L6-v2 (the paper: BERT-base). After the last token we square each unit's state and its derivative with
 # respect to its own bias.
 #
-# Where gates see the state, a bias acts on its unit through all others as well. That is part of the derivative, which
-# `rtrl.bias_sensitivity` carries along as a matrix of 256 x 256. Appendix D.3 writes $x_t$ for the candidate; the
-# paper's code has a linear map of it, and so have we.
+# Where gates see the state, a bias acts on its unit through all others as well. The derivative includes this:
+# `rtrl.bias_sensitivity` carries it along as a matrix of 256 x 256. Appendix D.3 writes $x_t$ for the candidate; the
+# paper's code and ours use a linear map of it.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print(provenance(frame))
 
 # %% [markdown]
 # ## What theory predicts
-# With a constant gate $\lambda = T / (1 + T)$ both are weighted sums of the last 512 inputs. Their second moments
-# follow from the autocorrelation $R$ of the inputs:
+# With a constant gate $\lambda = T / (1 + T)$ state and derivative are weighted sums of the last 512 inputs. Their
+# second moments follow from the autocorrelation $R$ of the inputs:
 #
 # $$\mathrm{E} \Big( \sum_i w_i x_{t-i} \Big)^2 = \sum_{i,j=0}^{511} w_i w_j R(|i - j|)$$
 #
 # The weights are $w_i = (1 - \lambda) \lambda^i$ for the state and
 # $(1 - \lambda) \lambda^i \big( (1 - \lambda) i - \lambda \big)$ for its derivative. We predict in three ways:
 #
-# - with the **second moments** $\mathrm{E}[x_{t-i} x_{t-j}]$ of these sequences at every pair of places. That assumes
-#   nothing about them;
-# - with the **measured R** of these sequences. That assumes that every place is alike, and with position embeddings it
-#   is not;
+# - with the **second moments** $\mathrm{E}[x_{t-i} x_{t-j}]$ of these sequences at every pair of positions. That
+#   assumes nothing about them;
+# - with the **measured R** of these sequences. That assumes that all positions are alike; position embeddings break
+#   this;
 # - as **the paper's** D.3: with the exponential fitted in [Figure 12](fig12.ipynb), and infinitely many steps.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What constant gates lack is in the model of the inputs; gates that move add up to a third. Sensitivity $(\\mathrm{d}_b h)^2$ over three theories of constant gates: all second moments of the inputs, their autocorrelation, and the paper's prediction. Means in bins of log T over 400 networks, with 95 % intervals.", "name": "fig-15-ratio"}, "image": {"alt": "Three plots of the ratio of mean to theory against T from 1 to 256, three curves with error bars each, a line at 1. Left: constant gates lie on 1, the others 11 to 37 per cent above it from T = 4 on. Middle: with constant gates the means lie 5 to 21 per cent above 1; those with gates that see the input, and input and state, coincide and lie 29 to 48 per cent above it from T = 4 on. Right: both rise, to 1.7 with constant gates and to 2.3 with the others around T = 30, and return to 1 at T = 256."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With constant gates the error lies in the model of the inputs; gates that move add up to a third. Sensitivity $(\\mathrm{d}_b h)^2$ over three theories of constant gates: all second moments of the inputs, their autocorrelation, and the paper's prediction. Means in bins of log T over 400 networks, with 95 % intervals.", "name": "fig-15-ratio"}, "image": {"alt": "Three plots of the ratio of mean to theory against T from 1 to 256, three curves with error bars each, a line at 1. Left: constant gates lie on 1, the others 11 to 37 per cent above it from T = 4 on. Middle: with constant gates the means lie 5 to 21 per cent above 1; those with gates that see the input, and input and state, coincide and lie 29 to 48 per cent above it from T = 4 on. Right: both rise, to 1.7 with constant gates and to 2.3 with the others around T = 30, and return to 1 at T = 256."}}
 versions = {"all moments": "all second moments", "measured R": "measured R"}
 versions |= {"paper's": "the paper's prediction"}
 looks = {"constant": ("o", COLOR), "input": ("s", "0.55"), "state": ("D", "0.15")}
@@ -170,10 +170,10 @@ for row, (gate, (_, color)) in enumerate(looks.items()):
 
 # %% [markdown]
 # With all second moments the theory of constant gates is right to about 5 %, the noise of the bins. The autocorrelation
-# assumes that every place is alike; at this place, the last, the means lie 5 to 22 % above it.
+# assumes that all positions are alike; at the last one, measured here, the means lie 5 to 22 % above theory.
 #
-# The paper's prediction takes the exponential of Figure 12, which misses what our text has at the first lags. It misses
-# up to 40 % of the sensitivity at middle time constants, so that claim fails on our text. What fails is the fit, not
+# The paper's prediction uses the exponential of Figure 12, which is wrong for our text at the first lags. It is up to
+# 40 % too low for the sensitivity at middle time constants, so that claim fails on our text. What fails is the fit, not
 # the theory of gated units.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show all ratios of mean and theory", "code_prompt_hide": "Hide the table"}
@@ -191,8 +191,8 @@ table.rename_axis(["moment", "theory"], axis=1).style.format("{:.2f}")
 # %% [markdown]
 # ## Do the moments depend on the memory?
 # Hardly, says the paper. From the first bin of $T$ to the last both fall, by factors of four to six, and the paper's
-# own prediction does so too. That is more than the factor of two that we allow for *hardly*. It is little beside a unit
-# without gates: with white inputs, from $T = 1$ to 256, its $h^2$ grows by a factor of 100 and
+# own prediction does so too. That is more than the factor of two that we allow for *hardly*. It is little next to a
+# unit without gates: with white inputs, from $T = 1$ to 256, its $h^2$ grows by a factor of 100 and
 # $(\mathrm{d}_\lambda h)^2$ by 1.4 million.
 #
 # [Figure 15b](fig15b.ipynb) shows why the paper's plot looks different, and has errata 8 and 21.
@@ -200,7 +200,7 @@ table.rename_axis(["moment", "theory"], axis=1).style.format("{:.2f}")
 # %% [markdown]
 # ## What the paper claims, and what we measure
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A dot in the shaded band is a claim that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-15-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A claim holds if its dot and its whole interval lie in the shaded band. Each row has its own scale; bars: 95 % intervals of sampled numbers; right: our number and the accepted range.", "name": "fig-15-claims"}, "image": {"alt": "One row for each claim of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 claims.picture("fig15");
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the claims in a table: sources, ranges, verdicts", "code_prompt_hide": "Hide the table"}
@@ -218,9 +218,9 @@ claims.table("fig15")
 # <details>
 # <summary>Solution 1</summary>
 #
-# For the slow part. White inputs do not care for signs, and the sums of squares are nearly the same at long time
-# constants: both are $\varepsilon / 4$, with $\varepsilon = 1 - \lambda$. Slow inputs add weights up before they are
-# squared. The GRU's sum to nearly zero, the LSTM's to $\lambda$. So the slow tenth of the inputs' power, the mean
+# For the slow part. For white inputs signs do not matter, and the sums of squares are nearly the same at long time
+# constants: both are $\varepsilon / 4$, with $\varepsilon = 1 - \lambda$. For slow inputs weights add up before they
+# are squared. The GRU's sum to nearly zero, the LSTM's to $\lambda$. So the slow tenth of the inputs' power, the mean
 # embedding and the positions, makes most of an LSTM's sensitivity. [Figure 15c](fig15c.ipynb) measures it.
 #
 # </details>

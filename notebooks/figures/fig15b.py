@@ -58,7 +58,7 @@ smooth = smoothed.query("cell == 'gru' and gates == 'constant'")
 bins = over_networks(frame.query("cell == 'gru' and gates == 'constant'"), "s2")
 low, high = np.nanpercentile(bins.drawn, [2.5, 97.5], axis=0)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The drawn formula is too low at short time constants and the infinite window turns up at long ones; the smoothing makes a plateau. In between, the fitted exponential is what is too low. Squared sensitivity of units with constant gates; circles: means in bins of log T over 400 networks.", "name": "fig-15-erratum"}, "image": {"alt": "Log-log plot of the squared sensitivity against T. The plotted formula starts a third below the right one and meets it at long T. The smoothed mean is flat up to T = 5, where the bins fall by a factor of two. The corrected curve with the measured autocorrelation runs through the bins or a tenth below them; those with the fitted exponential lie below them between 10 and 100, and the one for an infinite window turns up beyond 100."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The drawn formula is too low at short time constants, where smoothing makes a plateau; the infinite window is too high at long ones. In between, the fitted exponential is too low. Squared sensitivity of units with constant gates; circles: means in bins of log T over 400 networks.", "name": "fig-15-erratum"}, "image": {"alt": "Log-log plot of the squared sensitivity against T. The plotted formula starts a third below the right one and meets it at long T. The smoothed mean is flat up to T = 5, where the bins fall by a factor of two. The corrected curve with the measured autocorrelation runs through the bins or a tenth below them; those with the fitted exponential lie below them between 10 and 100, and the one for an infinite window turns up beyond 100."}}
 fig, ax = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
 ax.loglog(T, plotted, "--", color="#7b3294")
 ax.loglog(T, right, ":", color="0.1")
@@ -80,18 +80,18 @@ ax.text(256, 0.0019, "512 steps", color="0.45", ha="center");
 # The formula matters for $T$ below 20, the window above 100, the smoothing for the shortest units. Between 20 and 100
 # none of the three does; there the exponential misses the autocorrelation.
 #
-# None of these errors changes the conclusion that theory describes gated units. Without them it stands out better.
+# None of these errors changes the conclusion that theory describes gated units. Without them it is clearer.
 
 # %% [markdown]
 # ## Erratum 8: what is drawn, and what is right
-# Appendix D.3 prints the right formula; the paper's code and figure have another. Let
-# $\tilde F(a, b) = (1 - a)(1 - b) F(a, b)$. The figure draws
+# Appendix D.3 prints the right formula; the paper's code and figure use another. Let $\tilde F(a, b) = (1 - a)(1 - b)
+# F(a, b)$. The figure draws
 #
 # $$(\tilde F + 2 \tilde F_a + \tilde F_{ab}) \, (\lambda (1 - \lambda))^2$$
 #
-# as its prediction of the sensitivity. Right is the last term alone, $\tilde F_{ab} \, (\lambda (1 - \lambda))^2$. The
-# figure also assumes infinitely many past inputs, and it smooths the units with a kernel about 7 wide in $T$. Each step
-# alone:
+# as its prediction of the sensitivity. Only the last term is right, $\tilde F_{ab} \, (\lambda (1 - \lambda))^2$. The
+# figure also assumes infinitely many past inputs, and it smooths the units with a kernel about 7 wide in $T$. The
+# effect of each alone:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Each simplification has its own range of time constants. Ratios of neighbouring curves above: drawn formula over the right one, 512 steps over the infinite window, fitted autocorrelation over the measured one, smoothed mean over theory.", "name": "fig-15-steps"}, "image": {"alt": "Plot of four ratios against T on a logarithmic axis. The drawn formula starts at .7 and reaches 1 at T = 20. 512 steps over infinite: 1 up to T = 100, then falling below .8. Fitted over measured R: 1 at T = 1, about .6 between 20 and 50, then rising. Smoothed mean over theory: near 1, with a bump around T = 5."}}
 steps = {
@@ -113,9 +113,9 @@ table.iloc[[7, 15, 25, 33, 41, 59]].style.format("{:.2f}").format_index("{:.1f}"
 
 # %% [markdown]
 # ## Erratum 21: the bias and its time constant
-# The source of the initialisation sets $b = \log(T - 1)$, so that $\lambda = 1 - 1/T$; the paper's code sets
-# $b = \log T$. That is the same gate for a time constant longer by one step. At $T = 100$ it is nothing. At $T = 1$ it
-# separates a unit that halves its state from one that keeps nothing of it.
+# The source of the initialisation sets $b = \log(T - 1)$, so that $\lambda = 1 - 1/T$; the paper's code sets $b = \log
+# T$. That is the same gate for a time constant longer by one step. At $T = 100$ it hardly matters. At $T = 1$ one unit
+# halves its state, the other keeps nothing of it.
 
 # %% tags=["hide-input"]
 few = np.array([1, 2, 4, 16, 256])

@@ -55,7 +55,7 @@ def means_of(table, cell, gate, quantity):
     return means, *np.nanpercentile(means.drawn, [2.5, 97.5], axis=0)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "An LSTM is two to seven times as sensitive as a GRU, and its sensitivity does not explode either. Squared sensitivity to the bias of the (forget) gate after 512 tokens against the time constant T of that bias: means in bins of log T with 95 % intervals, 400 networks of GRUs and 40 of LSTMs. Lines: theory for constant gates with the measured autocorrelation.", "name": "fig-15-lstm"}, "image": {"alt": "Three log-log plots against T from 1 to 256. The LSTM's squared sensitivity stays near .04 up to T = 50 and falls to .01, two to seven times that of the GRU, which falls from .02 to .003. Both lines run through the means with constant gates and below them with the others."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "An LSTM is two to seven times as sensitive as a GRU, and its sensitivity does not explode either. Squared sensitivity to the bias of the (forget) gate after 512 tokens against the time constant T of that bias: means in bins of log T with 95 % intervals, 400 networks of GRUs and 40 of LSTMs. Lines: theory for constant gates with the measured autocorrelation.", "name": "fig-15-lstm"}, "image": {"alt": "Three log-log plots against T from 1 to 256. The LSTM's squared sensitivity starts near .04 and falls to .01 at T = 256, two to seven times that of the GRU, which falls from .02 to .003. Both lines run through the means with constant gates and below them with the others."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 3), sharey=True, layout="constrained")
 for ax, (gate, title) in zip(axes, GATES.items(), strict=True):
     for cell, response in RESPONSES.items():
@@ -70,19 +70,19 @@ axes[0].text(4, 0.005, "GRU", color=style.COLORS["gru"], weight="bold")
 axes[0].set_ylabel(r"sensitivity $(\mathrm{d}_b h)^2$");
 
 # %% [markdown]
-# The LSTM's sensitivity is no explosion: it falls from $T = 4$ on. But of the two, it is the GRU whose coupling of gate
-# and input contains it better.
+# The LSTM's sensitivity does not explode: it falls at long $T$. But the GRU, whose gate also scales its input, keeps it
+# lower.
 
 # %% [markdown]
 # ## Why
 # The cell is $c_t = f_t c_{t-1} + i_t \, W x_t$. It starts with the input gate $i_t = 1 - f_t$, as a GRU does, so with
 # constant gates its second moment is the same. But the input gate does not follow the bias of the forget gate.
 #
-# A GRU that remembers longer also listens less. An LSTM with a larger $b_f$ remembers longer and listens as before. Its
+# A GRU that remembers longer also takes in less. An LSTM with a larger $b_f$ remembers longer and takes in as much. Its
 # sensitivity has the weights $w_j = (1 - \lambda)^2 \, j \lambda^j$, all of one sign. For correlated inputs these sums
 # do not cancel.
 #
-# A minGRU needs no panel of its own: gates that see the input and a candidate linear in it are the middle panel's GRU.
+# A minGRU needs no panel: with gates and a linear candidate that see only the input, it is the middle panel's GRU.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the LSTM's sensitivity over the GRU's", "code_prompt_hide": "Hide the table"}
 sides = {
@@ -92,7 +92,7 @@ sides = {
 ratios = (sides["lstm"] / sides["gru"]).set_index(means_of(frame, "gru", "constant", "s2")[0].low).T
 ratios.style.format("{:.1f}").format_index("T ≥ {:.0f}", axis=1)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With constant gates the cells of an LSTM are as large as the states of a GRU; gates that move make them somewhat larger. Mean squares of states and cells, as above; one theory for both.", "name": "fig-15-lstm-state"}, "image": {"alt": "Three log-log plots against T from 1 to 256. With constant gates the means of LSTM and GRU coincide, fall from .12 to .02 and lie on the line of theory. With the others they lie above it, those of the LSTM by up to a factor of two, those of the GRU by a third to a half."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With constant gates the cells of an LSTM are as large as the states of a GRU; gates that move make them up to twice as large. Mean squares of states and cells, as above; one theory for both.", "name": "fig-15-lstm-state"}, "image": {"alt": "Three log-log plots against T from 1 to 256. With constant gates the means of LSTM and GRU coincide, fall from .12 to .02 and lie on the line of theory. With the others they lie above it, those of the LSTM by up to a factor of two, those of the GRU by a third to a half."}}
 fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.6), sharey=True, layout="constrained")
 for ax, (gate, title) in zip(axes, GATES.items(), strict=True):
     theirs = theory.window_moment(theory.gated_response(lam, 512)[0], measured)
@@ -118,7 +118,7 @@ columns, rows = small.measure("inputs", device)["moments"]
 live_theory = pd.DataFrame(rows, columns=columns)
 print(f"{small.networks} networks of {small.width} units; {text.load(small.source, 1, 8).source}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight GRUs measured in this notebook already show what 400 show. Means in bins of log T with 95 % intervals; lines: theory for constant gates with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, lie somewhat above and coincide."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight GRUs measured in this notebook already show the pattern of 400. Means in bins of log T with 95 % intervals; lines: theory for constant gates with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, lie somewhat above and coincide."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")
 titles = {"h2": "state $h^2$", "s2": r"sensitivity $(\mathrm{d}_b h)^2$"}
 looks = {"constant": ("o", style.COLORS["gru"]), "input": ("s", "0.55"), "state": ("D", "0.15")}

@@ -33,15 +33,15 @@ from rnnlib.lab import interactive
 interactive.landscape()
 
 # %% [markdown]
-# The longer the memory, the narrower the well in which a student finds $\lambda^*$: train $\lambda$ itself (polar) and
-# it becomes a needle. With scaled inputs the exponential and the optimal parametrisation keep the well wide.
+# The longer the memory, the narrower the well around $\lambda^*$: if $\lambda$ itself is trained (polar), it becomes a
+# needle. With scaled inputs the exponential and the optimal parametrisation keep the well wide.
 #
-# A unit with eigenvalue $\lambda$ imitates one with $\lambda^*$, both driven by the same input. Left: the loss, over
-# that of predicting zero, against the distance of the trained parameter from its optimum. Right: the second derivative
-# of the loss at the optimum; the dots are the teacher of the left picture. The three parametrisations share the left
-# axis although their parameters differ: gradient descent takes steps in these units with one rate, so the rate has to
-# fit the width of the well on this axis. Both pictures are closed forms: [Figure 1](../figures/fig01.ipynb) has the
-# unscaled landscapes, [Figure 6](../figures/fig06.ipynb) those with $\gamma$, and [normalisation and
+# A unit with eigenvalue $\lambda$ imitates one with $\lambda^*$, both driven by the same input. Left: the loss,
+# relative to that of predicting zero, against the distance of the trained parameter from its optimum. Right: the second
+# derivative of the loss at the optimum; the dots mark the teacher of the left picture. The three parametrisations share
+# the left axis although their parameters differ: gradient descent takes steps in these units with one rate, so the rate
+# has to fit the width of the well on this axis. Both pictures are closed forms: [Figure 1](../figures/fig01.ipynb) has
+# the unscaled landscapes, [Figure 6](../figures/fig06.ipynb) those with $\gamma$, and [normalisation and
 # reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb) derives the remedies.
 #
 # ## Predict, then look
@@ -62,12 +62,12 @@ interactive.landscape()
 # <summary>Answer</summary>
 #
 # Exponential and optimal do, at 1/4 and at 1; polar still grows as $(1 - \lambda^*)^{-2}$. Untick it again: without
-# $\gamma$, the growth as $(1 - \lambda^*)^{-1}$ remains in either. It takes both remedies.
+# $\gamma$, both still grow as $(1 - \lambda^*)^{-1}$. It takes both remedies.
 #
 # </details>
 #
 # 3. Learn the angle instead, and set the teacher's to $0.01\,\pi$ (an angle of 0 has no logarithm, so no exponential
-#    parametrisation). Which remedy is left? ([Figure 7](../figures/fig07.ipynb) shows why one might not want it.)
+#    parametrisation). Which remedy still works? ([Figure 7](../figures/fig07.ipynb) shows why one might not want it.)
 #
 # <details>
 # <summary>Answer</summary>
@@ -82,8 +82,8 @@ interactive.landscape()
 # <details>
 # <summary>Answer</summary>
 #
-# They grow until the memory reaches $1/(1 - \rho)$, here 1,000 steps: inputs that hardly change within the memory are
-# not tamed by a scale made for white ones. See [Figure 2](../figures/fig02.ipynb).
+# They grow until the memory reaches $1/(1 - \rho)$, here 1,000 steps: a scale made for white inputs does not suffice
+# for inputs that hardly change within the memory. See [Figure 2](../figures/fig02.ipynb).
 #
 # </details>
 #
@@ -93,6 +93,6 @@ interactive.landscape()
 # <summary>Answer</summary>
 #
 # The angle is 0.031 radians, and $1/0.031 = 32$. A unit that remembers longer turns within its memory while its inputs
-# hardly change. So it is out of tune with them, and hears less of them the longer it remembers.
+# hardly change. So it is out of tune with them, and responds less the longer it remembers.
 #
 # </details>

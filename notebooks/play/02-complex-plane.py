@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Play: one eigenvalue, dragged
 #
-# **You will see** what an eigenvalue remembers, how the state reacts when it changes, and how small the region is from
-# which a student finds it. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as
-# you like; the figure runs in the browser, without a kernel.
+# **You will see** what an eigenvalue remembers, how the state reacts when it changes, and how small the region of low
+# loss around it is. **You need** [the curse of memory](../theory/02-curse-of-memory.ipynb). **Time** as long as you
+# like; the figure runs in the browser, without a kernel.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -34,7 +34,7 @@ interactive.complex_plane()
 
 # %% [markdown]
 # Drag $\lambda$ towards the circle: its response lasts longer, the derivative of the response grows much more, and the
-# region from which a student finds it shrinks to a point.
+# region of low loss shrinks to a point.
 #
 # The lines on the disc join students $\lambda'$ of equal loss, as a share of $\mathrm{E}|h|^2$; the second picture
 # shows them within $\pm 0.15$ of $\lambda$, a window that does not shrink with the region. On the right are the impulse
@@ -52,11 +52,11 @@ interactive.complex_plane()
 # <summary>Answer</summary>
 #
 # At $t = -1/\ln\lambda$, about the memory; there it is about $1/(e (1 - \lambda))$, so 37. The response itself never
-# exceeds 1. Set the angle to 0 and the memory to 2.
+# exceeds 1. To see it, set the angle to 0 and the memory to 2.
 #
 # </details>
 #
-# 2. Turn $\lambda$ around the circle with $\rho = 0$. Which of the two moments changes?
+# 2. Move $\lambda$ around the circle with $\rho = 0$. Which of the two moments changes?
 #
 # <details>
 # <summary>Answer</summary>
@@ -76,6 +76,6 @@ interactive.complex_plane()
 # $\frac12 \mathrm{E}|\mathrm{d}_\lambda h|^2$ times the squared distance. (In radians the curvature is $|\lambda|^2$
 # times that along the modulus, but a radian is $|\lambda|$ long.) With $\gamma$ the curvature around the circle is, per
 # unit of length, $1 + |\lambda|^2$ times the one along the radius, so about twice: the lines are longer along the
-# radius, by $\sqrt2$. Their size is in proportion to $1 - |\lambda|$ either way.
+# radius, by $\sqrt2$. Their size is proportional to $1 - |\lambda|$ either way.
 #
 # </details>

@@ -37,7 +37,7 @@ interactive.optimizer_paths()
 # and sign descent may never arrive.
 #
 # The valley has curvatures 1,000 and 1. *Diagonal*: the steep direction is one of the two parameters, as most sharp
-# directions of a diagonal network are near its optimum. *Dense*: every parameter has a share of it ([Figure
+# directions of a diagonal network are near its optimum. *Dense*: both parameters share it ([Figure
 # 4](../figures/fig04.ipynb) shows real Hessians of both kinds). Both runs start with the same loss in the steep and in
 # the flat direction. A path that ends early has left the picture: the run diverged. The loss is 1 at the start.
 #
@@ -57,8 +57,8 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. A
-# thousandth of the loss is left after 293 steps there, and for good after 66 along the axis.
+# The turned one: both parameters see the large gradients of the steep direction, so both are divided by them. There the
+# loss falls to a thousandth after 293 steps; along the axis it stays below after 66.
 #
 # </details>
 #
@@ -78,10 +78,10 @@ interactive.optimizer_paths()
 # <details>
 # <summary>Answer</summary>
 #
-# Along an axis both parameters move to the minimum side by side, up to one step length. In the turned valley a step
+# Along an axis both parameters move to within one step length of the minimum, side by side. In the turned valley a step
 # leads along the floor only where the two entries of the gradient differ in sign: in a strip whose half-width is 1/1000
 # of the remaining distance. Elsewhere both parameters jump across the valley together. Whether steps of fixed length
-# land in the strip is an accident of the rate: at $10^{-2.25}$ a twentieth of the loss is left, at $10^{-2}$ half of
-# it, forever. The code of [Figure 7](../figures/fig07.ipynb) runs sign descent in place of Adam.
+# land in the strip depends on the rate by chance: at $10^{-2.25}$ a twentieth of the loss is left, at $10^{-2}$ half of
+# it, forever. The authors' code for [Figure 7](../figures/fig07.ipynb) takes such sign steps, not Adam's.
 #
 # </details>

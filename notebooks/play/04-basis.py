@@ -7,7 +7,7 @@
 # # Play: a basis to turn
 #
 # **You will see** two eigenvalues trained in their own axes and in axes that you turn: gradient descent and
-# Gauss-Newton do not notice, Adam does. **You need** [Adam likes diagonal
+# Gauss-Newton do not depend on the axes, Adam does. **You need** [Adam likes diagonal
 # networks](../theory/06-adam-likes-diagonal.ipynb). **Time** as long as you like; the figure runs in the browser,
 # without a kernel.
 
@@ -50,8 +50,8 @@ interactive.eigenvalue_basis()
 # <details>
 # <summary>Answer</summary>
 #
-# In its own axes a thousandth is left after 44 steps, and below $10^{-5}$ after 200. At 45 degrees three percent are
-# left after 200 steps. The steep direction shows in both coordinates there, so both are slowed down, and the path
+# In its own axes a thousandth is left after 44 steps, and less than $10^{-5}$ after 200. At 45 degrees three percent
+# are left after 200 steps. There the steep direction involves both coordinates, so both are slowed down, and the path
 # creeps along the floor of the valley.
 #
 # </details>
@@ -61,12 +61,12 @@ interactive.eigenvalue_basis()
 # <details>
 # <summary>Answer</summary>
 #
-# At 90 degrees: the axes change places, and one its sign. Adam does not notice permutations and changes of sign.
-# Already 15 degrees cost more than a factor of a million at this rate.
+# At 90 degrees: the axes swap, and one changes sign. Adam is invariant to permutations and changes of sign. A turn of
+# only 15 degrees costs more than a factor of a million at this rate.
 #
 # </details>
 #
-# 3. Give the turned basis a rate of its own. Is there one at which it gets to a thousandth of the loss?
+# 3. Tune the rate for the turned basis. Does any rate reach a thousandth of the loss?
 #
 # <details>
 # <summary>Answer</summary>
@@ -92,8 +92,8 @@ interactive.eigenvalue_basis()
 # <details>
 # <summary>Answer</summary>
 #
-# It does not: without damping Gauss-Newton notices no linear change of these two coordinates at all. At rate $10^{-1}$
-# a thousandth is left after 34 steps. A whole step (rate 1) leaves the disc at once, because far from the teacher the
+# It does not: undamped Gauss-Newton is invariant to any linear change of these two coordinates. At rate $10^{-1}$ a
+# thousandth is left after 34 steps. A whole step (rate 1) leaves the disc at once, because far from the teacher the
 # outputs are not linear in the eigenvalues.
 #
 # </details>

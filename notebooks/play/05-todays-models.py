@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Play: a model of your choice
 #
-# **You will see** how state and sensitivity of twelve starts of today's recurrences grow with memory, and what
-# correlated inputs and moving gates change. **You need** [the field guide](../beyond/field-guide.ipynb). **Time** as
-# long as you like; the figure runs in the browser, without a kernel.
+# **You will see** how state and sensitivity of today's recurrences grow with memory, for twelve initialisations, and
+# what correlated inputs and moving gates change. **You need** [the field guide](../beyond/field-guide.ipynb). **Time**
+# as long as you like; the figure runs in the browser, without a kernel.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -33,28 +33,28 @@ from rnnlib.lab import interactive
 interactive.models()
 
 # %% [markdown]
-# Choose a parametrisation and one of its raw parameters. The memory is set by what the model sets it by, see [the
-# table](../beyond/field-guide.ipynb#the-models). At each step a fair coin moves the logit of the gate up or down by
-# $\sigma$; gates of the complex RNN, the LRU and S4D stand still. On the left: what is left of an input, the mean over
-# the coin and the root mean square. In the middle: second moments of the state and of its derivative with respect to
-# the raw parameter. On the right: the power of memory with which they grow. Grey is the same for white inputs and still
-# gates. All are [closed forms](../../book/proofs.md) of `theory.random_gate_moments`; [gates that
-# move](../beyond/gates-that-move.ipynb) derives them.
+# Choose a parametrisation and one of its raw parameters. The memory is set through the quantity that each model uses
+# ([table](../beyond/field-guide.ipynb#the-models)). At each step a fair coin moves the logit of the gate up or down by
+# $\sigma$; the complex RNN, the LRU and S4D have no such gates. Left: what is left of an input, its mean over the coin
+# and its root mean square. Middle: second moments of the state and of its derivative with respect to the raw parameter.
+# Right: the power of memory with which they grow. Grey is the same for white inputs and fixed gates. All are [closed
+# forms](../../book/proofs.md) of `theory.random_gate_moments`; [gates that move](../beyond/gates-that-move.ipynb)
+# derives them.
 #
 # ## Predict, then look
-# 1. The complex RNN's angle has the power 3, two more than its state. Which starts have an angle that grows no faster
-#    than the state?
+# 1. The sensitivity to the complex RNN's angle grows with the power 3, two more than the state. With which
+#    initialisations does it grow no faster than the state?
 #
 # <details>
 # <summary>Answer</summary>
 #
-# S4D and Mamba-3 where the step carries the memory: it multiplies the angle and shrinks in proportion to $1 -
-# |\lambda|$. All others that have an angle end two powers above their state. With the heavy tail, Mamba-3's modulus
-# ends two powers *below* it.
+# With S4D and Mamba-3 if the step sets the memory: it multiplies the angle and shrinks in proportion to
+# $1 - |\lambda|$. All other angles end two powers above the state. With the heavy tail, Mamba-3's modulus ends two
+# powers *below* it.
 #
 # </details>
 #
-# 2. The GRU's gate moves by $\pm 2$, memory is 10,000. How many times larger is $\mathrm{E}|h|^2$ than with a still
+# 2. The GRU's gate moves by $\pm 2$, memory is 10,000. How many times larger is $\mathrm{E}|h|^2$ than with a fixed
 #    gate, and what happens to its power?
 #
 # <details>
@@ -70,15 +70,15 @@ interactive.models()
 # <details>
 # <summary>Answer</summary>
 #
-# Up to the correlation time of the inputs, 100 steps: there the unit adds up inputs that agree, and $\gamma$ is made for
-# inputs that do not. At a memory of 10 the power is nearly 1, at 100 a half, at 10,000 it is 0. The GRU's factor $1 -
-# \lambda$ keeps its state at about 1 up to that memory and lets it fall beyond.
+# Up to the correlation time of the inputs, 100 steps: there the unit adds up inputs that agree, while $\gamma$ is made
+# for white ones. At a memory of 10 the power is nearly 1, at 100 a half, at 10,000 it is 0. The GRU's factor
+# $1 - \lambda$ keeps its state at about 1 up to that memory and lets it fall beyond.
 #
 # </details>
 #
 # ## A still picture of it
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The same without moving parts: angles grow two powers faster than states unless the step carries the memory. Second moments against memory for white inputs and still gates, and, dotted, for inputs with correlation 0.9 and a logit that moves by 1 up or down.", "name": "fig-todays-models"}, "image": {"alt": "Two log-log plots against memory from 3 to 10,000. State: the complex RNN and Mamba-3 with memory from A grow in proportion to memory; RG-LRU stays at 0.25; S4D with memory from the step and the GRU fall. Sensitivity: the complex RNN's angle and the angle of Mamba-3 with memory from A grow with the third power, from about 10 to 10 to the 11; all others run parallel to their state. Dotted lines lie above the drawn ones, those of the complex RNN below, with the same slopes in the end."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Sensitivities to angles grow two powers faster than states unless the step sets the memory. Second moments against memory for white inputs and fixed gates (solid), and for inputs with correlation 0.9 and a logit that moves by 1 up or down (dotted).", "name": "fig-todays-models"}, "image": {"alt": "Two log-log plots against memory from 3 to 10,000. State: the complex RNN and Mamba-3 with memory from A grow in proportion to memory; RG-LRU stays at 0.25; S4D with memory from the step and the GRU fall. Sensitivity: the complex RNN's angle and the angle of Mamba-3 with memory from A grow with the third power, from about 10 to 10 to the 11; all others run parallel to their state. Dotted lines lie above the solid ones, those of the complex RNN below, with the same slopes in the end."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch

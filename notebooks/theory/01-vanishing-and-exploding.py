@@ -6,9 +6,8 @@
 # %% [markdown]
 # # Vanishing and exploding gradients
 #
-# **You will see** why a product of Jacobians makes gradients vanish or explode, on a real recurrent network, and what
-# remains to be explained once neither happens. **You need** the chain rule and PyTorch. **Time** under a minute on a
-# CPU.
+# **You will see** why a product of Jacobians makes gradients vanish or explode, on a real recurrent network, and which
+# problem remains when neither happens. **You need** the chain rule and PyTorch. **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +26,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "No Jacobian product exceeds 1, yet the sensitivity grows with memory. One linear unit driven by white noise. Left: the Jacobian product. Right: root mean square of the derivative of the state with respect to the eigenvalue.", "name": "fig-not-the-end"}, "image": {"alt": "Left: powers of lambda fall from 1 to 0, later for lambda nearer to 1. Right: the root mean square of dh_t/dlambda grows with t and levels off, for memory lengths 10, 100 and 1000, at about 16, 500 and 16,000."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "No Jacobian product exceeds 1, yet the sensitivity grows with the memory length. One linear unit driven by white noise. Left: the Jacobian product. Right: root mean square of the derivative of the state with respect to the eigenvalue.", "name": "fig-not-the-end"}, "image": {"alt": "Left: powers of lambda fall from 1 to 0, later for lambda nearer to 1. Right: the root mean square of dh_t/dlambda grows with t and levels off, for memory lengths 10, 100 and 1000, at about 16, 500 and 16,000."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -60,14 +59,14 @@ axes[1].set_title(r"rms of $\mathrm{d} h_t / \mathrm{d} \lambda$");
 #
 # $$h_{t} = f_\vartheta(h_{t-1}, x_{t}), \qquad L = \sum_t L_t(h_t).$$
 #
-# The parameters $\vartheta$ act at every step. What they do at step $s$ reaches step $t$ through all the steps between:
+# The parameters $\vartheta$ act at every step. Their effect at step $s$ reaches step $t$ through all steps between:
 #
 # $$\frac{\mathrm{d} L}{\mathrm{d} \vartheta} = \sum_t \frac{\partial L_t}{\partial h_t} \sum_{s \le t}
 # \left( \prod_{r = s+1}^{t} \frac{\partial h_r}{\partial h_{r-1}} \right) \frac{\partial h_s}{\partial \vartheta} .$$
 #
 # The last factor is the effect of $\vartheta$ at step $s$ alone, with $h_{s-1}$ held fixed. The product has $t - s$
-# factors, the latest ($r = t$) on the left. If each factor shrinks vectors, the influence of the past vanishes, and so
-# does its gradient. If each stretches them, both grow exponentially.
+# factors, the latest ($r = t$) on the left. If each factor shrinks vectors, the influence of the past vanishes, and its
+# gradient with it. If each stretches them, both grow exponentially.
 
 # %% [markdown]
 # ## The product on a real network
@@ -106,9 +105,9 @@ difference = (jacobian_products(rnn, x)[-1] - by_autograd).abs().max()
 print(f"largest entry {by_autograd.abs().max():.3f}, largest difference {difference:.1e}")
 
 # %% [markdown]
-# Over 200 steps, small inputs keep the states small and the tanh linear: the spectral radius decides. Larger inputs
-# make the states larger and most factors $1 - h^2$ smaller. At radius 2 the states grow by themselves until the tanh
-# saturates; from then on the product grows much more slowly than $2^t$.
+# Over 200 steps, small inputs keep the states small and the tanh nearly linear, so the spectral radius sets the
+# outcome. Larger inputs make the states larger and most factors $1 - h^2$ smaller. At radius 2 the states grow by
+# themselves until the tanh saturates; from then on the product grows much more slowly than $2^t$.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Below radius 1 the product vanishes, above it explodes. Norm of the Jacobian product of a tanh network with 64 units. Solid: inputs of standard deviation 0.01; dashed: 1.", "name": "fig-jacobian"}, "image": {"alt": "Spectral norm of dh_t/dh_0 against t on a logarithmic axis, for recurrent matrices of spectral radius 0.8, 1 and 2, each for small and for large inputs. Radius 0.8 decays exponentially over about twenty decades, radius 1 stays between 1 and 5 for small inputs and decays slowly for large ones, radius 2 grows by ten to twelve decades, fastest in the first steps."}}
 radii = [0.8, 1.0, 2.0]
@@ -126,13 +125,13 @@ ax.set_xticks(range(0, 201, 25));
 
 # %% [markdown]
 # Exponential decay is the vanishing gradient, exponential growth the exploding one ([Hochreiter 1991, Bengio et al.
-# 1994, Pascanu et al. 2013](../../book/bibliography.md)). The cures are known: clip what explodes; keep what vanishes
-# by gates (LSTM, GRU), by orthogonal matrices, or by eigenvalues close to the unit circle. Deep state-space models go
+# 1994, Pascanu et al. 2013](../../book/bibliography.md)). The cures are known. Clipping stops explosion; gates (LSTM,
+# GRU), orthogonal matrices or eigenvalues close to the unit circle slow down vanishing. Deep state-space models go
 # furthest: their recurrence is linear and diagonal,
 #
 # $$h_t = \lambda \odot h_{t-1} + x_t, \qquad \frac{\mathrm{d} h_t}{\mathrm{d} h_s} = \mathrm{diag}(\lambda)^{t-s},$$
 #
-# and with $|\lambda| < 1$, close to 1, every product is bounded and slow to vanish.
+# and with $|\lambda| < 1$, close to 1, every product is bounded and decays slowly.
 
 # %% [markdown]
 # ## Bounded products, growing sums
@@ -171,7 +170,7 @@ print(f"10 to the power 3/2: {10**1.5:.1f}")
 #
 # $\lambda^n = \frac12$ at $n = \ln 2 / (-\ln \lambda)$. Since
 # $-\ln(1 - \varepsilon) = \varepsilon + \varepsilon^2/2 + \dots$, this is about
-# $\ln 2 / \varepsilon \approx 0.69 / (1 - \lambda)$. The simple form is too large by a share of about
+# $\ln 2 / \varepsilon \approx 0.69 / (1 - \lambda)$. The simple form is too large by a fraction of about
 # $\varepsilon / 2$: five per cent at $\lambda = 0.9$.
 #
 # </details>
@@ -199,7 +198,7 @@ assert abs(answer[1] - 6.93) < 0.05, "the simple form is off: expand the logarit
 # <summary>Solution 2</summary>
 #
 # $h_t = \sum_i \lambda^i x_{t-i}$, so $\mathrm{d}h_t / \mathrm{d}\lambda = \sum_i i \lambda^{i-1} x_{t-i}$, and
-# $\sum_i i \lambda^{i-1} = 1 / (1-\lambda)^2$ bounds it. To reach the bound, all terms must have one sign and full
+# $\sum_i i \lambda^{i-1} = 1 / (1-\lambda)^2$ bounds it. To reach the bound, all terms must have the same sign and full
 # size: constant inputs $x_t = 1$, or $x_t = -1$. Terms of one sign add up to the power 2 of the memory length. Terms of
 # random sign partly cancel, which leaves the power 3/2.
 #
@@ -231,9 +230,9 @@ assert abs(share) > 0.999, "these inputs stay below the bound"
 # <summary>Solution 3</summary>
 #
 # Each factor $\mathrm{diag}(1 - h_t^2) \, W$ has norm at most 1, because $0 < 1 - h_t^2 \le 1$ and $W$ preserves
-# lengths. So the product never exceeds 1. A spectral radius of 1 alone does not promise this: above, that curve went up
-# to 4. The product vanishes as soon as the states are not small: exponentially with large inputs, slowly with small
-# ones, because the state of an orthogonal network forgets nothing and grows until the tanh bends.
+# lengths. So the product never exceeds 1. A spectral radius of 1 alone does not guarantee this: in the figure that
+# curve rises to 4. The product decays once the states are not small: exponentially with large inputs, slowly with small
+# ones, because an orthogonal network forgets nothing and its state grows until the tanh saturates.
 #
 # </details>
 
@@ -264,8 +263,8 @@ assert answer[1] < 1e-3, "at inputs of 1 the derivative of tanh is below 1 at ea
 # $W^t = \begin{pmatrix} \lambda^t & c\, t \lambda^{t-1} \\ 0 & \lambda^t \end{pmatrix}$. The corner grows until
 # $t \approx -1/\ln\lambda \approx 1/(1-\lambda)$, about ten steps, to $c\, t\lambda^{t-1} \approx 3.9\, c$, more than a
 # thousand for $c \ge 260$. Eigenvalues decide how a product ends. What happens before depends on the eigenvectors; this
-# matrix has only one, $(1, 0)^\top$, and no eigenbasis. The factor $t \lambda^{t-1}$ is the one that this book is
-# about: on [the next page](02-curse-of-memory.ipynb) it is a sensitivity, without any matrix.
+# matrix has only one, $(1, 0)^\top$, and no eigenbasis. This book is about the factor $t \lambda^{t-1}$: on [the next
+# page](02-curse-of-memory.ipynb) it is a sensitivity, without any matrix.
 #
 # </details>
 

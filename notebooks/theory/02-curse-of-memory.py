@@ -6,8 +6,8 @@
 # %% [markdown]
 # # The curse of memory
 #
-# **You will see** why a state with a long memory is sensitive to small changes of its parameter, and how sensitive:
-# closed forms, simulations, correlated inputs. **You need** [vanishing and exploding
+# **You will see** why a state with a long memory is sensitive to small changes of its parameter, and how sensitive: in
+# closed form, in simulations and for correlated inputs. **You need** [vanishing and exploding
 # gradients](01-vanishing-and-exploding.ipynb) and geometric series. **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
@@ -47,8 +47,8 @@ axes[0].set(xlabel="steps back, $i$", title=r"in the state: $\lambda^i$")
 axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1}$");
 
 # %% [markdown]
-# The variance of the state grows in proportion to the memory length, the second moment of its derivative with the
-# *third power*. For white inputs of variance 1 and $\varepsilon = 1-\lambda$, the inverse of the memory length:
+# The variance of the state grows in proportion to the memory length, the second moment of its derivative as its *third
+# power*. For white inputs of variance 1, with $\varepsilon = 1-\lambda$, the inverse of the memory length:
 #
 # $$\mathrm{E}\, h^2 \simeq \tfrac12 \, \varepsilon^{-1}, \qquad
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \tfrac14 \, \varepsilon^{-3} .$$
@@ -74,7 +74,7 @@ axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1
 # \frac{1+\lambda^2}{(1-\lambda^2)^3} .$$
 #
 # As $\lambda \to 1$, $1 - \lambda^2 \simeq 2\varepsilon$ turns these into the powers 1 and 3 above: power laws, not
-# exponentials. The sums, cut at 20,000 terms, give the same numbers:
+# exponentials. The sums, truncated at 20,000 terms, give the same numbers:
 
 # %%
 lam, i = 0.99, np.arange(20_000.0)
@@ -113,7 +113,7 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # $$S(a, b) = \frac{(1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 + \rho (1 - \rho^2) \, ab \, (\rho ab (1 + ab) - 2a - 2b)}
 # {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2} .$$
 #
-# The algebra is among [the proofs](../../book/proofs.md#moments). The paper prints this closed form with a slip; the
+# [The proofs](../../book/proofs.md#moments) have the algebra. The paper prints this closed form with an error; the
 # [page on erratum 1](../../book/cross-moment.md) shows the evidence.
 #
 # </details>
@@ -128,8 +128,8 @@ print(f"differentiated {S:.6f}   closed form {theory.cross_sensitivity(a, b, rho
 # %% [markdown]
 # ## A simulation agrees
 # Correlated inputs are themselves a diagonal scan: $x_t = \rho x_{t-1} + \sqrt{1-\rho^2}\, \xi_t$ with white $\xi$ has
-# $R(D) = \rho^{|D|}$. So one function makes the inputs and the states, and forward-mode differentiation makes the
-# sensitivities. For each $\lambda$ we run 100 units for 20,000 steps, after a burn-in of 20 memory lengths.
+# $R(D) = \rho^{|D|}$. So one function computes inputs and states, and forward-mode differentiation the sensitivities.
+# For each $\lambda$ we run 100 units for 20,000 steps, after a burn-in of 20 memory lengths.
 
 
 # %%
@@ -144,11 +144,11 @@ def simulate(lam, rho, units=100, steps=20_000):
     return h[:, burn_in:].square().mean().item(), dh[:, burn_in:].square().mean().item()
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Simulations (dots) lie on the closed forms (lines), whatever the correlation of the inputs. Second moments of the state and of its sensitivity against the memory length.", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is less than a decade higher at memory 2 and almost four decades at 100."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Simulations (dots) lie on the closed forms (lines), for uncorrelated and for correlated inputs. Second moments of the state and of its sensitivity against the memory length.", "name": "fig-simulation"}, "image": {"alt": "Two log-log plots against the memory length from 2 to 100, one line for each input correlation 0, 0.9 and 0.99. Dots from simulations lie on the lines of the closed forms, for the variance of the state and for the second moment of its sensitivity; the latter is less than a decade higher at memory 2 and almost four decades at 100."}}
 rhos, memory = [0.0, 0.9, 0.99], np.array([2, 5, 10, 20, 50, 100])
 moments = [theory.state_variance, theory.sensitivity]
 line = np.logspace(np.log10(2), 2, 100)
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.25), layout="constrained")
+fig, axes = plt.subplots(1, 2, figsize=(7, 2), layout="constrained")
 for rho, color in zip(rhos, style.sequence("rho", len(rhos)), strict=True):
     simulated = np.array([simulate(1 - 1 / m, rho) for m in memory])
     for ax, moment, points in zip(axes, moments, simulated.T, strict=True):
@@ -169,13 +169,13 @@ fig;
 # $$\mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \frac{1+\rho}{4(1-\rho)} \, \varepsilon^{-3} \quad (\rho < 1), \qquad
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \varepsilon^{-4} \quad (\rho = 1).$$
 #
-# While inputs stay correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$), they might as well be
-# constant, and the second law holds. Once the unit remembers for longer, the first takes over. [Figure
+# If the inputs stay correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$), they are as good as
+# constant, and the second law holds. If the unit remembers for longer, the first law holds. [Figure
 # 1](../figures/fig01.ipynb) shows both laws, and what they do to a loss. In [one eigenvalue,
 # dragged](../play/02-complex-plane.ipynb) you move $\lambda$ and $\rho$ yourself and watch both moments.
 #
-# **Any other autocorrelation.** `theory.cross_sensitivity_of` takes any $R$. Here are two time scales, against the
-# plain sum over all pairs of lags:
+# **Any other autocorrelation.** `theory.cross_sensitivity_of` takes any $R$. We compare it with the plain sum over all
+# pairs of lags, for an $R$ with two time scales:
 
 # %% tags=["hide-input"]
 lag, lam = np.arange(1500), 0.95
@@ -225,7 +225,7 @@ assert abs(answer[1] / largest - 1) < 0.01, "the largest weight is another one"
 # ### Exercise 2: inputs that alternate
 # *Predict, then run. Medium.* Nothing in the derivation needed $\rho \ge 0$. Let $\rho = -0.9$, so that consecutive
 # inputs tend to have opposite signs. Does the sensitivity still grow as $\varepsilon^{-3}$ for $\lambda \to 1$? With
-# which constant? And for which $\lambda$ is it as large as with $\rho = 0.9$ at $\lambda = 0.99$? Check the first
+# which constant? For which $\lambda$ is it as large as it is for $\rho = 0.9$ and $\lambda = 0.99$? Check the first
 # answer with `simulate` too.
 #
 # <details>
@@ -261,8 +261,8 @@ assert abs(ratio - 1) < 0.02, f"at this lambda it is {ratio:.3g} times as large"
 # %% [markdown]
 # ### Exercise 3: sequences that are too short
 # *Break it. Medium.* All formulas here assume that the unit has run forever. Start it at $h_0 = 0$ instead, with white
-# inputs, and look after $T$ steps. What share of each moment is there when $T$ is one memory length? How many memory
-# lengths does each need to come within a tenth of its final value?
+# inputs. Which fraction of its final value has each moment reached after $T$ steps, when $T$ is one memory length?
+# After how many memory lengths is each within a tenth of it?
 #
 # <details>
 # <summary>Solution 3</summary>
@@ -270,7 +270,7 @@ assert abs(ratio - 1) < 0.02, f"at this lambda it is {ratio:.3g} times as large"
 # The sums stop at $i < T$. With $T = u / \varepsilon$ and small $\varepsilon$ they are integrals:
 # $\sum_{i<T} \lambda^{2i}$ reaches a share $1 - e^{-2u}$ of its limit, $\sum_{i<T} i^2\lambda^{2i-2}$ a share
 # $1 - e^{-2u}(1 + 2u + 2u^2)$. At $u = 1$ these are 86% and 32%. Nine tenths need $u = 1.15$ and $u = 2.66$. The
-# sensitivity depends on older inputs, so it suffers first from short sequences.
+# sensitivity depends on older inputs, so short sequences affect it first.
 #
 # </details>
 

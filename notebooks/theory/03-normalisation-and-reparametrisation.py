@@ -58,7 +58,7 @@ axes[0].set_ylabel("curvature at the optimum");
 
 # %% [markdown]
 # Scaled inputs and $\lambda = e^{-e^\omega}$ end the growth of the curvature along the modulus: it levels off at 1/4.
-# Along the angle it still grows with the square of the memory, unless the angle's parametrisation knows the modulus.
+# Along the angle it still grows with the square of the memory, unless its parametrisation depends on the modulus.
 
 # %% [markdown]
 # ## Normalisation: scale the input
@@ -66,18 +66,19 @@ axes[0].set_ylabel("curvature at the optimum");
 #
 # $$h_t = \lambda h_{t-1} + \gamma x_t, \qquad \gamma(\lambda) = \sqrt{1-|\lambda|^2} ,$$
 #
-# and the variance is 1 whatever $\lambda$. With correlated inputs it is $(1+\rho\lambda)/(1-\rho\lambda)$, at most
+# and the variance is 1 for every $\lambda$. With correlated inputs it is $(1+\rho\lambda)/(1-\rho\lambda)$, at most
 # $(1+\rho)/(1-\rho)$.
 #
-# The same scale removes one power of $\varepsilon = 1-\lambda$ from the second moment of the sensitivity. Two remain;
+# The same scale removes one power of $\varepsilon = 1-\lambda$ from the second moment of the sensitivity. Two remain:
 # for white inputs and with $\gamma$ held constant,
 #
 # $$\mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1+\lambda^2}{(1-\lambda^2)^2} .$$
 #
 # ## Reparametrisation: let the optimiser move in other units
-# Let the optimiser see $\omega$, with $\lambda = \lambda(\omega)$. By the chain rule a sensitivity is multiplied by
-# $\lambda'(\omega)$ and, at a minimum, where first derivatives of the loss vanish, a curvature by its square. So we can
-# *choose* the curvature: pick the $\lambda(\omega)$ that makes it the same for every teacher.
+# Let the optimiser train $\omega$, with $\lambda = \lambda(\omega)$. The chain rule multiplies a sensitivity by
+# $\lambda'(\omega)$. At a minimum, where first derivatives of the loss vanish, it multiplies a curvature by
+# $\lambda'(\omega)^2$. So we can *choose* the curvature: pick the $\lambda(\omega)$ that makes it the same for every
+# teacher.
 #
 # The curvature to cancel is that of a teacher-student task. A student unit imitates a teacher unit; both are normalised
 # and see white inputs. Each state has variance 1, and
@@ -85,14 +86,14 @@ axes[0].set_ylabel("curvature at the optimum");
 #
 # $$L = \tfrac12 \mathrm{E}|h - h^*|^2 = 1 - \mathrm{Re}\, \frac{\gamma \gamma^*}{1-\bar\lambda\lambda^*} .$$
 #
-# With $\lambda = \nu e^{i\theta}$ and $\gamma$ moving with $\lambda$, the second derivatives at the optimum are
+# With $\lambda = \nu e^{i\theta}$ and $\gamma$ a function of $\lambda$, the second derivatives at the optimum are
 #
 # $$\frac{\partial^2 L}{\partial \nu^2} = \frac{1}{(1-\nu^2)^2}, \qquad
 # \frac{\partial^2 L}{\partial \theta^2} = \frac{\nu^2(1+\nu^2)}{(1-\nu^2)^2}, \qquad
 # \frac{\partial^2 L}{\partial \nu \, \partial \theta} = 0 .$$
 #
 # <details>
-# <summary>Why</summary>
+# <summary>Derivation</summary>
 #
 # *Along the modulus*, put $\nu = \tanh\omega$, so that $\gamma = 1/\cosh\omega$. At $\theta = \theta^*$ the fraction is
 # $1/(\cosh\omega\cosh\omega^* - \sinh\omega\sinh\omega^*)$ and the loss $1 - 1/\cosh(\omega - \omega^*)$. Its curvature
@@ -102,8 +103,7 @@ axes[0].set_ylabel("curvature at the optimum");
 # $$L = 1 - (1-q) \frac{1 - q\cos\phi}{1 - 2q\cos\phi + q^2} = \frac{q(1+q)}{2(1-q)^2} \, \phi^2 + \dots .$$
 #
 # For unequal moduli $L = 1 - \gamma\gamma^*\,\mathrm{Re}\,(1 - \nu\nu^* e^{i\phi})^{-1}$ is even in $\phi$ too, so the
-# mixed derivative vanishes. [The proofs](../../book/proofs.md#normalisation-and-reparametrisation) have another way,
-# without $\tanh$.
+# mixed derivative vanishes. [The proofs](../../book/proofs.md#normalisation-and-reparametrisation) do without $\tanh$.
 #
 # </details>
 
@@ -139,12 +139,12 @@ print("closed form, modulus and angle:", np.round(closed_form, 6))
 # $$\frac{\mathrm{d}\theta}{\mathrm{d}\omega_\theta} = \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} \qquad\Longrightarrow\qquad
 # \theta = \omega_\theta \, \frac{1-\nu^2}{\nu\sqrt{1+\nu^2}} .$$
 #
-# The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must know the modulus. This pair is
-# the *optimal* parametrisation.
+# The step in $\theta$ has to shrink with $1 - \nu^2$: the angle's parametrisation must depend on the modulus. This pair
+# is the *optimal* parametrisation.
 #
 # "Held constant" means a *stop-gradient*: the angle's formula reads $\nu$, but no gradient flows back through it.
-# Otherwise a step of $\omega_\nu$ would turn the angle as well, and the modulus would regain a large curvature. So the
-# numbers below are those of the updates that gradient descent makes; the last column drops the stop-gradient.
+# Otherwise a step of $\omega_\nu$ would change the angle as well, and the modulus would regain a large curvature. The
+# numbers below include the stop-gradient, as training does; the last column drops it.
 
 # %% tags=["hide-input"]
 def modulus_curvature_without_stop(lam):
@@ -168,9 +168,9 @@ for nu in [0.5, 0.9, 0.99, 0.999]:
 # %% [markdown]
 # ## What deep state-space models do instead
 # The LRU uses $\nu = e^{-e^{\omega_\nu}}$ and $\theta = e^{\omega_\theta}$. For the modulus this is nearly as good: the
-# curvature at the optimum is $\left(\frac{\nu \ln \nu}{1-\nu^2}\right)^2$, which tends to $\frac14$. For the angle it
-# is only multiplied by $\theta^2$, and still explodes. All curves of the first picture, against automatic
-# differentiation:
+# curvature at the optimum is $\left(\frac{\nu \ln \nu}{1-\nu^2}\right)^2$, which tends to $\frac14$. Along the angle
+# the curvature is only multiplied by $\theta^2$ and still explodes. All curves of the first picture, checked by
+# automatic differentiation:
 
 # %% tags=["hide-input"]
 differences = []
@@ -182,9 +182,9 @@ print(f"largest relative difference {max(differences):.0e}")
 
 # %% [markdown]
 # ## Each remedy alone, and both
-# The table gives the powers of the memory length with which second moments grow, for real $\lambda$: that of the state,
-# and that of its sensitivity to the trained parameter ($\omega$ if $\lambda = e^{-e^\omega}$, else $\lambda$; $\gamma$
-# is held constant).
+# The table gives the powers of the memory length with which two second moments grow, for real $\lambda$: of the state
+# and of its sensitivity to the trained parameter ($\omega$ if $\lambda = e^{-e^\omega}$, else $\lambda$; $\gamma$ is
+# held constant).
 #
 # | remedy | state, $\rho < 1$ | sensitivity, $\rho < 1$ | state, $\rho = 1$ | sensitivity, $\rho = 1$ |
 # | --- | --- | --- | --- | --- |
@@ -193,8 +193,8 @@ print(f"largest relative difference {max(differences):.0e}")
 # | $\lambda = e^{-e^\omega}$ | 1 | 1 | 2 | 2 |
 # | both | 0 | 0 | 1 | 1 |
 #
-# The scale removes one power from either moment, the change of variable two from the sensitivity alone. Neither is
-# enough by itself, and at $\rho = 1$ both together leave one power.
+# The scale removes one power from both moments, the change of variable two powers from the sensitivity alone. Neither
+# is enough by itself, and at $\rho = 1$ both together leave one power.
 
 # %% tags=["hide-cell"]
 lam = 1 - np.array([1e-4, 1e-5])  # the table again, from the closed forms
@@ -211,10 +211,10 @@ for name, scale, slope in [
     print(f"{name:17}", "  ".join(f"{abs(power):.2f}" for power in powers))
 
 # %% [markdown]
-# White inputs are not everything: in [Figure 2](../figures/fig02.ipynb) correlated inputs raise the plateau and
-# constant ones remove it. And far from the optimum the optimal parametrisation can be the slowest of the three: see
-# [Figure 7](../figures/fig07.ipynb). To try each remedy alone and both together, at any memory and correlation, play
-# with [the needle in the landscape](../play/01-landscape.ipynb).
+# Inputs need not be white: in [Figure 2](../figures/fig02.ipynb) correlated inputs raise the plateau and constant ones
+# remove it. Far from the optimum, the optimal parametrisation can be the slowest of the three ([Figure
+# 7](../figures/fig07.ipynb)). To try each remedy alone and both together, at any memory and correlation, play with [the
+# needle in the landscape](../play/01-landscape.ipynb).
 
 # %% [markdown]
 # ## Exercises
@@ -303,7 +303,7 @@ assert abs(answer[1] - 1) < 0.01, "rho = 1: which powers have variance and sensi
 
 # %% [markdown]
 # ### Exercise 4: reparametrisation alone
-# *Break it. Hard.* Take $\gamma$ away and keep $\nu = \tanh\omega$. With which power of the memory length does the
+# *Break it. Hard.* Remove $\gamma$ and keep $\nu = \tanh\omega$. With which power of the memory length does the
 # curvature at the optimum now grow? Find the differential equation of a parametrisation that would bound the curvature
 # without $\gamma$. How fast does its $\nu(\omega)$ approach 1?
 #
@@ -314,10 +314,10 @@ assert abs(answer[1] - 1) < 0.01, "rho = 1: which powers have variance and sensi
 # $L = \frac12\big[\frac{1}{1-\nu^2} + \frac{1}{1-\nu^{*2}}\big] - \frac{1}{1-\nu\nu^*}$. Its second derivative in $\nu$
 # at $\nu = \nu^*$ is $\frac{1 + 3\nu^2}{(1-\nu^2)^3} - \frac{2\nu^2}{(1-\nu^2)^3} = \frac{1+\nu^2}{(1-\nu^2)^3}$. Times
 # $(1-\nu^2)^2$ it is $(1+\nu^2)/(1-\nu^2) \approx 1/\varepsilon$: one power of the memory length is back. Curvature 1
-# asks for $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
-# $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So it can be
-# done, but $\nu$ approaches 1 as a power of $\omega$ instead of exponentially: a memory of a million steps is at
-# $\omega = 1000$ instead of 7.
+# requires $\mathrm{d}\nu/\mathrm{d}\omega = (1-\nu^2)^{3/2} / \sqrt{1+\nu^2}$. Near 1 this reads
+# $\mathrm{d}\varepsilon/\mathrm{d}\omega = -2\varepsilon^{3/2}$, solved by $\varepsilon = 1/\omega^2$. So such a
+# parametrisation exists, but $\nu$ approaches 1 as a power of $\omega$ instead of exponentially: a memory of a million
+# steps needs $\omega = 1000$ instead of 7.
 #
 # </details>
 

@@ -6,7 +6,7 @@
 # %% [markdown]
 # # From diagonal to dense
 #
-# **You will see** why the sensitivity that a diagonal network has at one eigenvalue spreads over all entries of a dense
+# **You will see** how the sensitivity to one eigenvalue of a diagonal network spreads over all entries of a dense
 # recurrent matrix: the formula, a check, and a count of the entries. **You need** [the curse of
 # memory](02-curse-of-memory.ipynb) and eigendecompositions. **Time** under a minute on a CPU.
 
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What a diagonal network has at four parameters, a dense one has at every entry. Second moment of the output's sensitivity to each entry of the recurrent matrix, logarithmic colours, same outputs. Left: diagonal, where off-diagonal entries do not exist. Right: dense.", "name": "fig-entries"}, "image": {"alt": "Two four by four grids. Left: only the four diagonal cells are filled, two dark and two brighter, the others are crossed out. Right: all sixteen cells are filled, most with values of a hundred thousand to a million."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A diagonal network is sensitive to four parameters, a dense one to every entry. Second moment of the output's sensitivity to each entry of the recurrent matrix, for the same outputs (logarithmic colours). Left: diagonal, without off-diagonal entries. Right: dense.", "name": "fig-entries"}, "image": {"alt": "Two four by four grids. Left: only the four diagonal cells are filled, two dark and two brighter, the others are crossed out. Right: all sixteen cells are filled, most with values of a hundred thousand to a million."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 
 # %% [markdown]
 # Every entry of a dense matrix carries a share of every eigenvalue's sensitivity. With 16 units the sharpest direction
-# of the loss involves 48 of 256 entries; in the diagonal network of the same outputs it involves three parameters.
+# of the loss typically involves 48 of 256 entries; in the diagonal network with the same outputs, three parameters.
 
 # %% [markdown]
 # ## A dense network is a diagonal one in other coordinates
@@ -75,8 +75,8 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 #
 # $$k_\tau = C A^\tau B = \sum_i c_i b_i \lambda_i^\tau .$$
 #
-# Both networks have the same outputs and can learn the same. They differ in the directions in which the parameters
-# point.
+# Both networks have the same outputs and can represent the same systems. They differ in the directions in which single
+# parameters move the response.
 #
 # ## The effect of one entry of A
 # A change $\mathrm{d}A$ acts at every step. Differentiate $A^\tau$ and go to the eigenbasis, where the change is the
@@ -90,13 +90,13 @@ fig.colorbar(image, ax=axes, label=r"$\mathrm{E}\,(\mathrm{d} y)^2$");
 # \dfrac{\lambda_i^\tau - \lambda_j^\tau}{\lambda_i - \lambda_j} & i \neq j . \end{cases}$$
 #
 # Only $i = j$ has the factor $\tau$ that makes long memories sensitive. For $i \neq j$ the response is a difference of
-# two plain decays, divided by the distance of the eigenvalues. In a diagonal network the factor $\tau$ belongs to the
+# two plain decays, divided by the difference of the eigenvalues. In a diagonal network the factor $\tau$ belongs to the
 # parameter $\lambda_i$ alone. In a dense one the entry $A_{pq}$ moves $M_{ii}$ by
 #
 # $$\frac{\partial M_{ii}}{\partial A_{pq}} = (V^{-1})_{ip} V_{qi} ,$$
 #
 # which in general is not zero for any $p, q$. The system of the picture has two conjugate pairs of eigenvalues, drawn
-# at random with moduli between 0.99 and 0.993. We check the formula for it against automatic differentiation:
+# at random with moduli between 0.99 and 0.993. On this system we check the formula against automatic differentiation:
 
 # %%
 def divided_differences(lam):
@@ -124,7 +124,7 @@ print(f"largest difference {difference:.1e} of {np.abs(formula).max():.1e}")
 # $\Lambda$ are no parameters (crosses).
 #
 # ## How far it spreads
-# Which direction of parameter space is the sharpest? Let a student stand at the teacher's parameters and move by
+# Which direction of parameter space is the sharpest? Place a student at the teacher's parameters and move it by
 # $\mathrm{d}p$. Its response changes by $\mathrm{d}k = J\, \mathrm{d}p$, where the columns of $J$ are the derivatives
 # of $k$ with respect to each parameter. Over $T$ steps of white inputs lag $\tau$ occurs $T - \tau$ times, so the loss
 # rises to
@@ -133,7 +133,7 @@ print(f"largest difference {difference:.1e} of {np.abs(formula).max():.1e}")
 # \tfrac12 \, \mathrm{d}p^\top J^\top W J \, \mathrm{d}p, \qquad W = \mathrm{diag}(1 - \tau/T),$$
 #
 # fastest along the top eigenvector $v$ of $J^\top W J$. The participation ratio $(\sum_p v_p^2)^2 / \sum_p v_p^4$
-# counts the parameters that $v$ involves. Over the recurrent parameters alone, in the median of ten random systems of
+# counts the parameters that $v$ involves. We compute it over the recurrent parameters alone, for ten random systems of
 # each size:
 
 # %%
@@ -161,7 +161,7 @@ for n in sizes:
         print(f"{name:8} n = {n:2}: {median:4.1f} of {count:3} parameters, {median / count:.0%}")
         ratios[name].append(values)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest direction of a dense network involves more parameters with every unit, that of a diagonal one does not. Participation ratio of the top eigenvector over the recurrent parameters, median and range of ten random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, nearly in proportion to the square of the size; that of the diagonal network stays at 2 to 3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest direction of a dense network involves more parameters as the network grows; that of a diagonal one does not. Participation ratio of the top eigenvector over the recurrent parameters, median and range of ten random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, nearly in proportion to the square of the size; that of the diagonal network stays at 2 to 3."}}
 fig, ax = plt.subplots(figsize=(5.6, 2.5), layout="constrained")
 for name, color, marker in [("dense", "rnn", "o"), ("diagonal", "crnn", "s")]:
     values, color = np.array(ratios[name]), style.COLORS[color]
@@ -177,8 +177,8 @@ ax.set_xticks(sizes, sizes);
 # A dense network has $n^2$ recurrent parameters and no more memory than the diagonal one with $n$ complex eigenvalues.
 # Its sharpest direction involves half of them at $n = 2$ and, from $n = 8$ on, about a fifth. A small step along that
 # direction means a small step for many parameters; [Adam likes diagonal networks](06-adam-likes-diagonal.ipynb) shows
-# why that matters. [The next page](04b-every-entry-explodes.ipynb) lets the memory grow and asks with which power each
-# entry explodes.
+# why that matters. [The next page](04b-every-entry-explodes.ipynb) lets the memory grow and measures the power with
+# which each entry explodes.
 
 # %% [markdown]
 # ## Exercises
@@ -202,7 +202,7 @@ ax.set_xticks(sizes, sizes);
 
 # %% [markdown]
 # ### Exercise 2: nothing is created or destroyed
-# *Derive. Medium.* Let A be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second
+# *Derive. Medium.* Let $A$ be symmetric, so that $V$ is orthogonal. Show that the sum over all entries of the second
 # moments is $\sum_{ij} |c_i b_j|^2 \sum_\tau |\Phi_{ij}(\tau)|^2$, whatever the eigenvectors: rotating the basis
 # redistributes sensitivity among entries and neither creates nor destroys any.
 #
@@ -279,10 +279,10 @@ assert answer < 200 / 9, "too large: is it the top direction alone?"
 # <summary>Solution 4</summary>
 #
 # The impulse response $((\lambda+\delta)^\tau - \lambda^\tau)/\delta$ tends to $\tau\lambda^{\tau-1}$, and the dense
-# network does not change. The diagonal one writes the response as a difference of two nearly equal decays with weights
+# network hardly changes. The diagonal one writes the response as a difference of two nearly equal decays with weights
 # $\pm 1/\delta$. Moving one eigenvalue changes the output by $\tau \lambda^{\tau-1}$ times that weight, so the
-# curvature grows as $\delta^{-2}$, without bound: a Jordan block has no diagonal form. A diagonal network is easier to
-# train only while its eigenvalues are apart, so the start should place them apart.
+# curvature grows as $\delta^{-2}$, without bound: a Jordan block has no diagonal form. The diagonal form is well
+# conditioned only while the eigenvalues are apart, so initialise them apart.
 #
 # </details>
 

@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every entry of A explodes with the power 3, but not always through the eigenvalues. Left: second moment of the sensitivity to each of the 100 entries of a random matrix. Right: the part through the eigenvalues over that through the eigenvectors, 32 matrices; orange: two or more real eigenvalues of one sign.", "name": "fig-every-entry"}, "image": {"alt": "Two log-log plots against the shortest memory from 10 to 10,000. Left: a bundle of 100 parallel lines, two decades wide, that rise with a slope of 3. Right: the ratios of a quarter of the matrices, in blue, rise with slope 2 to between a hundred thousand and thirty million; those of the others, in orange, level off between 1 and a few hundred."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Every entry of A explodes with the power 3, but not always through the eigenvalues. Left: second moment of the sensitivity to each of the 100 entries of a random matrix. Right: ratio of the part through the eigenvalues to that through the eigenvectors, 32 matrices; orange: two or more real eigenvalues of the same sign.", "name": "fig-every-entry"}, "image": {"alt": "Two log-log plots against the shortest memory from 10 to 10,000. Left: a bundle of 100 parallel lines, two decades wide, that rise with a slope of 3. Right: the ratios of a quarter of the matrices, in blue, rise with slope 2 to between a hundred thousand and thirty million; those of the others, in orange, level off between 1 and a few hundred."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -63,7 +63,7 @@ axes[0].set_title("every entry of one matrix")
 for values, is_crowded in zip(ratio.T, crowded, strict=True):
     axes[1].loglog(memory, values, color="#de8f05" if is_crowded else "#0173b2", lw=0.8)
 axes[1].axhline(1, color="0.6", lw=1)
-axes[1].text(12, 2e5, "real eigenvalues\nof a sign: at most one", color="#0173b2")
+axes[1].text(12, 2e5, "at most one real\neigenvalue per sign", color="#0173b2")
 axes[1].text(9e3, 800, "two or more", color="#a86400", ha="right")
 axes[1].set(ylabel="eigenvalues / eigenvectors", title="which part, 32 matrices")
 for ax in axes:
@@ -71,17 +71,18 @@ for ax in axes:
 fig;
 
 # %% [markdown]
-# The explosion spreads over all entries, as the paper says. It also says that the eigenvalues cause it. That is true
-# where eigenvalues keep their distance; in two matrices of three, real eigenvalues approach each other, and the
-# eigenvectors explode just as fast.
+# The explosion affects all entries, as the paper says. The paper adds that the eigenvalues cause it. That is true where
+# eigenvalues stay apart. In two matrices of three, real eigenvalues approach each other, and the part through the
+# eigenvectors explodes just as fast.
 
 # %% [markdown]
 # ## How it is computed
-# We draw A as the paper draws its teachers and dense students: independent normal entries, then all moduli moved to the
-# ring from $\nu_0$ to 1. With white inputs to every unit the second moment of $\partial h / \partial A_{pq}$ solves three discrete Lyapunov
-#    equations, which is exact and fast (`rnnlib.lab.dense_sensitivity`). An entry moves A in a direction $\mathrm{d}A$.
-#    With $\mathrm{d}M = V^{-1}\, \mathrm{d}A\, V$, its part $V\, \mathrm{diag}(\mathrm{d}M)\, V^{-1}$ moves the
-#    eigenvalues alone and the rest moves the eigenvectors alone, so each moment can be computed for either part.
+# We draw $A$ as the paper draws its teachers and dense students: independent normal entries, then all moduli mapped
+# into the ring from $\nu_0$ to 1. With white inputs to every unit the second moment of $\partial h / \partial A_{pq}$
+# solves three discrete Lyapunov equations, which is exact and fast (`rnnlib.lab.dense_sensitivity`). Changing an entry
+# moves $A$ in a direction $\mathrm{d}A$. With $\mathrm{d}M = V^{-1}\, \mathrm{d}A\, V$, its part
+# $V\, \mathrm{diag}(\mathrm{d}M)\, V^{-1}$ moves the eigenvalues alone, and the rest moves the eigenvectors alone. So
+# each moment can be computed for either part.
 
 # %%
 powers = np.log10(moments["whole"][-1] / moments["whole"][-3])  # over a decade of the memory
@@ -90,16 +91,16 @@ print(f"powers of all entries of all matrices: {powers.min():.2f} to {powers.max
 # %% [markdown]
 # ## Eigenvalues or eigenvectors?
 # The part through the eigenvectors has the responses
-# $\Phi_{ij}(\tau) = (\lambda_i^\tau - \lambda_j^\tau) / (\lambda_i - \lambda_j)$, differences of two decays. While
-# eigenvalues keep their distance as they approach the circle, this part falls behind by the square of the memory
-# (blue). But in the paper's own recipe two real eigenvalues of one sign approach the circle *and each other*. Then
+# $\Phi_{ij}(\tau) = (\lambda_i^\tau - \lambda_j^\tau) / (\lambda_i - \lambda_j)$, differences of two decays. If
+# eigenvalues stay apart as they approach the circle, this part grows more slowly, by two powers of the memory (blue).
+# But in the paper's own recipe two real eigenvalues of the same sign approach the circle *and each other*. Then
 # $\Phi_{ij}$, the slope of a chord of $z^\tau$ between them, is as large as the derivative $\tau \lambda_i^{\tau - 1}$
 # ([exercise 1 of the last page](04-from-diagonal-to-dense.ipynb#exercise-1-two-eigenvalues-meet)). Two random matrices
 # in three have such a pair, 24 of these 32 (orange).
 #
 # ## An orthogonal matrix does not escape
-# All its eigenvalues lie on the circle, and gradients neither vanish nor explode, since $|A^t h| = |h|$. Yet its
-# sensitivity grows with time as that of a matrix with unlimited memory:
+# All its eigenvalues lie on the circle, and gradients neither vanish nor explode, since $|A^t h| = |h|$. Yet its memory
+# is unlimited, and its sensitivity grows as a power of time:
 
 # %%
 Q = np.linalg.qr(normal.numpy())[0]
@@ -123,7 +124,7 @@ claims.table("sec23")
 # ### Exercise 1: on the circle
 # *Derive. Easy.* One eigenvalue of an orthogonal matrix is $\lambda = e^{i\theta}$. Let $h_t = \lambda h_{t-1} + x_t$
 # start at $h_0 = 0$ with white inputs. With which powers of $t$ do $\mathrm{E}|h_t|^2$ and
-# $\mathrm{E}|\mathrm{d}h_t/\mathrm{d}\lambda|^2$ grow? Where does the "power 3" of this page come from, without any
+# $\mathrm{E}|\mathrm{d}h_t/\mathrm{d}\lambda|^2$ grow? Where does the "power 3" of this page come from when there is no
 # memory length?
 #
 # <details>
@@ -133,7 +134,7 @@ claims.table("sec23")
 #
 # $$\mathrm{E}|\mathrm{d}h_t/\mathrm{d}\lambda|^2 = \sum_{i<t} i^2 = (t-1)\,t\,(2t-1)/6 \approx t^3/3.$$
 #
-# Nothing is forgotten, so the memory is all the time since the start, and time takes the place of the memory length.
+# Nothing is forgotten, so the memory reaches back to the start, and time replaces the memory length.
 #
 # </details>
 
@@ -159,10 +160,10 @@ assert answer[1] == 3, "an input i steps old has the weight i"
 # <details>
 # <summary>Solution 2</summary>
 #
-# With two positive eigenvalues the distance $\varepsilon$ shrinks with the memory, the chord is as steep as the slope,
-# and both parts grow with the power 3: the ratio tends to a constant. With opposite signs the distance stays near 2.
-# Then $|\Phi_{12}|$ is bounded, its second moment grows as one power of the memory, and the ratio grows with the
-# power 2.
+# With two positive eigenvalues the distance $\varepsilon$ shrinks with the memory, the chord is about as steep as the
+# tangent, and both parts grow with the power 3: the ratio tends to a constant. With opposite signs the distance stays
+# near 2. Then $|\Phi_{12}|$ is bounded, its second moment grows as one power of the memory, and the ratio grows with
+# the power 2.
 #
 # </details>
 
@@ -197,8 +198,8 @@ assert answer[1] == 2, "opposite signs: two modes that do not stay in step"
 # Take $A = \mathrm{diag}(1 - \varepsilon, \frac12)$, whose eigenvectors are the axes. $A_{11}$ is the slow eigenvalue
 # and has the power 3. $A_{12}$ and $A_{21}$ move eigenvectors alone: they feed one unit from the other, with the
 # response $\Phi_{12}$, a difference of two decays, and the power 1. $A_{22}$ concerns only the fast unit and has the
-# power 0. An entry takes part in the slow eigenvalue in proportion to $(V^{-1})_{ip} V_{qi}$, and no component of a
-# random eigenvector is zero.
+# power 0. An entry moves the slow eigenvalue in proportion to $(V^{-1})_{ip} V_{qi}$, and no component of a random
+# eigenvector is zero.
 #
 # </details>
 

@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Only units with nearly equal eigenvalues interact, and the longer the memory the nearer they must be. Coupling of two units against their angle mismatch, relative to a unit with itself; the mismatch in units of $1 - |\\lambda|^2$ (left) and in radians (right). Dashed: the approximation below.", "name": "fig-coupling"}, "image": {"alt": "Left: curves for moduli 0.9, 0.99 and 0.999 coincide with the dashed approximation and fall to a few percent at three widths. Right: in radians the peak narrows in proportion to one minus the squared modulus."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Only units with nearly equal eigenvalues interact, and the longer the memory the nearer they must be. Coupling of two units against their angle mismatch, relative to that of a unit with itself; the mismatch in units of $1 - |\\lambda|^2$ (left) and in radians (right). Dashed: the approximation below.", "name": "fig-coupling"}, "image": {"alt": "Left: curves for moduli 0.9, 0.99 and 0.999 coincide with the dashed approximation and fall to a few percent at three widths. Right: in radians the peak narrows in proportion to one minus the squared modulus."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -55,8 +55,8 @@ axes[1].set(xlabel=r"mismatch $\delta$ (radians)", xscale="log", title=r"modulus
 
 # %% [markdown]
 # ## At the optimum only first derivatives count
-# Let the student stand at the teacher's parameters, $L = \frac12 \mathrm{E}(y - y^*)^2$. Second derivatives of the
-# output come with the factor $y - y^*$, which is zero, so
+# Place the student at the teacher's parameters, with $L = \frac12 \mathrm{E}(y - y^*)^2$. Second derivatives of the
+# output are multiplied by $y - y^*$, which is zero, so
 #
 # $$\frac{\partial^2 L}{\partial p \, \partial q} = \mathrm{E}\Big[\frac{\partial y}{\partial p}
 # \frac{\partial y}{\partial q}\Big] .$$
@@ -68,9 +68,9 @@ axes[1].set(xlabel=r"mismatch $\delta$ (radians)", xscale="log", title=r"modulus
 # $$\frac{\partial y}{\partial\, \mathrm{Re} \lambda_i} = \mathrm{Re}(w_i s_i), \qquad
 # \frac{\partial y}{\partial\, \mathrm{Im} \lambda_i} = -\mathrm{Im}(w_i s_i),$$
 #
-# because the state is a power series in $\lambda_i$, without its conjugate. Products of real and imaginary parts follow
-# from $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$.
-# With
+# because the state is a power series in $\lambda_i$ alone, not in its conjugate. Products of real and imaginary parts
+# follow from $\mathrm{E}[s_i s_j] = S(\lambda_i, \lambda_j)$ and
+# $\mathrm{E}[s_i \bar s_j] = S(\lambda_i, \bar\lambda_j)$. With
 #
 # $$A_{ij} = w_i w_j \, S(\lambda_i, \lambda_j), \qquad B_{ij} = w_i \bar w_j \, S(\lambda_i, \bar\lambda_j),$$
 #
@@ -127,8 +127,8 @@ for rho in [0.0, 0.9]:
 
 # %% [markdown]
 # ## Who couples with whom
-# For white inputs $S(a, b) = (1 + ab) / (1 - ab)^3$ is large where $ab \approx 1$. In $B_{ij}$ that is
-# $\lambda_i \approx \lambda_j$, in $A_{ij}$ it is $\lambda_i \approx \bar\lambda_j$: units interact only if their
+# For white inputs $S(a, b) = (1 + ab) / (1 - ab)^3$ is large where $ab \approx 1$. In $B_{ij}$ this means
+# $\lambda_i \approx \lambda_j$, in $A_{ij}$ it means $\lambda_i \approx \bar\lambda_j$: units interact only if their
 # eigenvalues are nearly equal or nearly conjugate. With equal moduli and angles that differ by $\delta$, the strength
 # relative to a unit with itself is a peak of width $1 - |\lambda|^2$:
 #
@@ -136,7 +136,7 @@ for rho in [0.0, 0.9]:
 # \frac{\delta^2}{(1 - |\lambda|^2)^2}\Big)^{-3/2} .$$
 #
 # [Figure 8](../figures/fig08.ipynb) maps $S$ over the disc, also for correlated inputs; [Figure
-# 10](../figures/fig10.ipynb) shows what happens when angles crowd.
+# 10](../figures/fig10.ipynb) shows what happens when many angles are close.
 #
 # ## A conjugate pair shares its curvature
 # A real system has its eigenvalues in conjugate pairs, $\lambda_2 = \bar\lambda_1$ and $w_2 = \bar w_1$. Then
@@ -155,12 +155,12 @@ with np.printoptions(suppress=True, precision=1):
 # %% [markdown]
 # ## The rank law
 # **Claim.** At the optimum, the Hessian of a system of order $n$ with one input and one output has exactly $2n + 1$
-# non-zero eigenvalues, in every parametrisation that can move all of eigenvalues, weights and skip. This assumes that
+# non-zero eigenvalues, in every parametrisation that can move all eigenvalues, weights and the skip. This assumes that
 # the system's eigenvalues are distinct and not zero, that no mode has weight zero, and that the window has
 # $T \ge 2n + 1$ steps ([proof](../../book/proofs.md#the-rank-law)).
 #
-# **Why.** Outputs depend on the parameters through the impulse response alone. With $[\tau = 0]$ for 1 at $\tau = 0$
-# and 0 elsewhere, it and its first-order changes are
+# **Why.** Outputs depend on the parameters through the impulse response alone. Write $[\tau = 0]$ for 1 at $\tau = 0$
+# and 0 elsewhere. The response and its first-order change are
 #
 # $$k_\tau = D\,[\tau = 0] + \sum_{i=1}^n w_i \lambda_i^\tau,$$
 #
@@ -170,8 +170,8 @@ with np.printoptions(suppress=True, precision=1):
 # These are combinations of $2n + 1$ linearly independent sequences, $[\tau = 0]$, $\lambda_i^\tau$ and
 # $\tau \lambda_i^{\tau-1}$. Over $T$ steps the Hessian is $J^\top W J$ as in [from diagonal to
 # dense](04-from-diagonal-to-dense.ipynb#how-far-it-spreads), with the positive definite
-# $W = \mathrm{diag}(1 - \tau/T)$. So its rank is that of the map $J$ from parameters to $\mathrm{d}k$, which reaches
-# all of these sequences and no others.
+# $W = \mathrm{diag}(1 - \tau/T)$. So its rank is that of the map $J$ from parameters to $\mathrm{d}k$, whose image is
+# the span of these sequences.
 #
 # A dense RNN has $n^2 + 2n + 1$ parameters, a diagonal one with complex weights $6n + 1$, the LRU and diagonal S4
 # $7n + 1$; all but $2n + 1$ directions are flat:
@@ -222,7 +222,7 @@ for pairs in [1, 2, 3]:
 # \det H = \frac{w^2}{(1-\lambda^2)^4} > 0 .$$
 #
 # No direction is flat. The coupling relative to the diagonal, $\lambda/\sqrt{1+\lambda^2}$, tends to $1/\sqrt2$: a
-# longer memory and a smaller weight partly cancel.
+# longer memory and a smaller weight partly compensate.
 #
 # </details>
 
@@ -241,8 +241,8 @@ assert abs(answer / (0.49 / 0.19**4) - 1) < 0.01, "sum all three entries over i 
 # %% [markdown]
 # ### Exercise 2: the shape of the peak
 # *Derive. Medium.* Derive the approximation $\big(1 + \delta^2/(1-|\lambda|^2)^2\big)^{-3/2}$ of the relative coupling.
-# At how many widths is it down to a tenth? How many units of modulus $\nu$ fit around the circle at that distance, for
-# $\nu = 0.9$ and $0.99$?
+# After how many widths has it fallen to a tenth? How many units of modulus $\nu$ fit around the circle at that
+# distance, for $\nu = 0.9$ and $0.99$?
 #
 # <details>
 # <summary>Solution 2</summary>
@@ -250,8 +250,8 @@ assert abs(answer / (0.49 / 0.19**4) - 1) < 0.01, "sum all three entries over i 
 # With $q = \nu^2$, $|S(\lambda e^{i\delta}, \bar\lambda)| = |1 + q e^{i\delta}| / |1 - q e^{i\delta}|^3$. The
 # denominator is $|1 - qe^{i\delta}|^2$ $= (1-q)^2 + 4q\sin^2(\delta/2)$ $\approx (1-q)^2 + \delta^2$ for $q$ near 1 and
 # small $\delta$; the numerator stays close to $1 + q$. Divide by the value at $\delta = 0$. One tenth is reached where
-# $1 + x^2 = 10^{2/3}$, at $x = 1.91$ widths. Around the circle fit $2\pi / (1.91\,(1-\nu^2))$ units: 17 at $\nu = 0.9$
-# and 165 at $0.99$.
+# $1 + x^2 = 10^{2/3}$, at $x = 1.91$ widths. So $2\pi / (1.91\,(1-\nu^2))$ units fit around the circle: 17 at
+# $\nu = 0.9$ and 165 at $0.99$.
 #
 # </details>
 
@@ -299,8 +299,7 @@ assert list(answer[4:]) == [8, 9, 9, 9], "long windows: how many numbers determi
 # %% [markdown]
 # ### Exercise 4: a spare unit
 # *Predict, then run. Hard.* The student has one complex unit more than it needs, with output weight zero. What is the
-# rank? And if the unit's input weight is zero too? Decide first, then try it: `curvature.rank` takes any layer in
-# float64.
+# rank? What if its input weight is zero too? Decide first, then try it: `curvature.rank` takes any layer in float64.
 #
 # <details>
 # <summary>Solution 4</summary>

@@ -6,8 +6,8 @@
 # %% [markdown]
 # # Adam likes diagonal networks
 #
-# **You will see** that one step size for each parameter undoes sharpness along the axes and nothing else: in a valley
-# with two parameters, then in the Hessians of real networks. **You need** [the Hessian at the
+# **You will see** that one step size per parameter compensates for sharpness along the axes only: in a valley with two
+# parameters, then in the Hessians of real networks. **You need** [the Hessian at the
 # optimum](05-hessian-at-the-optimum.ipynb). **Time** under a minute on a CPU.
 
 # %% tags=["hide-input"]
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam is fast where the steep direction is an axis. Left and middle: 400 steps of Adam in one valley, along an axis and turned by 45 degrees (contours: loss). Right: steps until a thousandth of the loss is left, best rate at each angle.", "name": "fig-bowl"}, "image": {"alt": "Left: in a vertical narrow valley Adam runs straight to the minimum. Middle: in the same valley turned by 45 degrees it covers a third of the way in as many steps. Right, logarithmic: gradient descent needs about sixteen thousand steps at any angle; Adam needs about twenty at 0 and 90 degrees and over a thousand at 45."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam is fast where the steep direction is an axis. Left and middle: 400 steps of Adam in one valley, along an axis and turned by 45 degrees (contours: loss). Right: steps until the loss has fallen to a thousandth, at the best rate for each angle.", "name": "fig-bowl"}, "image": {"alt": "Left: in a vertical narrow valley Adam runs straight to the minimum. Middle: in the same valley turned by 45 degrees it covers a third of the way in as many steps. Right, logarithmic: gradient descent needs about sixteen thousand steps at any angle; Adam needs about twenty at 0 and 90 degrees and over a thousand at 45."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -97,8 +97,9 @@ axes[2].set(xlabel="angle (degrees)", title="steps needed", ylim=(10, 1e5))
 axes[2].set_xticks([0, 45, 90]);
 
 # %% [markdown]
-# Adam's step sizes belong to parameters. Where sharp directions are parameters, as in a diagonal network, they undo the
-# sharpness; in a dense network, where a sharp direction involves many parameters, they cannot.
+# Adam has one step size per parameter. If each sharp direction is one parameter, as in a diagonal network, these step
+# sizes compensate for the sharpness. In a dense network a sharp direction involves many parameters, and they mostly
+# cannot.
 
 # %% [markdown]
 # ## Two parameters, two curvatures
@@ -112,7 +113,7 @@ axes[2].set_xticks([0, 45, 90]);
 #
 # If the steep direction is an axis, its own $\hat v_p$ tames it and the other axis is not affected. If it is a
 # diagonal, *both* parameters have large gradients, and both are slowed down. Every run of the picture starts with the
-# same share of the loss in both directions. The loop behind it does what `torch.optim.Adam` does:
+# same share of the loss in both directions. Our loop agrees with `torch.optim.Adam`:
 
 # %%
 (a, b, d), start = bowl(np.radians(30))
@@ -128,14 +129,14 @@ print(f"Adam: {adam[0]} steps along the axes, {adam[9]} at 45 degrees")
 print(f"gradient descent: {plain[0]} and {plain[9]}")
 
 # %% [markdown]
-# Gradient descent does not know where the axes are. Adam does, which helps where sharp directions are axes. In [descent
-# in two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
+# Gradient descent does not depend on the axes. Adam does, which helps where sharp directions are axes. In [descent in
+# two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
 #
 # ## The real Hessians
 # What can one step size for each parameter achieve? The natural choice is to rescale every parameter by
-# $\sqrt{H_{pp}}$, so that all have curvature 1. What such an optimiser still has to deal with is the ratio of the
-# largest to the smallest non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$, not that of $H$ itself. We compute
-# both for ten systems of [Figure 4](../figures/fig04.ipynb), each in four parametrisations:
+# $\sqrt{H_{pp}}$, so that all have curvature 1. Such an optimiser then faces the ratio of the largest to the smallest
+# non-zero eigenvalue of $H_{pq} / \sqrt{H_{pp} H_{qq}}$, not that of $H$. We compute both for ten systems of [Figure
+# 4](../figures/fig04.ipynb), each in four parametrisations:
 
 # %%
 T = 300
@@ -167,7 +168,7 @@ for key, (name, _) in ways.items():
     before, after = np.median([conditions(H.matrix) for H in hessians[key]], axis=0)
     print(f"{name:17} median {before:.1e}, after rescaling {after:.1e}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rescaling each parameter conditions the diagonal networks well and the dense one less. Ratio of the largest to the smallest non-zero eigenvalue of ten systems in four parametrisations, of the Hessian (left) and after rescaling every parameter to curvature 1 (right). Bars: medians.", "name": "fig-conditions"}, "image": {"alt": "Two logarithmic strip plots. Left: ratios of a thousand to ten to the tenth in all four parametrisations, and beyond for the dense one. Right, after rescaling: about ten for the three diagonal parametrisations in nine of ten draws and two million in the tenth; twenty to half a million for the dense one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In most draws, rescaling each parameter conditions the diagonal networks well, the dense one less. Ratio of the largest to the smallest non-zero eigenvalue of the Hessian (left) and after rescaling every parameter to curvature 1 (right): ten systems in four parametrisations. Bars: medians.", "name": "fig-conditions"}, "image": {"alt": "Two logarithmic strip plots. Left: ratios of a thousand to ten to the tenth in all four parametrisations, and beyond for the dense one. Right, after rescaling: about ten for the three diagonal parametrisations in nine of ten draws and two million in the tenth; twenty to half a million for the dense one."}}
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.5), sharey=True, layout="constrained")
 for i, key in enumerate(ways):
     values = np.array([conditions(H.matrix) for H in hessians[key]])
@@ -180,11 +181,11 @@ axes[0].set_ylabel("largest / smallest eigenvalue");
 
 # %% [markdown]
 # All four landscapes are badly conditioned, and in some draws the diagonal ones are no better than the dense one. They
-# differ in what rescaling leaves. In the diagonal networks sharpness lies along axes, and rescaling leaves a factor of
-# ten or so, except in draw 4, where the two pairs of eigenvalues are so close that they
-# [couple](05-hessian-at-the-optimum.ipynb#who-couples-with-whom). In the dense network rescaling leaves more, in every
-# draw but that one. The folded table lists all draws, and the distance of the two pairs in widths $1 - |\lambda|^2$ of
-# a coupling's peak:
+# differ in how much rescaling helps. In the diagonal networks sharpness lies along axes, and rescaling leaves a ratio
+# of ten or so, except in draw 4, where the two pairs of eigenvalues are so close that they
+# [couple](05-hessian-at-the-optimum.ipynb#who-couples-with-whom). In the dense network rescaling leaves a larger ratio
+# in every draw but that one. The folded table lists all draws, with the distance between the two pairs in units of the
+# coupling width $1 - |\lambda|^2$:
 
 # %% tags=["hide-cell"]
 left = {key: [conditions(H.matrix)[1] for H in found] for key, found in hessians.items()}
@@ -199,10 +200,10 @@ assert list(np.flatnonzero(dense < np.max(diagonal, axis=0))) == [4]
 
 # %% [markdown]
 # ## Adam on these bowls
-# Around the optimum the loss is the quadratic $\frac12 \delta^\top H \delta$. For the first system, Adam descends it
+# Around the optimum the loss is the quadratic $\frac12 \delta^\top H \delta$. For the first system, we run Adam on it
 # from 32 random starts of size 0.01 in each parameter, with the best of five rates for each parametrisation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam reaches the optimum of the diagonal parametrisations within a thousand steps; in the dense one it is far from it after two thousand. Loss on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the diagonal parametrisations Adam lowers the loss by twelve decades within a thousand steps; in the dense one it has not after two thousand. Loss on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
 def adam_losses(H, rates, steps=2000, starts=32):
     """Loss over time, relative to the start: axes step, rate, start."""
     delta = 1e-2 * np.random.default_rng(0).normal(size=(1, starts, len(H)))
@@ -228,7 +229,7 @@ ax.set(xlabel="step", ylabel="loss / first loss", ylim=(1e-12, 2))
 ax.legend();
 
 # %% [markdown]
-# Near the optimum this model is exact. Away from it, during training, the same mechanism shows in Adam's effective
+# Near the optimum this model is accurate. Away from it, during training, the same mechanism shows in Adam's effective
 # learning rates: small for all entries of a dense matrix, large for most parameters of a diagonal network ([Figure
 # 4](../figures/fig04.ipynb), panels C and D, with the ablation).
 

@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A gated unit is not cursed: neither its state nor its sensitivity grows with memory. Second moments of state and sensitivity to the bias b, and their ratio, against the time constant T = λ / (1 - λ). Grey: the bare linear unit, white inputs, derivative with respect to λ.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A gated unit is not cursed: its state and its sensitivity stay bounded as memory grows. Second moments of state and sensitivity to the bias b, and their ratio, against the time constant T = λ / (1 - λ). Grey: the bare linear unit, white inputs, derivative with respect to λ.", "name": "fig-gated-moments"}, "image": {"alt": "Three log-log plots against the time constant T, one curve for each input correlation. The state's moment falls as one over T for T beyond the correlation time, and stays at 1 for constant inputs. The sensitivity rises and then falls as one over T; for constant inputs it is zero and not drawn. Their ratio tends to one half for all correlations below 1, while the bare unit's grows as T squared."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -59,17 +59,17 @@ for ax, title in zip(axes, titles, strict=True):
 fig;
 
 # %% [markdown]
-# The gate scales the input by $1 - \lambda$, and the sigmoid reparametrises $\lambda$. The sensitivity stays below the
-# state's own size: the ratio of the second moments tends to 1/2, as it does for an LRU.
+# The gate scales the input by $1 - \lambda$, and the sigmoid reparametrises $\lambda$. The sensitivity stays smaller
+# than the state: the ratio of the second moments tends to 1/2, as it does for an LRU.
 
 # %% [markdown]
 # ## One unit, one gate
-# A GRU mixes its old state and a candidate $n_t$ in shares that its gate sets,
+# A GRU mixes its old state and a candidate $n_t$ in proportions that its gate sets,
 #
 # $$h_t = z_t \, h_{t-1} + (1 - z_t) \, n_t, \qquad z_t = \sigma(b + \dots) .$$
 #
-# Read $z_t$ as $\lambda_t$: this is the recurrence of all pages before, with an eigenvalue that may differ from step to
-# step. If gate and candidate do not see the state, it is a scan:
+# Read $z_t$ as $\lambda_t$: this is the recurrence of the previous pages, with an eigenvalue that may differ from step
+# to step. If gate and candidate do not depend on the state, it is a linear scan:
 
 # %%
 unit = ChronoGRU(
@@ -87,13 +87,14 @@ print(f"largest difference {(h - unit(x)[0]).abs().max():.1e}")
 # $\mathrm{d}\lambda / \mathrm{d}b = \lambda (1 - \lambda)$: as $\lambda$ nears 1, equal steps of $b$ make ever smaller
 # steps of $\lambda$. With $b = \log T$ the gate is $\lambda = T / (1 + T)$, so $T = \lambda / (1 - \lambda)$ is the
 # unit's time constant, one step less than its memory length. Chrono initialisation draws $T$ from a range and sets $b$
-# by it. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and $\tilde F(a, b) = (1-a)(1-b) F(a, b)$,
+# accordingly. With $F$ and $S$ of [the curse of memory](02-curse-of-memory.ipynb) and
+# $\tilde F(a, b) = (1-a)(1-b) F(a, b)$,
 #
 # $$\mathrm{E}\,h^2 = \tilde F(\lambda, \lambda), \qquad
 #   \mathrm{E}(\mathrm{d}_b h)^2 = \big(\lambda (1 - \lambda)\big)^2 \, \partial_a \partial_b \tilde F \,\big|_{a =
 # b = \lambda} .$$
 #
-# The derivative acts on the input scale too: a unit that remembers longer listens less. For white inputs, with
+# The derivative acts on the input scale too: a unit that remembers longer takes in less. For white inputs, with
 # $\varepsilon = 1 - \lambda$ and $F_a = \partial_a F$, the three terms of
 # $\partial_a \partial_b \tilde F = F - 2 \varepsilon F_a + \varepsilon^2 S$ are, to leading order,
 # $\frac{1}{2\varepsilon} - \frac{1}{2\varepsilon} + \frac{1}{4\varepsilon}$, hence
@@ -101,8 +102,9 @@ print(f"largest difference {(h - unit(x)[0]).abs().max():.1e}")
 # explodes; both shrink.
 #
 # Where a readout or a normalisation rescales the state, only the ratio of the two matters. It tends to 1/2 for every
-# $\rho < 1$. So does that of a [normalised and reparametrised](03-normalisation-and-reparametrisation.ipynb) LRU, whose
-# moments level off at $(1+\rho)/(1-\rho)$ and at half of that. In this sense a gate does what the LRU was built to do.
+# $\rho < 1$, and so does that of a [normalised and reparametrised](03-normalisation-and-reparametrisation.ipynb) LRU,
+# whose moments level off at $(1+\rho)/(1-\rho)$ and at half of that. In this sense a gate does what the LRU was built
+# to do.
 
 # %%
 for rho in [0, 0.9, 0.99]:
@@ -115,21 +117,21 @@ for rho in [0, 0.9, 0.99]:
 # %% [markdown]
 # ## An LSTM ties less
 # In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue,
-# the input gate $i_t$ the input scale and $n_t$ the candidate. With Chrono initialisation $i$ starts at $1 - f$, so at
-# the start a unit does what a GRU's does. Its derivative differs: the input gate has a bias of its own, which $b_f$
-# does not move. A minGRU is the scan above, whose gate and candidate see the input alone.
+# the input gate $i_t$ the input scale and $n_t$ the candidate. With Chrono initialisation $i$ starts at $1 - f$, so
+# initially a unit equals a GRU's. Its derivative differs: the input gate has its own bias and does not move with $b_f$.
+# A minGRU is the scan above, whose gate and candidate see the input alone.
 #
-# | unit | eigenvalue | input scale | follows the eigenvalue's parameter | gates see |
+# | unit | eigenvalue | input scale | scale moves with the eigenvalue | gates see |
 # | --- | --- | --- | --- | --- |
 # | LRU | $e^{-e^{\omega_\nu} + i e^{\omega_\theta}}$ | $\gamma$, learned | no | nothing |
 # | GRU | update gate $z_t$ | $1 - z_t$ | yes | input and state |
 # | minGRU | update gate $z_t$ | $1 - z_t$ | yes | input |
 # | LSTM | forget gate $f_t$ | input gate $i_t$, $1 - f_t$ at the start | no | input and state |
 #
-# Over a finite window all of these are weighted sums of inputs, so `theory.window_moment` gives their second moments
-# for any autocorrelation.
+# With constant gates, state and sensitivity are weighted sums of the inputs in a window. `theory.window_moment` gives
+# their second moments for any autocorrelation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "With correlated inputs a GRU is less sensitive than an LSTM, up to hundreds of times. Left: second moment of the sensitivity to the gate's bias over that of the state, GRU (solid) and LSTM (dashed), windows of 4,096 steps. Right: the weights of 120 past inputs at T = 20.", "name": "fig-lstm"}, "image": {"alt": "Left, log-log against T: for white inputs GRU and LSTM approach one half. For correlation 0.99 and 0.999 the GRU's ratio is up to hundreds of times smaller than the LSTM's, which rises to nearly 1; for constant inputs the LSTM's alone is drawn and tends to 1. Right: the GRU's weights are negative for the latest twenty inputs and positive before; the LSTM's are positive throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "With correlated inputs a GRU is up to hundreds of times less sensitive than an LSTM. Left: second moment of the sensitivity to the gate's bias over that of the state, GRU (solid) and LSTM (dashed), windows of 4,096 steps. Right: weights of the last 120 inputs in the sensitivity, T = 20.", "name": "fig-lstm"}, "image": {"alt": "Left, log-log against T: for white inputs GRU and LSTM approach one half. For correlation 0.99 and 0.999 the GRU's ratio is up to hundreds of times smaller than the LSTM's, which rises to nearly 1; for constant inputs the LSTM's alone is drawn and tends to 1. Right: the GRU's weights are negative for the latest twenty inputs and positive before; the LSTM's are positive throughout."}}
 steps = 4096
 times = np.geomspace(1, 400, 30)
 responses = {"GRU": (theory.gated_response, "-"), "LSTM": (theory.lstm_response, "--")}
@@ -163,12 +165,12 @@ for T in [1, 10, 100]:
 
 # %% [markdown]
 # For white inputs the two agree at long memory (60 % apart at $T = 1$, 1 % at 100). For correlated inputs the two
-# effects of a GRU's bias cancel: it remembers more and hears less. The LSTM's bias has the first effect alone, so its
-# sensitivity is about as large as its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
+# effects of a GRU's bias cancel: it remembers longer and takes in less. The LSTM's bias has the first effect alone, so
+# its sensitivity is about as large as its state. [Figure 15](../figures/fig15.ipynb) measures this on text.
 #
 # ## Gates that move
-# So far the gate was constant. [The next page](07b-gates-that-move.ipynb) lets the input move it: what remains of one
-# eigenvalue then, and what a gate that sees the state adds.
+# So far the gate was constant. [The next page](07b-gates-that-move.ipynb) lets the input move it. Is it still one
+# eigenvalue, and what does a gate that sees the state add?
 
 # %% [markdown]
 # ## Exercises
@@ -177,8 +179,8 @@ for T in [1, 10, 100]:
 # %% [markdown]
 # ### Exercise 1: constant inputs
 # *Derive. Easy.* Why does the sensitivity of a GRU's unit vanish for constant inputs, whatever its time constant, once
-# it has run for long? Why does that of an LSTM's unit not vanish? By what factor is it smaller than the second moment
-# of the state?
+# it has run for long? Why does that of an LSTM's unit not vanish? By what factor is its second moment smaller than the
+# state's?
 #
 # <details>
 # <summary>Solution 1</summary>
@@ -213,9 +215,9 @@ assert abs(answer[1] - 0.64) < 0.01, "LSTM: differentiate the limit by the bias 
 #
 # By construction $\mathrm{E}\,h^2 = 1$. To leading order $\gamma^2 \approx 2\varepsilon$,
 # $\big(\lambda(1-\lambda)\big)^2 \approx \varepsilon^2$ and $S \approx \frac{1}{4\varepsilon^3}$, so
-# $\mathrm{E}(\mathrm{d}_b h)^2 \to \frac12$: an LRU's moments. Where memory is long a sigmoid and $e^{-e^\omega}$ do
-# the same, since either moves $\lambda$ by a share of its distance to 1. The scale $1 - \lambda$ makes both moments
-# smaller and leaves their ratio as it is.
+# $\mathrm{E}(\mathrm{d}_b h)^2 \to \frac12$: an LRU's moments. At long memory a sigmoid and $e^{-e^\omega}$ do the
+# same: either moves $\lambda$ in proportion to its distance from 1. The scale $1 - \lambda$ makes both moments smaller
+# and leaves their ratio as it is.
 #
 # </details>
 

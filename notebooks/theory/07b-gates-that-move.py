@@ -6,9 +6,9 @@
 # %% [markdown]
 # # Gates that move
 #
-# **You will see** how far a gate that the input moves still acts as one eigenvalue: in two extremes, on text, and where
-# the gate sees the state. **You need** [gates as eigenvalues](07-gates-as-eigenvalues.ipynb). **Time** under half a
-# minute on a CPU.
+# **You will see** how well a gate that the input moves still acts as one eigenvalue: in two extremes, on text, and
+# where the gate sees the state. **You need** [gates as eigenvalues](07-gates-as-eigenvalues.ipynb). **Time** under half
+# a minute on a CPU.
 
 # %% tags=["hide-input"]
 import importlib.metadata, importlib.util, subprocess, sys
@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A gate that is new at each step acts as one eigenvalue; a frozen one acts as another in every sequence. What is left of a state after t steps, T = 32, gates that move by one standard deviation: median and 90 % of 2,000 sequences; dashed: the constant gate.", "name": "fig-products"}, "image": {"alt": "Two plots of the product of gates against t up to 150, logarithmic. Gates that are new at each step: a narrow band around a line somewhat steeper than the constant gate's. Frozen gates: a wide band around the constant gate's line, from hardly any decay to decay within ten steps."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A gate drawn anew at each step acts as one eigenvalue; a frozen one acts as a different one in each sequence. What is left of a state after t steps, T = 32, gate logits with standard deviation 1: median and central 90 % of 2,000 sequences; dashed: the constant gate.", "name": "fig-products"}, "image": {"alt": "Two plots of the product of gates against t up to 150, logarithmic. Gates that are new at each step: a narrow band around a line somewhat steeper than the constant gate's. Frozen gates: a wide band around the constant gate's line, from hardly any decay to decay within ten steps."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -60,24 +60,24 @@ axes[0].text(95, 2e-3, "median", ha="right", color="#2a7aa8")
 axes[0].set_ylabel(r"what is left, $\prod z$");
 
 # %% [markdown]
-# A gate that moves at random still is one eigenvalue, a somewhat smaller one than its bias says. A shift that lasts for
-# the whole sequence gives every sequence a time constant of its own. Text does both.
+# A gate that fluctuates from step to step still acts as one eigenvalue, somewhat smaller than its bias implies. A shift
+# that lasts for the whole sequence gives every sequence its own time constant. Text does both.
 
 # %% [markdown]
 # ## Two extremes
-# Let the input move the gate, $z_t = \sigma(b + s g_t)$ with $g_t$ of variance 1. What a unit still holds after $t$
-# steps is $\prod z$, not $\lambda^t$.
+# Let the input move the gate, $z_t = \sigma(b + s g_t)$ with $g_t$ of variance 1. After $t$ steps a unit retains
+# $\prod z$ of its state, not $\lambda^t$.
 #
 # - *New at each step.* The product is $e^{\sum \log z}$, and typically $e^{t\, \mathrm{E} \log z}$. Since $\log \sigma$
-#   is concave, $\mathrm{E} \log z < \log \sigma(b)$: such a unit forgets faster than its bias says, but remains one
+#   is concave, $\mathrm{E} \log z < \log \sigma(b)$: such a unit forgets faster than its bias implies, but acts as one
 #   eigenvalue, $e^{\mathrm{E} \log z}$.
 # - *Frozen over the sequence.* Then $s g$ shifts the bias: the time constant is $T e^{s g}$, a different one in every
 #   sequence.
 #
 # ## On text
-# Word by word the gate moves, and the mean embedding, which is the same in every sentence, shifts it for good. We
-# compare the time constant that a minGRU's unit has on our text,
-# $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$, with the one it was given:
+# The gate moves with every word, and the mean embedding, the same in every sentence, shifts it for good. We compare the
+# time constant that each unit of a minGRU has on our text, $T_{\text{eff}} = 1 / (1 - e^{\overline{\log z}}) - 1$, with
+# the one that its bias sets:
 
 # %%
 source = text.default_source()
@@ -102,7 +102,7 @@ for label, inputs in [
     print(f"{label}: T_eff / T has median {middle:.2f}, spread by a factor of {width:.2f}")
 print(sequences.source)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The mean embedding shifts time constants; without it concavity alone lowers them a little. Time constants of 256 units of a minGRU: the one set by the bias, and the one that the mean of log z over eight sequences gives. Dashed: equal.", "name": "fig-effective"}, "image": {"alt": "Log-log scatter of effective against given time constant for two kinds of input. With the mean embedding removed units lie in a narrow band a little below the diagonal; with it the band is wider, some units reach the diagonal and some lie at half of it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The mean embedding shifts time constants; without it, concavity alone lowers them a little. Time constants of 256 units of a minGRU: set by the bias (given), and computed from the mean of log z over eight sequences (effective). Dashed: equal.", "name": "fig-effective"}, "image": {"alt": "Log-log scatter of effective against given time constant for two kinds of input. With the mean embedding removed units lie in a narrow band a little below the diagonal; with it the band is wider, some units reach the diagonal and some lie at half of it."}}
 fig, ax = plt.subplots(figsize=(5.6, 2.8), layout="constrained")
 for (label, values), color in zip(effective.items(), ["#0173b2", "#de8f05"], strict=True):
     ax.loglog(given, values, ".", ms=4, color=color, label=label)
@@ -111,9 +111,9 @@ ax.set(xlabel="given $T$", ylabel="effective $T$")
 ax.legend(markerscale=2);
 
 # %% [markdown]
-# Without its mean the input only moves the gate from word to word, and the units lie in a narrow band below the
-# diagonal, as concavity predicts. The mean embedding widens the band: some units remember longer than they were told
-# to, others for less time.
+# With its mean removed, the input only moves the gate from word to word, and the units lie in a narrow band below the
+# diagonal, as concavity predicts. The mean embedding widens the band: some units remember longer than their bias sets,
+# most for less time.
 #
 # ## Gates that see the state
 # A gate that sees the state couples the units: $\partial h_t / \partial h_{t-1}$ gains off-diagonal entries of the size
@@ -159,8 +159,8 @@ assert answer > 1.16, "too small: more than half of T is left"
 # <summary>Solution 2</summary>
 #
 # The product of many gates goes as $e^{t\,\mathrm{E}\log z}$, so the eigenvalue is the geometric mean of *the gates*,
-# $\sqrt{\frac12 \cdot \frac{256}{257}} = 0.706$, a time constant of 2.4. Forgetting wins: half of the steps halve what
-# is there, and no later step brings it back.
+# $\sqrt{\frac12 \cdot \frac{256}{257}} = 0.706$, a time constant of 2.4. Forgetting wins: half of the steps halve the
+# state, and no later step restores it.
 #
 # </details>
 
@@ -177,8 +177,8 @@ assert abs(answer / 2.4 - 1) < 0.1, "take the geometric mean of the eigenvalues"
 
 # %% [markdown]
 # ### Exercise 3: a mean that no eigenvalue describes
-# *Break it. Hard.* Average over sequences what is left after $t$ steps. Is this mean the power $\lambda^t$ of some
-# eigenvalue, for gates that are new at each step and for frozen ones? Compare the time constant
+# *Break it. Hard.* Average the product of the gates after $t$ steps over sequences. Is this mean the power $\lambda^t$
+# of some eigenvalue, for gates that are new at each step and for frozen ones? Compare the time constant
 # $-1 / \log(m_{t+1} / m_t)$ of the mean $m_t$ at early and at late times, and say which sequences decide it.
 #
 # <details>

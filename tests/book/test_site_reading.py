@@ -111,6 +111,7 @@ def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name
     tab = reader.open(f"notebooks/{name}.html")
     tab.locator(".connections a").first.click()
     first = tab.locator("#" + tab.url.partition("#")[2])
+    first.wait_for()  # the page unfolds what a link names
     row = first.inner_text()
     first.locator("a").first.click()
     assert row in names and tab.url.partition("#")[0] == f"{address}{home}.html"
