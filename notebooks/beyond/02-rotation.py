@@ -50,7 +50,7 @@ def losses(optimizer, student, size, **settings):
     return beyond.best(f"rotation_{optimizer}", (student,), rotation=size, **settings)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis of recurrent parameters costs the LRU two decades and the complex diagonal network hardly any; a random basis of all parameters costs both about four. Muon notices as well, most of all in the dense network; SGD does not. Loss over the zero predictor's after 2,000 steps against the size of the blocks within which recurrent parameters are trained in a random orthogonal basis: 1 is the network as it is, 2 a rotation within each eigenvalue, 128 one basis for all eigenvalues; all: one basis for all parameters, B, C and D included. In the dense network each row of A (64 entries) has its own basis. Medians and 95 % intervals of eight teachers; a run that diverges stands at the top.", "name": "fig-rotation"}, "image": {"alt": "Three panels of loss on a logarithmic axis against block size from 1 to 128. Adam: the LRU rises from 1e-5 to 1e-3, the complex diagonal network stays near 1e-5, the dense network near 1e-2; with a basis of all parameters the LRU is at 0.2 and the complex diagonal network at 0.04. Muon: the LRU rises from 3e-6 to 7e-3, the complex diagonal network from 5e-7 to 4e-6, the dense one from 6e-7 to 7e-3. SGD: three level lines, the LRU at 5e-2, the dense network at 5e-3, the complex diagonal one at 6e-5."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam a random basis costs the LRU two decades and the complex diagonal network hardly any; a basis of all parameters costs both about four. Muon notices as well, most of all in the dense network; SGD does not. Loss over the zero predictor's after 2,000 steps against the size of the blocks within which recurrent parameters are trained in a random orthogonal basis: 1 is the network as it is, 2 a rotation within each eigenvalue, 128 one basis for all eigenvalues; all: one basis for all parameters, B, C and D included. In the dense network: a basis for each row of A (64 entries). Medians and 95 % intervals of eight teachers; a run that diverges stands at the top.", "name": "fig-rotation"}, "image": {"alt": "Three panels of loss on a logarithmic axis against block size from 1 to 128. Adam: the LRU rises from 1e-5 to 1e-3, the complex diagonal network stays near 1e-5, the dense network near 1e-2; with a basis of all parameters the LRU is at 0.2 and the complex diagonal network at 0.04. Muon: the LRU rises from 3e-6 to 7e-3, the complex diagonal network from 5e-7 to 4e-6, the dense one from 6e-7 to 7e-3. SGD: three level lines, the LRU at 5e-2, the dense network at 5e-3, the complex diagonal one at 6e-5."}}
 fig, axes = plt.subplots(
     1, 3, figsize=(7.2, 3.1), sharey=True, width_ratios=[1.5, 1, 1], layout="constrained"
 )
@@ -113,9 +113,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # parameters, B, C and D included, is another matter: it makes both diagonal networks as bad as the dense one, or worse.
 # So most of Adam's advantage from coordinates does not come from the eigenvalues alone.
 #
-# **Muon** depends as much on structure of its own. We rotated each row of the dense A in a separate random basis, which
-# preserves A's rows but destroys its columns: Muon does no better than Adam there, and Adam notices nothing. We had no
-# hypothesis about that. **SGD** notices no basis, as theory says.
+# **Muon** depends as much on structure of its own. We rotated each row of the dense A separately, which preserves A's
+# rows but destroys its columns: there Muon does no better than Adam, and Adam notices nothing. We had no hypothesis
+# about that. **SGD** notices no basis, as theory says.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show hypotheses 4 to 6 in a table: measures, bounds, verdicts", "code_prompt_hide": "Hide the table"}
 claims.hypotheses("04", "05", "06")
@@ -133,12 +133,11 @@ claims.hypotheses("04", "05", "06")
 # | Muon, SOAP (on A) | only of rows and of columns | yes | no |
 # | L-BFGS, Gauss-Newton with damping | yes | yes | yes |
 #
-# L-BFGS begins from a multiple of the identity, and so does Levenberg's damping: both notice a change of scale but no
-# rotation.
+# L-BFGS and Levenberg's damping begin from a multiple of the identity: both notice a change of scale, but no rotation.
 #
 # **A diagonal recurrence.** To Muon and SOAP an eigenvalue is a matrix of one row,
 # $(\mathrm{Re}\,\lambda, \mathrm{Im}\,\lambda)$: they do not notice a rotation within an eigenvalue (blocks of 2), but
-# they do once a block mixes two eigenvalues. Adam notices rotations in blocks of 2 and more, SGD none.
+# do once a block mixes two. Adam notices blocks of 2 and more, SGD none.
 #
 # **A dense recurrence has no basis of its own.** $(A, B, C)$ and $(Q A Q^\top, Q B, C Q^\top)$ with an orthogonal $Q$
 # produce the same outputs:

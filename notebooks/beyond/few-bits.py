@@ -135,10 +135,10 @@ frame.style.hide(axis="index").format("{:.1f}", subset=list(frame.columns[1:]))
 #   (`beyond-bits-stochastic-modulus`).
 # - **The angle lacks resolution.** Alone in bfloat16 it costs as much as both (`beyond-bits-angle-to-blame`).
 #   Stochastic rounding makes it worse: it adds noise to an angle that is too coarse anyway
-#   (`beyond-bits-stochastic-angle`). Sixteen bits of fixed point, 65,536 parts of a turn, cost nothing visible on 16
+#   (`beyond-bits-stochastic-angle`). Sixteen bits of fixed point, 65,536 parts of a turn, cost nothing visible with 16
 #   teachers (`beyond-bits-fixed-point`), nor do both remedies together (`beyond-bits-mended`).
-# - **A float32 copy is no remedy** while the loss sees bfloat16: it preserves small steps but adds no resolution.
-#   Computing $\lambda$ in bfloat16 from float32 parameters fails as well (`beyond-bits-copy`).
+# - **A float32 copy is no remedy** while the loss sees bfloat16: it keeps steps but adds no resolution. Computing
+#   $\lambda$ in bfloat16 from float32 parameters fails, too (`beyond-bits-copy`).
 # - **Other formats** rank by their bits: float16 still costs something (`beyond-bits-float16`), and in float8 training
 #   the recurrence gains nothing.
 # - **Plain eigenvalues do better** than the LRU: their parts have a finer resolution than the logarithm of an angle
@@ -184,8 +184,8 @@ pd.DataFrame(rows).style.hide(axis="index")
 # bfloat16 states cost nothing in vLLM's tests ([issue 13466](https://github.com/vllm-project/vllm/issues/13466)), up to
 # a percentage point on a benchmark in SGLang ([pull request 10258](https://github.com/sgl-project/sglang/pull/10258)),
 # and in MLX output degenerates within twenty tokens ([pull request
-# 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that is unknown to us. Mamba's authors
-# say that parameters belong in float32 ([issue 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few
+# 988](https://github.com/ml-explore/mlx-lm/pull/988)). Whether silences explain that is unknown. Mamba's authors want
+# parameters in float32 ([issue 6](https://github.com/state-spaces/mamba/issues/6)). Proofs: [few
 # digits](../../book/proofs-digits.md).
 #
 # ## What we expected, and what we measure

@@ -131,9 +131,9 @@ theory.readout_error(even, between, np.ones(1)) * (1 - r**2), np.cosh(2 * N / m)
 #
 # ## Does it matter how they are placed?
 # Units that reach one per cent of the loss on the window, medians of 32 teachers. Equally spaced angles save a tenth to
-# a quarter of the units. Drawing from the teachers' distribution costs up to half as many again: nearly half of its
-# units are at angle 0 or at the largest. Real eigenvalues, geometric in memory, suffice only where the teacher's angles
-# are nearly zero.
+# a quarter of the units. Drawing from the teachers' distribution costs up to half as many again: nearly half of these
+# are at angle 0 or at the largest. Real eigenvalues, geometric in memory, suffice only where the teacher's angles are
+# nearly zero.
 
 # %% tags=["hide-input"]
 NAMES = {

@@ -85,7 +85,7 @@ print(f"on {device}, T = {lengths[-1]}: the loop takes {ratio:.1f} times as long
 #
 # ## Memory is the limit
 # One step of a complex channel takes 8 floating-point operations on 16 bytes, half an operation per byte: far less than
-# a processor can do in the time that memory needs to deliver a byte. So memory bandwidth sets a roof:
+# a processor does while memory delivers a byte. So memory bandwidth sets a roof:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The compiled loops come nearest to the memory's roof. Forward scans of complex numbers, 8 operations on 16 bytes: operations per second, from the stored measurements of one machine; line: what its memory allows. Two shapes (batch, time, channels), one dot per implementation.", "name": "fig-scan-roofline"}, "image": {"alt": "Log-log roofline: a rising line, the copy bandwidth times operations per byte. At half an operation per byte two columns of points lie below it, one for each shape; the compiled loops, in orange, are the highest of their shape, and the loop in Python with one sequence is far below all others."}}
 record = benchmarks.records("cpu")[0]
@@ -134,8 +134,8 @@ for record in benchmarks.records():
 #   each row eight steps before they need it.
 # - Decaying states become denormals, which are slow. So states and products below $2.2 \cdot 10^{-308}$ become zero.
 #
-# Threads divide the batch first, then the channels if each thread's part of a row fills whole memory pages; otherwise
-# time is cut into chunks. Compared with the loop:
+# Threads divide the batch first, then the channels if each part of a row fills memory pages of its own, else time.
+# Compared with the loop:
 
 # %% tags=["hide-input"]
 if "numba" in rnnlib.scan.BACKENDS and importlib.util.find_spec("numba"):
@@ -148,8 +148,8 @@ if "numba" in rnnlib.scan.BACKENDS and importlib.util.find_spec("numba"):
 # ## The kernel
 # A GPU reaches its bandwidth only if enough bytes are requested at once: bandwidth times latency, some megabytes. So
 # the Triton kernel works on tiles: a thread requests several consecutive steps of its channel at once, and the next
-# ones arrive while it works on them. Where batch times channels fill the device, a program *walks* through all of time
-# in one pass. By count this moves 16 bytes per step of a complex64 channel forward (read $x$, write $h$) and 24 for all
+# arrive while it works on them. Where batch times channels fill the device, a program *walks* through all of time in
+# one pass. By count that is 16 bytes per step of a complex64 channel forward (read $x$, write $h$) and 24 for all
 # gradients (read $h$ and $g$, write $\delta$). Otherwise time is cut as well, and the three stages of [the chunked
 # scan](01-chunked-scan.ipynb#chunks) are three launches.
 #
