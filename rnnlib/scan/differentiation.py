@@ -106,9 +106,22 @@ def scan(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Ten
         from .torch_compile import scan_in_graph
 
         return scan_in_graph(lam, x, h0, reverse, backend)
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing() or not _transformed(lam, x, h0):
         return scan_operator(lam, x, h0, reverse, backend)
     return differentiable(lam, x, h0, reverse, backend)
+
+
+def _transformed(*tensors: Tensor) -> bool:
+    """Whether derivatives of the operator would not do: under torch.func, in forward mode and in a legacy vmap.
+
+    They are PyTorch's own business, without public names. Without them the operator is used as it is, since
+    ``Function.apply`` inspects the signature of ``forward`` at each call, a third of the host's time for a short scan.
+    """
+    return (
+        torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+    )
 
 
 def _adjoint(scan, lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -201,7 +214,7 @@ def differentiable(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: s
     return LinearScan.apply(lam, x, h0, reverse, backend, *forcing)
 
 
-# The operator has first derivatives of its own for graphs that hold nothing else: exported and traced models.
+# The operator has reverse derivatives of its own: plain autograd needs no more, nor do exported and traced models.
 def _setup_context(ctx, inputs, output):
     lam, _, h0, ctx.reverse, ctx.backend = inputs
     ctx.save_for_backward(lam, h0, output)
