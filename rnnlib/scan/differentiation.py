@@ -21,8 +21,9 @@ PyTorch's convention (the conjugate Wirtinger derivative).
 ``lam`` per channel in float32, and the recurrence runs in the precision of ``h0``. Gradients have the dtypes of their
 tensors: autograd converts what products of two dtypes have promoted.
 
-Backends write into memory that tracers (``make_fx``, ``linearize``, ``torch.compile``, ``torch.export``) do not see. So
-a backend runs inside one of two operators alone, which tracers record whole.
+Backends write into memory that tracers (``make_fx``, ``linearize``, ``torch.compile``, ``torch.export``) do not see.
+For them, and for transforms, a backend runs inside one of two operators, which are recorded whole. Plain autograd calls
+the backend itself: on a GPU, operators would cost the host more than the launches of a short scan do.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ from . import backends
 from .sequential import entering
 
 
-@torch.library.custom_op("rnnlib::linear_scan", mutates_args=())
-def scan_operator(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
+def _run(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
     return backends.resolve(backend, x.device).scan(lam, x, h0, reverse).to(x.dtype)
+
+
+scan_operator = torch.library.custom_op("rnnlib::linear_scan", _run, mutates_args=())
 
 
 @scan_operator.register_fake
@@ -58,8 +61,7 @@ def _(info, in_dims, lam, x, h0, reverse, backend):
     return h.unflatten(0, x.shape[:2]), 0
 
 
-@torch.library.custom_op("rnnlib::linear_scan_adjoint", mutates_args=())
-def adjoint_operator(
+def _run_adjoint(
     lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, backend: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     chosen, dtypes = backends.resolve(backend, h.device), (lam.dtype, grad.dtype, h0.dtype)
@@ -69,6 +71,9 @@ def adjoint_operator(
         lam, h, grad = (t.to(h0.dtype) for t in (lam, h, grad))
         gradients = _adjoint(chosen.scan, lam, h, h0, grad, reverse)
     return tuple(t.to(dtype) for t, dtype in zip(gradients, dtypes, strict=True))
+
+
+adjoint_operator = torch.library.custom_op("rnnlib::linear_scan_adjoint", _run_adjoint, mutates_args=())
 
 
 @adjoint_operator.register_fake
@@ -106,22 +111,27 @@ def scan(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: str) -> Ten
         from .torch_compile import scan_in_graph
 
         return scan_in_graph(lam, x, h0, reverse, backend)
-    if torch.jit.is_tracing() or not _transformed(lam, x, h0):
+    if torch.jit.is_tracing():
         return scan_operator(lam, x, h0, reverse, backend)
+    if _plain(lam, x, h0):
+        return EagerScan.apply(lam, x, h0, reverse, backend)
     return differentiable(lam, x, h0, reverse, backend)
 
 
-def _transformed(*tensors: Tensor) -> bool:
-    """Whether derivatives of the operator would not do: under torch.func, in forward mode and in a legacy vmap.
-
-    They are PyTorch's own business, without public names. Without them the operator is used as it is, since
-    ``Function.apply`` inspects the signature of ``forward`` at each call, a third of the host's time for a short scan.
-    """
-    return (
-        torch._C._are_functorch_transforms_active()
+def _plain(*tensors: Tensor) -> bool:
+    """Whether autograd's reverse mode is all there is: no tracer, no subclass of Tensor, no transform of torch.func, no
+    forward mode, no legacy vmap. Not all of these have public names."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._len_torch_dispatch_stack()
+        or torch._ops._len_torch_dispatch_stack_pre_dispatch()
+        or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
-        or any(torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
+        or any(type(t) not in _TENSORS or torch._C._functorch.is_legacy_batchedtensor(t) for t in tensors)
     )
+
+
+_TENSORS = (Tensor, torch.nn.Parameter)
 
 
 def _adjoint(scan, lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -146,7 +156,28 @@ def _gradients(lam: Tensor, h: Tensor, h0: Tensor, grad: Tensor, reverse: bool, 
     # grad mode is on in a backward pass exactly when that pass will itself be differentiated
     if torch.is_grad_enabled():
         return _adjoint(lambda *inputs: scan(*inputs, backend), lam, h, h0, grad, reverse)
-    return adjoint_operator(lam, h, h0, grad, reverse, backend)
+    run = _run_adjoint if _plain(lam, h, h0, grad) else adjoint_operator
+    return run(lam, h, h0, grad, reverse, backend)
+
+
+class EagerScan(torch.autograd.Function):
+    """The scan for :func:`_plain` tensors. With ``setup_context``, PyTorch would inspect the signature at each call."""
+
+    @staticmethod
+    def forward(ctx, lam, x, h0, reverse, backend):
+        h = _run(lam, x, h0, reverse, backend)
+        ctx.save_for_backward(lam, h0, h)
+        ctx.reverse, ctx.backend = reverse, backend
+        return h
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _backward(ctx, grad)
+
+
+def _backward(ctx, grad: Tensor) -> tuple:
+    lam, h0, h = ctx.saved_tensors
+    return *_gradients(lam, h, h0, grad, ctx.reverse, ctx.backend), None, None
 
 
 class LinearScan(torch.autograd.Function):
@@ -214,15 +245,10 @@ def differentiable(lam: Tensor, x: Tensor, h0: Tensor, reverse: bool, backend: s
     return LinearScan.apply(lam, x, h0, reverse, backend, *forcing)
 
 
-# The operator has reverse derivatives of its own: plain autograd needs no more, nor do exported and traced models.
+# The operator has first derivatives of its own for graphs that hold nothing else: exported and traced models.
 def _setup_context(ctx, inputs, output):
     lam, _, h0, ctx.reverse, ctx.backend = inputs
     ctx.save_for_backward(lam, h0, output)
-
-
-def _backward(ctx, grad):
-    lam, h0, h = ctx.saved_tensors
-    return *_gradients(lam, h, h0, grad, ctx.reverse, ctx.backend), None, None
 
 
 scan_operator.register_autograd(_backward, setup_context=_setup_context)
