@@ -333,17 +333,18 @@ _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the o
 
 
 @functools.cache
-def decades_of(student: str) -> NDArray:
-    """Decades of loss over the zero predictor's, a row a teacher, a column a run."""
-    runs = load("angles_teachers")
-    runs = runs[runs["student"] == student].assign(run=lambda frame: frame["seed"] // 100)
+def decades_of(student: str, theta0: float = 1.0) -> NDArray:
+    """Decades of loss over the zero predictor's, a row a teacher, a column a run; theta0 in units of pi."""
+    runs = load("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
+    runs = runs[(runs["student"] == student) & (runs["theta0"] == theta0)]
+    runs = runs.assign(run=runs["seed"] // 100)
     values = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf)
     wide = runs.assign(decades=values).pivot(index=["teacher", "run"], columns="rate", values="decades")
     return cross_fit(wide.to_numpy().reshape(*wide.index.levshape, -1))[1]
 
 
-def _costs(first: str, second: str) -> Estimate:
-    return paired_median(decades_of(first), decades_of(second))
+def _costs(first: str, second: str, theta0: float = 1.0) -> Estimate:
+    return paired_median(decades_of(first, theta0), decades_of(second, theta0))
 
 
 @_beyond(
@@ -388,3 +389,39 @@ def half_angle_over_polar() -> Estimate:
 )
 def rectangular_over_lru() -> Estimate:
     return _costs("lru_rectangular", "lru")
+
+
+_NARROW = (0.0316, 0.1, 0.316)
+
+
+@_beyond(
+    "beyond-angles-narrow-polar-beats-exponential",
+    "With smaller angles, too, a polar angle beats the LRU's exponential one",
+    how=f"decades of loss, LRU minus LRU with polar angle, the smallest of θ₀/π = .0316, .1 and .316; {_TASK}",
+    accepted=significantly(),
+    seen=False,
+)
+def exponential_over_polar_at_smaller_angles() -> Estimate:
+    return smallest(*(_costs("lru", "lru_polar_angle", angle) for angle in _NARROW))
+
+
+@_beyond(
+    "beyond-angles-narrow-optimal-costs-little",
+    "The optimal angle gets lost on the way to large angles alone: up to π/30 it costs at most a factor of two",
+    how=f"decades of loss, optimal minus polar angle, θ₀/π = .0316; {_TASK}",
+    accepted=at_most(FACTOR_OF_TWO, "a factor of two: what other rows call the same"),
+    seen=False,
+)
+def optimal_over_polar_at_small_angles() -> Estimate:
+    return _costs("lru_optimal_angle", "lru_polar_angle", 0.0316)
+
+
+@_beyond(
+    "beyond-angles-narrow-half-angle-moves",
+    "The tangent of half the angle is stuck near π alone: with angles up to π/3 it costs at most a factor of two",
+    how=f"decades of loss, half-angle minus polar angle, the largest of θ₀/π = .0316, .1 and .316; {_TASK}",
+    accepted=at_most(FACTOR_OF_TWO, "a factor of two: what other rows call the same"),
+    seen=False,
+)
+def half_angle_over_polar_at_smaller_angles() -> Estimate:
+    return largest(*(_costs("lru_half_angle", "lru_polar_angle", angle) for angle in _NARROW))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -247,4 +247,13 @@ TEACHERS = Experiment(
     seeds=(5, 6),
     teacher=tuple(range(8, 24)),
     protocol=Protocol(steps=1_000),
+)
+
+# The same where the teacher's and the students' angles are smaller. Rates are those at all angles: nothing was tried.
+
+NARROW = replace(
+    TEACHERS,
+    name="angles_teachers_narrow",
+    title="five parametrisations of the LRU's angle and S4D, smaller angles, 1,000 steps",
+    cells=tuple(replace(cell, theta0=(0.0316, 0.1, 0.316)) for cell in TEACHERS.cells),
 )

@@ -78,11 +78,13 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         precision.EXPERIMENT,
         moving_gates.EXPERIMENT,
         fixed_poles.EXPERIMENT,
+        fixed_poles.LEARNED,
         storage.EXPERIMENT,
         storage.WIDER,
         angles.ONE_UNIT,
         angles.FRESH,
         angles.TEACHERS,
+        angles.NARROW,
         long_inputs.EXPERIMENT,
         *BEYOND,
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import readouts, systems
 from ..provenance import teachers_hash
+from .definition import Cell, Experiment
 from .measurement import Measurement, Tables
 from .schema import Schema
 
@@ -128,4 +129,18 @@ EXPERIMENT = FixedPoles(
             "length": 40,
         },
     },
+)
+
+# Learned ones of other widths than the 64 of Figures 3 and 10, for the same comparison. Rates are those of the LRU of
+# beyond.py; nothing was tried at other widths.
+
+LEARNED = Experiment(
+    name="learned_poles",
+    title="LRUs of other widths, over the largest angle",
+    cells=tuple(
+        Cell("lru", rates=(0.1, 0.032, 0.01, 0.0032, 0.001), theta0=(0.1, 0.316, 1.0), width=width)
+        for width in (8, 16, 32, 128)
+    ),
+    seeds=(5, 6),
+    teacher=tuple(range(16)),
 )
