@@ -71,6 +71,8 @@ def _runs(table: str) -> pd.DataFrame:
     frame, wider = load(f"beyond_{table}"), f"beyond_{table}_wider"
     if (experiments.store.PACKAGED / f"{wider}.json").exists():  # the second look at its rates
         frame = pd.concat([frame, load(wider)], ignore_index=True)
+    if table.startswith("fairer_"):  # beside what the headline has
+        frame = pd.concat([frame, load(table.replace("fairer", "beyond_headline"))], ignore_index=True)
     decades = np.log10(frame["loss"] / frame["zero_loss"]).clip(lower=_FLOOR).mask(frame["diverged"], math.inf)
     return frame.assign(
         decades=decades, ratio=frame.get("ratio", 1.0), rotation=frame.get("rotation", 1), seed=frame["seed"] // 100
@@ -109,6 +111,35 @@ def gap(table: str, **settings: float) -> Estimate:
 )
 def gap_under_adam() -> Estimate:
     return gap("headline_adam")
+
+
+_FAIRER = "with starts between 0 and the ring too, and with A's rate down to a hundredth of the others'"
+
+
+@_hypothesis(
+    "01b-gap-from-fairer-starts",
+    f"1b: so it does {_FAIRER}",
+    "headline_adam",
+    "fairer_adam",
+    how=f"as 1, the dense network's moduli from 0, .5, .9 or .99 on, ratios of rates 1, 1/10, 1/100; {_SIXTEEN}",
+    accepted=at_least(1.0, f"a factor of ten: {_TENFOLD}; below it, the gap was one of starts and rates"),
+    seen=True,
+)
+def gap_from_fairer_starts() -> Estimate:
+    return gap("fairer_adam")
+
+
+@_hypothesis(
+    "01c-gap-from-fairer-starts-at-95",
+    f"1c: so it does under Adam with β₂ = .95, {_FAIRER}",
+    "headline_adam95",
+    "fairer_adam95",
+    how=f"as 1b; {_SIXTEEN}",
+    accepted=at_least(1.0, f"a factor of ten: {_TENFOLD}; below it, the gap was one of starts and rates"),
+    seen=True,
+)
+def gap_from_fairer_starts_at_95() -> Estimate:
+    return gap("fairer_adam95")
 
 
 @_hypothesis(
