@@ -30,7 +30,7 @@ import numpy as np
 
 from .. import experiments
 from ..statistics import Estimate, cross_fit, difference, furthest, largest, median, paired_median, smallest
-from .measures import load
+from .measures import load, load_with_second_look
 from .ranges import FACTOR_OF_TWO, Range, at_least, at_most, between
 from .registry import CLAIMS, Claim
 
@@ -68,11 +68,9 @@ def _runs(table: str) -> pd.DataFrame:
     """Runs with their decades over the zero predictor, and a ratio and a rotation in every row."""
     import pandas as pd
 
-    frame, wider = load(f"beyond_{table}"), f"beyond_{table}_wider"
-    if (experiments.store.PACKAGED / f"{wider}.json").exists():  # the second look at its rates
-        frame = pd.concat([frame, load(wider)], ignore_index=True)
+    frame = load_with_second_look(f"beyond_{table}")
     if table.startswith("fairer_"):  # beside what the headline has
-        frame = pd.concat([frame, load(table.replace("fairer", "beyond_headline"))], ignore_index=True)
+        frame = pd.concat([frame, load_with_second_look(table.replace("fairer", "beyond_headline"))])
     decades = np.log10(frame["loss"] / frame["zero_loss"]).clip(lower=_FLOOR).mask(frame["diverged"], math.inf)
     return frame.assign(
         decades=decades, ratio=frame.get("ratio", 1.0), rotation=frame.get("rotation", 1), seed=frame["seed"] // 100

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import angles
 from ..statistics import Estimate, cross_fit, largest, median, paired_median, quantile, smallest
-from .measures import load
+from .measures import load, load_with_second_look
 from .ranges import FACTOR_OF_TWO, at_least, at_most, between, significantly
 from .registry import claim
 
@@ -335,7 +335,7 @@ _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the o
 @functools.cache
 def decades_of(student: str, theta0: float = 1.0) -> NDArray:
     """Decades of loss over the zero predictor's, a row a teacher, a column a run; theta0 in units of pi."""
-    runs = load("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
+    runs = load_with_second_look("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
     runs = runs[(runs["student"] == student) & (runs["theta0"] == theta0)]
     runs = runs.assign(run=runs["seed"] // 100)
     values = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf)

@@ -19,7 +19,7 @@ from ... import theory
 from .. import readouts, systems
 from ..statistics import Estimate, by_teacher, cross_fitted, median, paired_median, smallest
 from ..storage import FORMATS, rounded, stored_eigenvalues
-from .measures import load
+from .measures import load_with_second_look
 from .ranges import FACTOR_OF_TWO, at_least, at_most, between, near, significantly, similar
 from .registry import claim
 
@@ -112,10 +112,7 @@ def rule_for_angle() -> Estimate:
 
 @functools.cache
 def _points():
-    import pandas as pd
-
-    runs = pd.concat([load("storage"), load("storage_wider")])  # the second look at its rates
-    return cross_fitted(runs, ["setting"]).set_index("setting")
+    return cross_fitted(load_with_second_look("storage"), ["setting"]).set_index("setting")
 
 
 def trained(setting: str) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..statistics import Estimate, cross_fit, furthest, largest, median, paired_median, smallest
 from .few_bits import trained
-from .measures import decades, load
+from .measures import decades, load, load_with_second_look
 from .ranges import at_least, at_most, between, similar
 from .registry import claim
 
@@ -202,7 +202,7 @@ def learned_at(width: int, theta0: float) -> np.ndarray:
 
 @functools.cache
 def _learned_widths() -> pd.DataFrame:
-    frame = load("learned_poles")
+    frame = load_with_second_look("learned_poles")
     frame = frame.assign(decades=np.log10(frame["loss"] / frame["zero_loss"]).mask(frame["diverged"], math.inf))
     of = frame.groupby(["width", "theta0"])
     return of.apply(_cross_fitted, include_groups=False)

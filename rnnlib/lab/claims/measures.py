@@ -31,6 +31,16 @@ _LAYERS = {
 load = functools.cache(experiments.load)
 
 
+@functools.cache
+def load_with_second_look(name: str) -> pd.DataFrame:
+    """The runs of an experiment and, once stored, those at rates beyond the ends that were chosen too often."""
+    import pandas as pd
+
+    wider = f"{name}_wider"
+    stored = (experiments.store.PACKAGED / f"{wider}.json").exists()
+    return pd.concat([load(name), load(wider)], ignore_index=True) if stored else load(name)
+
+
 def furthest(values: list[float], target: float) -> float:
     """The value furthest from ``target``: the claim holds for all if it holds for this one."""
     return max(values, key=lambda value: abs(value - target))

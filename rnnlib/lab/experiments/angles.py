@@ -257,3 +257,16 @@ NARROW = replace(
     title="five parametrisations of the LRU's angle and S4D, smaller angles, 1,000 steps",
     cells=tuple(replace(cell, theta0=(0.0316, 0.1, 0.316)) for cell in TEACHERS.cells),
 )
+
+# A second look, once: students with more than one choice of a rate in twenty at the upper end; none at the lower.
+
+NARROW_WIDER = replace(
+    NARROW,
+    name="angles_teachers_narrow_wider",
+    title=f"{NARROW.title}, further rates",
+    cells=tuple(
+        replace(cell, rates=_GRID[_GRID.index(cell.rates[0]) - 2 : _GRID.index(cell.rates[0])])
+        for cell in NARROW.cells
+        if cell.student in ("lru", "lru_optimal_angle", "s4d")
+    ),
+)

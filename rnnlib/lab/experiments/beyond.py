@@ -144,6 +144,20 @@ FAIRER = tuple(
     for name in ("adam", "adam95")
 )
 
+# A second look, by the same rule: most dense networks chose the smallest ratio there was.
+
+
+def _smaller_ratio(first: Experiment, optimizer: str) -> Experiment:
+    return replace(
+        first,
+        name=f"{first.name}_wider",
+        title=f"{first.title}, further rates",
+        cells=tuple(replace(cell, ratios=(0.001,)) for cell in _starts(optimizer) if cell.start != 0.97),
+    )
+
+
+FAIRER_WIDER = (_smaller_ratio(FAIRER[0], "adam"),)
+
 # 6. The population loss: noise or landscape? And the two optimisers that need it, with which a first step's size is all
 # that a rate decides: one rate. Gauss-Newton's stopping rule: 300 steps, or the floor, below which losses are equal.
 
@@ -245,4 +259,17 @@ CONTROLS = tuple(
     )
 )
 
-BEYOND = (*HEADLINE, *WIDER, *FAIRER, *POPULATION, *ROTATION, *GAUGE, *BETA2, *MAPS, *START, *NU90, *CONTROLS)
+BEYOND = (
+    *HEADLINE,
+    *WIDER,
+    *FAIRER,
+    *FAIRER_WIDER,
+    *POPULATION,
+    *ROTATION,
+    *GAUGE,
+    *BETA2,
+    *MAPS,
+    *START,
+    *NU90,
+    *CONTROLS,
+)

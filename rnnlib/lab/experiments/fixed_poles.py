@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,4 +143,13 @@ LEARNED = Experiment(
     ),
     seeds=(5, 6),
     teacher=tuple(range(16)),
+)
+
+# A second look, once: at small angles more than one choice of a rate in twenty lay at the upper end, at every width.
+
+LEARNED_WIDER = replace(
+    LEARNED,
+    name="learned_poles_wider",
+    title=f"{LEARNED.title}, further rates",
+    cells=tuple(replace(cell, rates=(1.0, 0.32), theta0=(0.1, 0.316)) for cell in LEARNED.cells),
 )
