@@ -46,14 +46,6 @@ OPTIMIZERS = {
     "Muon": "headline_muon",
     "Gauss-Newton": "population_gauss_newton",
 }
-STUDENTS = {  # kind and smallest modulus at the start
-    "dense": ("rnn", 0.0),
-    "dense, on the ring": ("rnn", 0.99),
-    "2×2 blocks": ("block", 0.0),
-    "complex diagonal": ("crnn", 0.99),
-    "… with γ": ("crnn_gamma", 0.99),
-    "LRU": ("lru", 0.99),
-}
 DENSE, DIAGONAL = ("rnn",), ("crnn", "crnn_gamma", "lru")
 
 
@@ -68,22 +60,18 @@ def gap(table, **settings):
 EDGE = 1.0  # decades
 fig, axes = plt.subplots(1, 5, figsize=(7.2, 3.1), sharey=True, layout="constrained")
 for ax, (optimizer, table) in zip(axes, OPTIMIZERS.items(), strict=True):
-    for row, (student, start) in enumerate(STUDENTS.values()):
-        y, color = len(STUDENTS) - row, style.COLORS[student]
-        decades = beyond.best(table, (student,), start=start)
-        look = {"color": color, "width": 0.5, "cap": EDGE, "horizontal": True, "capsize": 0}
-        style.replicates(ax, y, decades, **look)
+    rows = {}
+    for place, (label, (student, start)) in enumerate(beyond.BARS.items()):
+        rows[label] = student, beyond.best(table, (student,), start=start)
         if table.startswith("headline"):
             one = statistics.median(beyond.best(table, (student,), start=start, ratio=1)).value
-            ax.plot(10 ** min(one, EDGE), y - 0.33, "D", ms=3.5, mfc="none", color=color)
-    ax.set(xscale="log", xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
+            look = {"ms": 3.5, "mfc": "none", "color": style.COLORS[student]}
+            ax.plot(10 ** min(one, EDGE), -place - 0.33, "D", **look)
+    style.rows_of_students(ax, rows, cap=EDGE)
+    ax.set(xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
     ratio = claims.factor(statistics.median(gap(table))).partition(" (")[0]
     ax.set_title(f"{optimizer}\ngap × {ratio}".replace(", β", ",\nβ", 1), fontsize=8.8)
     ax.axvline(1, color="0.8", lw=0.8, zorder=0)
-    ax.tick_params(axis="y", length=0)
-axes[0].set_yticks(range(len(STUDENTS), 0, -1), STUDENTS)
-for label, (student, _) in zip(axes[0].get_yticklabels(), STUDENTS.values(), strict=True):
-    label.set_color(style.COLORS[student])
 axes[2].set_xlabel("loss / zero predictor's");
 
 # %% [markdown]

@@ -38,14 +38,6 @@ from rnnlib.lab.claims import beyond
 
 style.use()
 BETAS = {".95": "headline_adam95", ".999": "headline_adam"}
-STUDENTS = {  # kind and smallest modulus at the start
-    "dense": ("rnn", 0.0),
-    "dense, on the ring": ("rnn", 0.99),
-    "2×2 blocks": ("block", 0.0),
-    "complex diagonal": ("crnn", 0.99),
-    "… with γ": ("crnn_gamma", 0.99),
-    "LRU": ("lru", 0.99),
-}
 
 
 def losses(beta, student, start, **settings):
@@ -57,20 +49,12 @@ def losses(beta, student, start, **settings):
 EDGE = 1.0  # decades
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.8), sharey=True, layout="constrained")
 for ax, beta in zip(axes, BETAS, strict=True):
-    for row, (student, start) in enumerate(STUDENTS.values()):
-        color = style.COLORS[student]
-        style.replicates(
-            ax, len(STUDENTS) - row, losses(beta, student, start),
-            color=color, width=0.5, cap=EDGE, horizontal=True, capsize=0,
-        )  # fmt: skip
+    rows = {name: (bar[0], losses(beta, *bar)) for name, bar in beyond.BARS.items()}
+    style.rows_of_students(ax, rows, cap=EDGE)
     ratio = claims.factor(beyond.gap(BETAS[beta])).partition(" (")[0]
     ax.set_title(f"β₂ = {beta}, gap × {ratio}")
-    ax.set(xscale="log", xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
+    ax.set(xlim=(10**-10.6, 10**1.3), xticks=[1e-8, 1e-4, 1])
     ax.axvline(1, color="0.8", lw=0.8, zorder=0)
-    ax.tick_params(axis="y", length=0)
-axes[0].set_yticks(range(len(STUDENTS), 0, -1), STUDENTS)
-for label, (student, _) in zip(axes[0].get_yticklabels(), STUDENTS.values(), strict=True):
-    label.set_color(style.COLORS[student])
 fig.supxlabel("loss / zero predictor's", fontsize=10);
 
 # %% [markdown]
@@ -78,7 +62,7 @@ fig.supxlabel("loss / zero predictor's", fontsize=10);
 
 # %% tags=["hide-input"]
 rows = []
-for name, place in STUDENTS.items():
+for name, place in beyond.BARS.items():
     falls = [
         claims.factor(
             statistics.paired_median(

@@ -126,16 +126,8 @@ pd.DataFrame(gaps, columns=["change", "loss, dense / diagonal"]).style.hide(axis
 # widened; and the share of all runs, at any rate, that diverged.
 
 # %% tags=["hide-input"]
-STUDENTS = {
-    "dense": ("rnn", 0.0),
-    "dense, on the ring": ("rnn", 0.99),
-    "2×2 blocks": ("block", 0.0),
-    "complex diagonal": ("crnn", 0.99),
-    "… with γ": ("crnn_gamma", 0.99),
-    "LRU": ("lru", 0.99),
-}
 rows = []
-for label, (student, start) in STUDENTS.items():
+for label, (student, start) in beyond.BARS.items():
     row = [label]
     for optimizer in ("sgd", "adam95", "adam", "muon"):
         tables = [f"beyond_headline_{optimizer}{end}" for end in ("", "_wider")]

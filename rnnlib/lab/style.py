@@ -10,7 +10,7 @@ import numpy as np
 from . import checks, statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
@@ -101,6 +101,23 @@ def replicates(
     ax.plot(*dots, ".", ms=3, color=color, alpha=0.4)
     bar = {"xerr" if horizontal else "yerr": reach, "fmt": "o", "ms": 5, "capsize": 3, "color": color}
     ax.errorbar(*place, **bar | look)
+
+
+def rows_of_students(ax: Axes, rows: Mapping[str, tuple[str, ArrayLike]], *, cap: float = np.inf) -> None:
+    """A row for each student, the first on top: its units, their median and interval, and its name in its colour.
+
+    Args:
+        ax: where; its horizontal axis becomes logarithmic. Row k lies at the height -k.
+        rows: by label, the student, a key of ``COLORS``, and its decades, a row a unit.
+        cap: values above it, in decades, are drawn there.
+    """
+    for place, (student, decades) in enumerate(rows.values()):
+        replicates(ax, -place, decades, color=COLORS[student], width=0.5, cap=cap, horizontal=True, capsize=0)
+    ax.set(xscale="log")
+    ax.set_yticks(range(0, -len(rows), -1), rows)
+    for label, (student, _) in zip(ax.get_yticklabels(), rows.values(), strict=False):  # none beside a shared axis
+        label.set_color(COLORS[student])
+    ax.tick_params(axis="y", length=0)
 
 
 def label_ends(
