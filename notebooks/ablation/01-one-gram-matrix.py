@@ -164,7 +164,7 @@ for label, pair in pairs.items():
 # The two losses of each dense RNN agree within a seventh, those of four within a ten-thousandth. The two losses of an
 # LRU differ by up to a factor of eleven, but neither method ends higher beyond chance. Can rounding alone do this?
 #
-# ## How far a rounding leads
+# ## What one rounding error changes
 # We train sixteen copies of each of two LRUs through $G$ on the same minibatches. Before training, all parameters of a
 # copy are perturbed by about $10^{-7}$ of their size, one rounding error of single precision; the first copy is not.
 

@@ -76,7 +76,7 @@ axes[0].set_ylabel("loss before / loss after");
 # teacher's number of real eigenvalues hardly explains where it helps.
 
 # %% [markdown]
-# ## What a teacher asks for
+# ## Which teachers need complex numbers
 # A block of $2 \times 2$ that starts as a pair of complex eigenvalues must split to become two real ones. Does the step
 # to complex numbers help more if more of the teacher's ten eigenvalues are real?
 

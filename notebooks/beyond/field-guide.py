@@ -200,7 +200,7 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # the heavy tail. Angle and step remain cursed; the heavy tail makes such memories hard to reach. The price is a flat
 # modulus: its curvature falls as $m^{-2}$.
 #
-# ## Text is slow
+# ## On text
 # Below the correlation time of text, 333 steps in the paper's fit, powers are different; the table has those between 30
 # and 300 steps. A real eigenvalue accumulates slow inputs; a rotating one filters them out.
 

@@ -105,7 +105,7 @@ frame = pd.DataFrame(rows)
 frame.style.hide(axis="index").format("10^{:.1f}", subset=list(frame.columns[1:]))
 
 # %% [markdown]
-# ## Why a cliff
+# ## Why the loss falls off a cliff
 # On a window of $T$ steps, responses with angles below $\theta_0$ have about $T \theta_0 / \pi$ dimensions; a unit has
 # two. With fewer dimensions, most of the teacher cannot be fitted; with more, all of it can. Without a window, the
 # error on a unit at $\lambda$ is a product,

@@ -190,7 +190,7 @@ for memory in [10, 30, 100]:
     print(memory, np.round(np.array(exact) / closed, 2))
 
 # %% [markdown]
-# ## What was read, and what could not be had
+# ## Where the series come from
 # The series are files of packages that were installed anyway; nothing was downloaded.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the series, their origin and length", "code_prompt_hide": "Hide the table"}

@@ -86,7 +86,7 @@ right.set_title(r"B: from RNN to LRU, $\nu_0 = 0.99$");
 # %% [markdown]
 # At $\nu_0 = 0.99$ the RNN ends with 380 times the loss of the LRU (95 % interval 150 to 2,000). At 0.36 the RNN is the
 # better student, by a factor of nine. At 0.68 and 0.84 we cannot tell them apart; from 0.92 on the LRU is better. The
-# factor on the paper's teacher, 17,000, is among the largest of ours.
+# paper's factor, 17,000 on its one teacher, is among the largest of ours.
 #
 # The block-diagonal matrix alone closes the gap at 0.99. [From RNN to LRU](../ablation/02-from-rnn-to-lru.ipynb) shows
 # what the other steps gain and cost, alone and in every order. The paper's own figure, on one teacher, is in [Figure
@@ -95,9 +95,9 @@ right.set_title(r"B: from RNN to LRU, $\nu_0 = 0.99$");
 # %% [markdown]
 # ## What is trained
 # A linear teacher with 10 units, whose eigenvalues have modulus $\nu_0$ or more, receives white noise. Linear students
-# of 64 units (128 for "more neurons") learn to reproduce its output. Each student trains twice on each teacher: each
-# run uses the best base rate of the other run, and a run that diverges counts as the worst outcome. Final losses, as
-# shares of the zero predictor's:
+# of 64 units (128 for "more neurons") learn to reproduce its output. Each student trains twice on each teacher, at every
+# base rate. Each of the two runs is reported at the rate that was best in the *other*, so that no run selects its own; a
+# run that diverges counts as the worst outcome. Final losses, as shares of the zero predictor's:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "From the shortest to the longest memory the RNN's loss rises by nearly five decades, the LRU's by one. Loss over the zero predictor's, on the same teachers; dots, medians and intervals as above.", "name": "fig-03-losses"}, "image": {"alt": "A logarithmic plot against the smallest modulus from 0.36 to 0.99. The LRU's loss rises from 5e-8 to 8e-7 of the zero predictor's, the RNN's from 3e-9 to 2e-4; they cross near 0.8."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")
@@ -133,8 +133,8 @@ for (name, (dense, diagonal)), paper in zip(pairs.items(), papers, strict=True):
 pd.DataFrame(rows).T.rename_axis("ν₀")
 
 # %% [markdown]
-# The last row repeats 0.98 on the same teachers, with new seeds for students and data: they alone move the median to
-# the end of its interval.
+# The last row repeats 0.98 on the same teachers, with new seeds for students and data. New seeds alone move the median
+# from 63 to 740, the upper end of the first interval.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print("\n".join(provenance(experiments.load(name)) for name in TEACHERS))
@@ -174,10 +174,10 @@ ax.set(xlabel="step", ylabel="loss / zero predictor's")
 style.label_ends(ax, labels);
 
 # %% [markdown]
-# **The whole grid, with a GPU.** Set `whole_grid = True` to train every student of the paper's figure here, with a
+# **The whole grid** (a GPU is optional). Set `whole_grid = True` to train every student of the paper's figure here, with a
 # progress bar. If you interrupt the cell, running it again resumes the training. Its results are saved apart from the
-# stored ones, which another device does not reproduce to the last digit. Those took 13 minutes on two CPU cores,
-# together with Figures 10 and 11 (2,160 runs); we have no time on a GPU yet.
+# stored ones, which another device does not reproduce to the last digit. On two CPU cores the stored runs took 13
+# minutes, together with Figures 10 and 11 (2,160 runs); on a GPU we did not time them.
 
 # %%
 whole_grid = False

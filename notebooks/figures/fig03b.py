@@ -125,7 +125,8 @@ figure3(divided=False);
 # Training never unrolls the recurrence. A linear student is given by its impulse response $k$, and its minibatch loss
 # is $\frac12 (k - k^*)^\top G (k - k^*)$, where all students share the matrix $G$ of the inputs. Losses and gradients
 # equal those of back-propagation through time up to rounding, which tests check. Rounding alone can still change a
-# single LRU's final loss ([how far a rounding leads](../ablation/01-one-gram-matrix.ipynb#how-far-a-rounding-leads)).
+# single LRU's final loss ([what one rounding error
+# changes](../ablation/01-one-gram-matrix.ipynb#what-one-rounding-error-changes)).
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show when and where these results were computed", "code_prompt_hide": "Hide"}
 print("\n".join(provenance(frame) for frame in results.values()))

@@ -117,7 +117,7 @@ for name, layer in layers.items():
 # That is how far 64 sequences are from their expectation. On the same inputs both ways agree to rounding, as tests
 # check.
 #
-# ## Rank: nine
+# ## Why the rank is nine
 # A system of order $n$ with one input and one output is given by its transfer function, with $2n + 1$ coefficients;
 # here $n = 4$. Directions of parameter space that do not change them are flat, in any parametrisation. At the optimum
 # the Hessian is $J^\top W J$ with the derivatives $J$ of the impulse response, so its eigenvalues are squared singular

@@ -117,7 +117,7 @@ axes["C"].set_xlabel(r"shortest memory $T_c$ at the start");
 # decades. All networks are as initialised: nothing here is trained.
 
 # %% [markdown]
-# ## How much each line grows
+# ## The growth of each line
 # In decades from $T_c = 1$ to 100: the median of 32 networks with its 95 % interval, and the paper's one network.
 
 # %% tags=["hide-input"]

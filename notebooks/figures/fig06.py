@@ -104,7 +104,7 @@ axes[1].set_title("angle");
 # grows as $1/(1-\nu^2)$.
 
 # %% [markdown]
-# ## The loss and how it is cut
+# ## The loss, and the slice shown
 # A unit with input scale $\gamma = \sqrt{1 - |\lambda|^2}$ imitates another one on white inputs. With $\lambda = \nu
 # e^{i\theta}$,
 #

@@ -141,7 +141,7 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
     print(f"{optimizer}: raw angle every 10,000 steps", at.round(1), f"of {goal:.0f}")
 
 # %% [markdown]
-# ## What runs, and what the paper says runs
+# ## Where the code differs from the text
 # The student starts at $0.99\, e^{i\pi/4}$, the teacher is $0.99\, e^{i\pi/100}$; inputs are white, the rate is 0.001.
 # The modulus is $\tanh \omega_\nu$ in all runs; the angle is $\omega_\theta$ (polar), $e^{\omega_\theta}$
 # (exponential), or $\omega_\theta (1-\nu^2) / (\nu\sqrt{1+\nu^2})$ (optimal). The paper's code differs from its text

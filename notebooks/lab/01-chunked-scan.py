@@ -176,7 +176,7 @@ tree, chunked = (sorted(times[1:])[2] for times in by_turns.values())  # the fir
 print(f"T = {x.shape[1]}: the tree takes {tree / chunked:.1f} times as long as the chunks")
 
 # %% [markdown]
-# ## And the rounding?
+# ## Rounding errors
 # A step rounds a product and a sum: an error of at most $2u \max_t |h_t|$ for real numbers and less than twice that for
 # complex ones, with $u$ the unit roundoff. An error made $i$ steps ago has been multiplied by $\lambda^i$ since. So the
 # error of the loop is at most

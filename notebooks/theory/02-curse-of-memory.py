@@ -48,13 +48,14 @@ axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1
 
 # %% [markdown]
 # The variance of the state grows in proportion to the memory length, the second moment of its derivative as its *third
-# power*. For white inputs of variance 1, with $\varepsilon = 1-\lambda$, the inverse of the memory length:
+# power*. Let inputs be uncorrelated with variance 1 (white) and $\varepsilon = 1-\lambda$, so that the memory length is
+# $1/\varepsilon$. Then
 #
 # $$\mathrm{E}\, h^2 \simeq \tfrac12 \, \varepsilon^{-1}, \qquad
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \tfrac14 \, \varepsilon^{-3} .$$
 
 # %% [markdown]
-# ## Each step of the past is one more place where the parameter acts
+# ## Why: the parameter acts at every step of the past
 # One linear unit, $h_t = \lambda h_{t-1} + x_t$, unrolls to a weighted sum of its past inputs, and so does its
 # derivative:
 #
@@ -92,8 +93,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
 #
 # All second moments follow from this one function. Inputs are real, so the conjugate of $h^{(\lambda)}$ is
-# $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. A derivative with respect to $a$
-# acts on the first state alone, so the second moment of the sensitivity is
+# $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. For the sensitivity, differentiate
+# the first state by $a$ and the second by $b$, and only then set $a = \lambda$ and $b = \bar\lambda$:
 #
 # $$\mathrm{E}\left|\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right|^2 = S(\lambda, \bar\lambda), \qquad
 # S(a, b) = \frac{\partial^2 F}{\partial a \, \partial b} .$$
@@ -128,7 +129,7 @@ print(f"differentiated {S:.6f}   closed form {theory.cross_sensitivity(a, b, rho
 # %% [markdown]
 # ## A simulation agrees
 # Correlated inputs are themselves a diagonal scan: $x_t = \rho x_{t-1} + \sqrt{1-\rho^2}\, \xi_t$ with white $\xi$ has
-# $R(D) = \rho^{|D|}$. So one function computes inputs and states, and forward-mode differentiation the sensitivities.
+# $R(D) = \rho^{|D|}$. So `linear_scan` computes inputs and states; its forward-mode derivative gives the sensitivities.
 # For each $\lambda$ we run 100 units for 20,000 steps, after a burn-in of 20 memory lengths.
 
 
@@ -170,8 +171,8 @@ fig;
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 = \varepsilon^{-4} \quad (\rho = 1).$$
 #
 # If the inputs stay correlated for longer than the unit remembers ($1 - \rho \ll \varepsilon$), they are as good as
-# constant, and the second law holds. If the unit remembers for longer, the first law holds. [Figure
-# 1](../figures/fig01.ipynb) shows both laws, and what they do to a loss. In [one eigenvalue,
+# constant, and the power is 4. If the unit remembers for longer, it is 3. [Figure
+# 1](../figures/fig01.ipynb) shows both powers, and what they do to a loss. In [one eigenvalue,
 # dragged](../play/02-complex-plane.ipynb) you move $\lambda$ and $\rho$ yourself and watch both moments.
 #
 # **Any other autocorrelation.** `theory.cross_sensitivity_of` takes any $R$. We compare it with the plain sum over all
@@ -297,7 +298,7 @@ assert abs(answer[3] - 2.66) < 0.03, "the sensitivity's nine tenths"
 # *Derive. Hard.* Let $\lambda = 1 - \varepsilon$ and $\rho = 1 - c\,\varepsilon$ with $c$ fixed: the inputs stay
 # correlated $1/c$ times as long as the unit remembers. Show that
 # $\varepsilon^4 \, \mathrm{E}(\mathrm{d}_\lambda h)^2 \to \dfrac{2 + c}{2 (1 + c)^2}$ as $\varepsilon \to 0$, and that
-# both laws above are its limits in $c$.
+# the two laws above are its limits for $c \to 0$ and for large $c$.
 #
 # <details>
 # <summary>Solution 4</summary>

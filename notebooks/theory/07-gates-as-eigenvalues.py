@@ -115,7 +115,7 @@ for rho in [0, 0.9, 0.99]:
     print(f"rho = {rho:<4}  gated unit {gated:.4f}  LRU {lru:.4f}")
 
 # %% [markdown]
-# ## An LSTM ties less
+# ## In an LSTM the input scale is free
 # In an LSTM, $c_t = f_t \, c_{t-1} + i_t \, n_t$, the cell $c_t$ is the memory, the forget gate $f_t$ the eigenvalue,
 # the input gate $i_t$ the input scale and $n_t$ the candidate. With Chrono initialisation $i$ starts at $1 - f$, so
 # initially a unit equals a GRU's. Its derivative differs: the input gate has its own bias and does not move with $b_f$.

@@ -343,8 +343,9 @@ def decades_of(student: str, theta0: float = 1.0) -> NDArray:
     return cross_fit(wide.to_numpy().reshape(*wide.index.levshape, -1))[1]
 
 
-def _costs(first: str, second: str, theta0: float = 1.0) -> Estimate:
-    return paired_median(decades_of(first, theta0), decades_of(second, theta0))
+def cost_over_polar(student: str, theta0: float = 1.0) -> Estimate:
+    """Decades from the polar angle's loss to a student's, median of pairs."""
+    return paired_median(decades_of(student, theta0), decades_of("lru_polar_angle", theta0))
 
 
 @_beyond(
@@ -355,7 +356,7 @@ def _costs(first: str, second: str, theta0: float = 1.0) -> Estimate:
     seen=True,
 )
 def exponential_over_polar() -> Estimate:
-    return _costs("lru", "lru_polar_angle")
+    return cost_over_polar("lru")
 
 
 @_beyond(
@@ -366,7 +367,7 @@ def exponential_over_polar() -> Estimate:
     seen=True,
 )
 def optimal_over_polar() -> Estimate:
-    return _costs("lru_optimal_angle", "lru_polar_angle")
+    return cost_over_polar("lru_optimal_angle")
 
 
 @_beyond(
@@ -377,7 +378,7 @@ def optimal_over_polar() -> Estimate:
     seen=True,
 )
 def half_angle_over_polar() -> Estimate:
-    return _costs("lru_half_angle", "lru_polar_angle")
+    return cost_over_polar("lru_half_angle")
 
 
 @_beyond(
@@ -388,7 +389,7 @@ def half_angle_over_polar() -> Estimate:
     seen=True,
 )
 def rectangular_over_lru() -> Estimate:
-    return _costs("lru_rectangular", "lru")
+    return paired_median(decades_of("lru_rectangular"), decades_of("lru"))
 
 
 _NARROW = (0.0316, 0.1, 0.316)
@@ -402,7 +403,7 @@ _NARROW = (0.0316, 0.1, 0.316)
     seen=False,
 )
 def exponential_over_polar_at_smaller_angles() -> Estimate:
-    return smallest(*(_costs("lru", "lru_polar_angle", angle) for angle in _NARROW))
+    return smallest(*(cost_over_polar("lru", angle) for angle in _NARROW))
 
 
 @_beyond(
@@ -413,7 +414,7 @@ def exponential_over_polar_at_smaller_angles() -> Estimate:
     seen=False,
 )
 def optimal_over_polar_at_small_angles() -> Estimate:
-    return _costs("lru_optimal_angle", "lru_polar_angle", 0.0316)
+    return cost_over_polar("lru_optimal_angle", 0.0316)
 
 
 @_beyond(
@@ -424,4 +425,4 @@ def optimal_over_polar_at_small_angles() -> Estimate:
     seen=False,
 )
 def half_angle_over_polar_at_smaller_angles() -> Estimate:
-    return largest(*(_costs("lru_half_angle", "lru_polar_angle", angle) for angle in _NARROW))
+    return largest(*(cost_over_polar("lru_half_angle", angle) for angle in _NARROW))

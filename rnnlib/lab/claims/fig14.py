@@ -187,7 +187,7 @@ def change_of_decay() -> Estimate:
 
 @claim(
     "fig14-gates-leave-slow-decay",
-    "Such gates leave most as it is the decay of units with λ near 1",
+    "Such gates change the decay of units with λ near 1 least",
     kind="text",
     source="D.2, Figure 14",
     how="the change of that step, |log10|, of the quarter of units with the shortest T minus that of the quarter "
