@@ -6,7 +6,7 @@
 # %% [markdown]
 # # How many bits does a memory need?
 #
-# **You will see** that for one per cent accuracy a recurrent parameter, the LRU's angle included, needs two bits more
+# **You will see** that for one per cent accuracy every recurrent parameter but the LRU's modulus needs two bits more
 # than $\log_2$ of its memory, so bfloat16 suffices for 64 steps; what stochastic rounding mends; and a rounded state
 # that keeps an impulse for ever unless noise shakes it. **You need** [normalisation and
 # reparametrisation](../theory/03-normalisation-and-reparametrisation.ipynb). **Time** half a minute on a CPU.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KINDS = {
     "text": "what the paper's text says",
     "picture": "what its pictures show",
-    "erratum": "what an erratum changes",
+    "erratum": "effects of the errors we found",
     "ours": "our own checks and refinements",
     "beyond": "beyond the paper",
 }
