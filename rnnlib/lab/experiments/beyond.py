@@ -156,7 +156,7 @@ def _smaller_ratio(first: Experiment, optimizer: str) -> Experiment:
     )
 
 
-FAIRER_WIDER = (_smaller_ratio(FAIRER[0], "adam"),)
+FAIRER_WIDER = tuple(_smaller_ratio(first, name) for first, name in zip(FAIRER, ("adam", "adam95"), strict=True))
 
 # 6. The population loss: noise or landscape? And the two optimisers that need it, with which a first step's size is all
 # that a rate decides: one rate. Gauss-Newton's stopping rule: 300 steps, or the floor, below which losses are equal.
