@@ -127,7 +127,8 @@ _FAIRER = "with starts between 0 and the ring too, and with A's rate down to a h
     f"1b: so it does {_FAIRER}",
     "headline_adam",
     "fairer_adam",
-    how=f"as 1, the dense network's moduli from 0, .5, .9 or .99 on, ratios of rates 1, 1/10, 1/100; {_SIXTEEN}",
+    how="as 1, the dense network's moduli from 0, .5, .9 or .99 on, ratios of rates 1, 1/10, 1/100 and, for it, "
+    f"1/1,000; {_SIXTEEN}",
     accepted=at_least(1.0, f"a factor of ten: {_TENFOLD}; below it, the gap was one of starts and rates"),
     seen=True,
 )

@@ -36,7 +36,7 @@ _SOLVED = -2.0  # decades of the constant answer's loss
 
 def _decades(frame: pd.DataFrame) -> pd.Series:
     """Of the test loss over the constant answer's."""
-    return np.log10(frame["loss"] / frame["zero_loss"])
+    return np.log10((frame["loss"] / frame["zero_loss"]).clip(lower=1e-30))  # a loss can be zero
 
 
 def _solved(frame: pd.DataFrame) -> pd.Series:

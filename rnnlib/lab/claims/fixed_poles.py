@@ -195,8 +195,16 @@ def cost_at_all_angles() -> Estimate:
     return paired_median(trained("lru, frozen"), trained("lru, float32"))
 
 
-def learned_at(width: int, theta0: float) -> np.ndarray:
-    """Decades of an LRU of some width, a row a teacher, the mean of its two runs, 16 teachers."""
+def at_width(eigenvalues: str, width: int, theta0: float) -> np.ndarray:
+    """Decades by teacher, 16 of them.
+
+    Args:
+        eigenvalues: ``"learned"``, an LRU's, the mean of its two runs; ``"fixed"``, random ones with the best readout.
+        width: number of units: 8, 16, 32, 64 or 128.
+        theta0: largest angle, in units of pi.
+    """
+    if eigenvalues == "fixed":
+        return _wide("random", width, theta0)
     return learned(theta0)[:16] if width == 64 else _learned_widths().loc[width, theta0].to_numpy()
 
 
@@ -225,7 +233,7 @@ def _cross_fitted(runs: pd.DataFrame) -> pd.Series:
 )
 def few_learned_units_over_many_fixed() -> Estimate:
     best = np.min([_wide(design, 128, 1.0) for design in _COVERING], axis=0)
-    return paired_median(best, learned_at(16, 1.0))
+    return paired_median(best, at_width("learned", 16, 1.0))
 
 
 @_claim(
@@ -237,7 +245,7 @@ def few_learned_units_over_many_fixed() -> Estimate:
     accepted=at_least(1.0, "a factor of ten, as in the row at 64 units"),
 )
 def loss_by_learning_at_other_widths() -> Estimate:
-    return smallest(*(paired_median(learned_at(width, 0.1), _wide("random", width, 0.1)) for width in (32, 128)))
+    return smallest(*(paired_median(*(at_width(e, width, 0.1) for e in ("learned", "fixed"))) for width in (32, 128)))
 
 
 def _wide(design: str, width: int, theta0: float) -> np.ndarray:
