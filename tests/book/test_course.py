@@ -254,9 +254,14 @@ def test_the_site_offers_the_copies_of_each_session(site, made):
     sessions = page.select(".copies")
     assert len(sessions) == 4
     for session in sessions:
-        every, *single = [(site / "book" / link["href"]).resolve() for link in session.select("a[download]")]
+        links = [(site / "book" / link["href"]).resolve() for link in session.select("a[download]")]
+        own, *single, every = links
         assert every == (site / "course.zip").resolve()
         assert len(single) >= 4 and all(path.is_file() for path in single)
+        with zipfile.ZipFile(own) as archive:
+            files = {name.removeprefix("course/"): archive.read(name) for name in archive.namelist()}
+        assert files.pop("README.md") == packed["README.md"]
+        assert files == {path.relative_to(site / "course").as_posix(): path.read_bytes() for path in single}
         assigned = {
             title.text for title in session.parent.select("li em") if re.match(r" \d", title.next_sibling or "")
         }
