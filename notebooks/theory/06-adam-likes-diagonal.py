@@ -31,7 +31,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from rnnlib.lab import curvature, systems, style
+from rnnlib.lab import curvature, interactive, style, systems
 
 style.use()
 
@@ -129,9 +129,13 @@ print(f"Adam: {adam[0]} steps along the axes, {adam[9]} at 45 degrees")
 print(f"gradient descent: {plain[0]} and {plain[9]}")
 
 # %% [markdown]
-# Gradient descent does not depend on the axes. Adam does, which helps where sharp directions are axes. In [descent in
-# two valleys](../play/03-descent.ipynb) you choose the optimiser and the rate and see the paths.
-#
+# Gradient descent does not depend on the axes. Adam does, which helps where sharp directions are axes. Choose the
+# optimiser and the rate; [descent in two valleys](../play/03-descent.ipynb) has questions on it.
+
+# %% tags=["hide-input"]
+interactive.optimizer_paths()
+
+# %% [markdown]
 # ## The real Hessians
 # What can one step size for each parameter achieve? The natural choice is to rescale every parameter by
 # $\sqrt{H_{pp}}$, so that all have curvature 1. Such an optimiser then faces the ratio of the largest to the smallest
