@@ -58,14 +58,12 @@ for ax, (task, (title, label)) in zip(axes, TASKS.items(), strict=True):
         for i, optimizer in enumerate(OPTIMIZERS):
             for j, (kind, (color, _)) in enumerate(KINDS.items()):
                 scores = carry_over.best(task, kind, optimizer, shared)
-                found = statistics.median(scores, "seeds")
-                middle, low, high = (
-                    10 ** min(end, np.log10(2 * worst)) for end in (found.value, found.low, found.high)
-                )
-                ax.errorbar(
-                    i + 0.26 * (j - 1) + (0.1 if shared else 0), middle, [[middle - low], [high - middle]],
-                    fmt="o", ms=4.5, lw=1, color=style.COLORS[color], mfc="white" if shared else None,
-                )  # fmt: skip
+                e = statistics.median(scores, "seeds")
+                ends = np.minimum([e.low, e.value, e.high], np.log10(2 * worst))
+                low, middle, high = 10**ends
+                place, reach = i + 0.26 * (j - 1) + 0.1 * shared, [[middle - low], [high - middle]]
+                look = {"fmt": "o", "ms": 4.5, "lw": 1, "mfc": "white" if shared else None}
+                ax.errorbar(place, middle, reach, color=style.COLORS[color], **look)
     ax.set(yscale="log", title=title, ylabel=label, xlim=(-0.5, 2.5))
     ax.set_xticks(range(3), [name.replace(", ", "\n") for name in OPTIMIZERS.values()])
 handles = [
@@ -135,7 +133,8 @@ for task, (title, _) in TASKS.items():
     for kind, (_, name) in KINDS.items():
         shares = []
         for optimizer in OPTIMIZERS:
-            own = runs.query("student == @kind and optimizer == @optimizer and rate != other_rate")
+            own = runs[(runs["student"] == kind) & (runs["optimizer"] == optimizer)]
+            own = own[own["rate"] != own["other_rate"]]
             wide = own.pivot(index="seed", columns=["rate", "other_rate"], values="score")
             pick, _ = statistics.cross_fit(wide.to_numpy()[None])
             rates = wide.columns.get_level_values("rate").to_numpy()
