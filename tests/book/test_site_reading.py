@@ -65,6 +65,10 @@ def test_previous_and_next_follow_the_table_of_contents(site):
 
 CLAIMS_OF = {
     "01-is-it-adam": "beyond-0",
+    "06-history-or-curvature": "beyond-11",
+    "07-plateaus": "beyond-12",
+    "08-orthogonality": "beyond-13",
+    "09-carry-over": "beyond-14",
     "angles": "beyond-angles-",
     "few-bits": "beyond-bits-",
     "field-guide": "beyond-guide-",

@@ -15,6 +15,8 @@ from rnnlib.lab.statistics import Estimate
 
 # what the paper, errata or checks of ours say and our numbers contradict, or do not decide
 FAILS = {
+    "beyond-angles-narrow-optimal-costs-little",
+    "beyond-angles-narrow-polar-beats-exponential",
     "beyond-angles-polar-arrives",
     "beyond-angles-fresh-scaled-steps-are-faster",
     "beyond-inputs-second-text",
@@ -79,6 +81,10 @@ UNDECIDED = {
     "beyond-bits-rule-angle",
     "beyond-bits-fixed-point",
     "beyond-bits-mended",
+    "beyond-14b-digits",
+    "beyond-14d-copying",
+    "beyond-14e-adding",
+    "beyond-angles-narrow-half-angle-moves",
     "beyond-poles-concentrated",
     "beyond-poles-endless",
     "beyond-poles-memory",
