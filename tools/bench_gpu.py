@@ -25,13 +25,13 @@ from typing import Any
 
 import timing
 import torch
-from gpu import checks, compiling, devices, layers, peers, rounding, table, timings, tune
+from gpu import checks, compiling, devices, host, layers, peers, rounding, table, timings, tune
 from gpu.clock import Clock, Emit, Record, Step, age, in_child, resumed, run, same_machine, terminations_raise
 
 from rnnlib.scan.cuda import tuning
 
 FOLDER = timing.ROOT / "_build" / "bench-gpu"
-SECTIONS = ("checks", "scan", "growth", "accuracy", "layer", "step", "grid", "variants", "tuning")
+SECTIONS = ("checks", "scan", "growth", "accuracy", "layer", "host", "step", "grid", "variants", "tuning")
 EVERY = ["auto", *devices.STRATEGIES]
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -132,6 +132,7 @@ def steps(device: devices.Gpu, args: argparse.Namespace, seed: int) -> list[Step
         *(step(f"LRU, autocast {name_of(dtype)}", 6, 40, layers.lru_step, dtype, seed) for dtype in HALVES),
         step("LRU, torch.compile", 20, 60, layers.compiled_step, seed),
         step("growth", 10, 30, timings.growth_step, seed),
+        step("host", 25, 60, host.host_step, seed),
         step("accelerated-scan complex", 20, 40, peers.accelerated_step, "complex", seed),
         step("accelerated-scan scalar", 8, 30, peers.accelerated_step, "scalar", seed),
         step("jax associative_scan", 40, 60, peers.jax_step, seed),

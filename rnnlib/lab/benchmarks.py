@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["describe", "kernels", "records", "table"]
 
 #: Parts of a record that are tables; one that was not measured is empty.
-SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "checks", "tuning")
+SECTIONS = ("scan", "layer", "step", "first", "growth", "accuracy", "allocation", "host", "checks", "tuning")
 
 
 def records(device: str | None = None, folder: Path = PACKAGED) -> list[dict[str, Any]]:

@@ -354,7 +354,7 @@ def test_the_rehearsal_runs_every_step(tmp_path):
     assert {(name, direction) for name in names for direction in ("forward", "backward")} <= times
     assert {("copy", "forward"), ("rnnlib cuda", "forward + backward")} <= times
     assert all(row["eager_s"] > 0 and row["plan"] for row in record["scan"] if row["pass"] == "backward")
-    for section in ("growth", "accuracy", "layer", "grid", "variants", "tuning"):
+    for section in ("growth", "accuracy", "layer", "host", "grid", "variants", "tuning"):
         assert record[section], section
     assert all(row["registers"] and row["spilled_bytes"] == 0 for row in record["variants"])
     assert tuning.read(tmp_path / "tuning.json") or not tune.entries(record)

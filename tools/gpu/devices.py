@@ -41,6 +41,7 @@ class Gpu:
         self.all_shapes, self.two_odd, self.odd = inputs.SHAPES, inputs.TWO_ODD, inputs.ODD
         self.lengths, self.rounding = inputs.LENGTHS, {"lengths": (2**8, 2**12, 2**16), "channels": 16}
         self.layer = {"batch": 16, "length": 4096, "input_size": 256, "hidden_size": 256, "output_size": 256}
+        self.host = {"shape": (1, 64, 8), "before": 50, "calls": 200, "rounds": 3}
         self.scale, self.runs, self.repeats = "paper", 20, 50
 
     def shapes(self) -> list[tuple]:
@@ -118,6 +119,10 @@ class Gpu:
                     times[name].setdefault(how, []).append(start.elapsed_time(stop) / 1e3 / CALLS)
         return times, failed
 
+    def wait(self) -> None:
+        """Until the device has nothing left to do."""
+        torch.cuda.synchronize()
+
     def peak(self, work: Callable) -> int:
         """Bytes that a call allocates at once."""
         torch.cuda.synchronize()
@@ -161,6 +166,7 @@ class Rehearsal(Gpu):
         self.all_shapes, self.two_odd, self.odd = [(1, 9, 2)], [(2, 5, 3)], [(1, 1, 1), (2, 5, 3)]
         self.lengths, self.rounding = [8], {"lengths": (16,), "channels": 2}
         self.layer = {"batch": 2, "length": 9, "input_size": 3, "hidden_size": 4, "output_size": 2}
+        self.host = {"shape": (1, 9, 2), "before": 1, "calls": 1, "rounds": 1}
         self.scale, self.runs, self.repeats = "smoke", 1, 1
 
     def shapes(self) -> list[tuple]:
@@ -194,6 +200,9 @@ class Rehearsal(Gpu):
             except Exception as error:
                 failed[name] = describe(error)
         return times, failed
+
+    def wait(self) -> None:
+        pass
 
     def peak(self, work: Callable) -> int | None:
         return None
