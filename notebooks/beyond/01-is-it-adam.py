@@ -187,6 +187,7 @@ claims.hypotheses()
 # - [Where should a dense network start?](03-start.ipynb) The radius of the start, by optimiser (9).
 # - [What does beta2 alone do?](04-beta2.ipynb) The bars of Figure 3B under two values (8).
 # - [What else could explain it?](05-what-else.ipynb) A sceptic's list: rates, clipping, warm-up, start, steps.
+# - [History or curvature?](06-history-or-curvature.ipynb) What Adam's effective rates tell (11).
 # - [Does it carry over?](09-carry-over.ipynb) Digits, copying and adding (14).
 #
 # ## How to cite this page

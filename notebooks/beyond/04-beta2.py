@@ -87,12 +87,11 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 claims.hypotheses("08")
 
 # %% [markdown]
-# ## Why it could matter
+# ## Why it matters
 # Adam divides by $\sqrt{\hat v}$, the root of an average of squared gradients over about $1/(1 - \beta_2)$ steps. If
 # gradients fall faster than that, $\sqrt{\hat v}$ still remembers the first ones, and an effective rate computed from
 # it, as in [Figure 4b](../figures/fig04b.ipynb), tells how training began, not how curved the loss is now. Exercise 1
-# is the smallest example; hypothesis 11 of [the first page](01-is-it-adam.ipynb#all-hypotheses) asks whether this
-# happens in these students.
+# is the smallest example; [history or curvature?](06-history-or-curvature.ipynb) measures it in these students.
 #
 # **The numbers:** [.95](../../rnnlib/lab/results/beyond_headline_adam95.csv), [its further
 # rates](../../rnnlib/lab/results/beyond_headline_adam95_wider.csv),

@@ -44,7 +44,8 @@ class History(Observation):
     of log10 of its numerator, "root_v", and of its denominator, "moment"; medians of the shares of the first hundredth
     and of the first tenth of all steps (blank until then); "noise", the part of the summed :math:`\mathrm{E}\, g^2`
     that is variance; "loss", log10 of the mean loss on the fresh minibatches over the zero predictor's expected one.
-    All are blank once a run has diverged.
+    All are blank once a run has diverged; those of ratio and shares also where a parameter has no gradient left, now and
+    in v, as in a unit that has died out: 0 over 0.
 
     Attributes:
         beta2: Adam's.
@@ -74,9 +75,7 @@ class History(Observation):
         return {"runs": Schema(of | {"loss": "number or blank"}, _KEYS, keys)}
 
     def together(self, frame: pd.DataFrame, table: str) -> list[pd.DataFrame]:
-        plain = [*_DECADES, "noise", "loss"]
-        steps = zip(_SHARES, _early(self.training.protocol.steps), strict=True)
-        return [frame[plain], *(frame.loc[frame["step"] >= step, [*plain, share]] for share, step in steps)]
+        return [frame[["root_v", "moment", "noise", "loss"]]]
 
     def measure(self, part: str, device: str) -> Tables:
         beta2 = dict(zip(self.parts(), self.beta2, strict=True))[part]
