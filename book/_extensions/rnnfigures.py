@@ -158,7 +158,8 @@ def offer_numbers(app, doctree) -> None:
     files = tables(root)
     figures = drawn(nbformat.read(path, as_version=4).cells, root, frozenset(files))
     for figure in list(doctree.findall(nodes.figure)):
-        results = sorted(set().union(*(figures.get(name, ()) for name in figure["names"])))
+        trained_here = any(name.endswith("-live") for name in figure["names"])
+        results = sorted(set().union(*(figures.get(name, ()) for name in figure["names"] if not trained_here)))
         if not results:
             continue
         paragraph = nodes.paragraph("", "Numbers drawn: ", classes=["numbers"])

@@ -15,7 +15,8 @@ MEMORIES = np.geomspace(2, 300, 36)
 STILL, HOLD, SECONDS = 18, 9, 0.16  # the frame shown without motion; frames that the last one lasts; of each frame
 OFFSETS = np.concatenate([-np.geomspace(1, 1e-4, 36), [0], np.geomspace(1e-4, 1, 36)])
 WIDTH, HEIGHT, TOP, GAP = 300, 150, 40, 40
-SILENT = TOP + HEIGHT * (1 - 1 / 1.25)  # where the loss is that of a student without output
+EDGE = 1.25  # the largest loss shown
+SILENT = TOP + HEIGHT * (1 - 1 / EDGE)  # where the loss is that of a student without output
 LABEL = "trained parameter, from its optimum"
 
 
@@ -24,7 +25,8 @@ def losses(memory: float) -> list[tuple[np.ndarray, np.ndarray]]:
     from rnnlib import theory
 
     star = 1 - 1 / memory
-    plain = OFFSETS[(star + OFFSETS > -1) & (star + OFFSETS < 1)]
+    wall = (1 - star) * (1 - np.geomspace(1, 1e-3, 24))  # up to an eigenvalue of 1, where the loss has no bound
+    plain = np.union1d(OFFSETS[(star + OFFSETS > -1) & (star + OFFSETS < 1)], wall)
     silent = theory.state_variance(star, 0) / 2
     bent = np.tanh(np.arctanh(star) + OFFSETS)
     return [
@@ -34,10 +36,17 @@ def losses(memory: float) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def path(x: np.ndarray, y: np.ndarray, origin: float) -> str:
-    """Points of a curve, cut off at the upper edge."""
-    inside = y <= 1.25
-    points = zip(origin + WIDTH * (x[inside] + 1) / 2, TOP + HEIGHT * (1 - y[inside] / 1.25), strict=True)
-    return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in points)
+    """Points of a curve, cut off exactly at the upper edge: a piece for each stretch below it."""
+    cross = np.flatnonzero((y[1:] <= EDGE) != (y[:-1] <= EDGE))  # between this point and the next
+    share = (EDGE - y[cross]) / (y[cross + 1] - y[cross])
+    at = np.concatenate([x, x[cross] + share * (x[cross + 1] - x[cross])])
+    height = np.concatenate([y, np.full(len(cross), EDGE)])
+    order = np.argsort(at, kind="stable")
+    at, height = at[order], height[order]
+    shown = np.flatnonzero(height <= EDGE)
+    pieces = np.split(shown, np.flatnonzero(np.diff(shown) > 1) + 1)
+    across, down = origin + WIDTH * (at + 1) / 2, TOP + HEIGHT * (1 - height / EDGE)
+    return "".join("M" + "L".join(f"{across[k]:.1f} {down[k]:.1f}" for k in piece) for piece in pieces)
 
 
 def ticks(x: float) -> str:

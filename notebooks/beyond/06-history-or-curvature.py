@@ -34,7 +34,6 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from rnnlib.lab import claims, experiments, statistics, style
 from rnnlib.lab.claims import beyond
 
@@ -44,7 +43,7 @@ betas, steps = (sorted(runs[name].unique()) for name in ("beta2", "step"))
 
 
 def over_teachers(column, bar, beta2, step=steps[-1]):
-    """Median over teachers of the mean of their runs. A unit that has died out leaves a run without a number."""
+    """Median over teachers of the mean of their runs; where a unit has died out there is none."""
     (student, start), keys = beyond.BARS[bar], ["student", "start", "beta2", "step"]
     rows = runs[(runs[keys] == [student, start, beta2, step]).all(axis=1)]
     means = rows.pivot(index="teacher", columns="seed", values=column).mean(axis=1)

@@ -56,7 +56,7 @@ KEYS = {"lam.real": "lambda[0]", "lam.imag": "lambda[1]"}  # as the authors' not
 STARTS = {"rnn": 0.0, "crnn": 0.99}
 measured = log_effective_rates("fig04cd_teachers")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam's effective rates of a dense $A$ lie more than two decades below those of a diagonal $\\lambda$. Dots: medians over a group of parameters on one teacher, two runs each; bars: median and 95 % interval of 32 teachers. Dotted: the base rate. Grey diamonds: the paper, one run.", "name": "fig-04-teachers"}, "image": {"alt": "Two strip plots on a logarithmic axis. Dense RNN: A around 6e-6, B around 1e-4, C around 4e-5, D near the base rate of 1e-3; the paper's markers lie lower by a decade or more for A, B and C. Complex diagonal RNN: all groups between 2e-3 and 3e-3, and so are the paper's."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Adam's effective rates of a dense $A$ lie more than two decades below those of a diagonal $\\lambda$. Dots: medians over a group of parameters on one teacher, two runs each; bars: median and 95 % interval of 32 teachers. Dotted: the base rate. Grey diamonds: the paper, one run.", "name": "fig-04-teachers"}, "image": {"alt": "Two strip plots on a logarithmic axis. Dense RNN: A around 6e-6, B around 1e-4, C around 4e-5, D near the base rate of 1e-3; the paper's markers lie lower by factors of thirty for A, ten for B and seven for C. Complex diagonal RNN: all groups between 2e-3 and 3e-3, and so are the paper's."}}
 fig, axes = plt.subplots(
     1, 2, figsize=(7.2, 3), width_ratios=[4, 6], sharey=True, layout="constrained"
 )

@@ -116,7 +116,7 @@ table.style.hide(axis="index").format({"lowest": "{:+.2f}", "highest": "{:+.2f}"
 # The paper says that in preliminary experiments an LSTM behaves like the GRU. Our LSTM's forget gate starts like the
 # GRU's update gate, and its input gate at the complement.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LSTM behaves like the GRU: nothing grows with memory. Median of 32 networks, shaded from the smallest to the largest. Left: mean square of the output of block 4. Right: mean squared gradient of the recurrent layers (solid) and of all other parameters (dashed). Grey: the paper's GRU.", "name": "fig-05-lstm"}, "image": {"alt": "Two logarithmic plots against the time constant from 1 to 100, GRU and LSTM, with narrow bands. Left: outputs of both are nearly flat. Right: gradients of the recurrent layers lie one to two decades below those of all other parameters."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The LSTM behaves like the GRU: nothing grows with memory. Median of 32 networks, shaded from the smallest to the largest. Left: mean square of the output of block 4. Right: mean squared gradient of the recurrent layers (solid) and of all other parameters (dashed). Grey: the paper's GRU.", "name": "fig-05-lstm"}, "image": {"alt": "Two logarithmic plots against the time constant from 1 to 100, GRU and LSTM, with narrow bands. Left: outputs of both are nearly flat. Right: gradients of the recurrent layers lie one and a half to two and a half decades below those of all other parameters."}}
 def band(ax, logs, ls, color):
     """Median over networks, and from the smallest to the largest; returns the median's end."""
     ax.fill_between(TIMES, 10 ** logs.min(0), 10 ** logs.max(0), color=color, alpha=0.15, lw=0)

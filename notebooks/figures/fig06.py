@@ -157,14 +157,14 @@ def figure6(draw, ylabel, **limits):
 
 figure6(lambda ax, omega, loss, _, color: ax.plot(omega, loss, color=color, lw=1.2), "loss");
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) grows with memory along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; dotted: its size where the loss is concave.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by four decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The curvature at the optimum (dots) grows with memory along the polar modulus and along both the polar and the exponential angle. Second derivative of the same cuts; dotted: its size where the loss is concave.", "name": "fig-06-curvatures"}, "image": {"alt": "Six panels with logarithmic axes. Modulus: the polar dots rise by three decades, the exponential ones stay at or below one quarter, the optimal ones at 1. Angle: the polar and the exponential dots rise; the optimal ones stay at 1."}}
 def draw(ax, omega, _, curvature, color):
     """The second derivative where it is positive, its size where it is negative."""
     ax.plot(omega, curvature.where(curvature > 0, np.nan), color=color, lw=1.2)
     ax.plot(omega, -curvature.where(curvature < 0, np.nan), color=color, lw=0.8, ls=":")
 
 
-figure6(draw, "curvature", yscale="log", ylim=(1e-3, 1e5));
+figure6(draw, "curvature", yscale="log", ylim=(1e-4, 1e5));
 
 # %% [markdown]
 # ## How wide the basins are

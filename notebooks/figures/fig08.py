@@ -82,7 +82,7 @@ for rho in rhos:
     peak, other = (abs(theory.cross_sensitivity(z, lam_0, rho)) for z in (near, far))
     print(f"rho = {rho}: at the conjugate {peak:9.3g}, opposite {other:9.3g}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A bright spot stays at $\\bar\\lambda_0$ while another grows at 1. $|S(\\lambda, \\lambda_0)|$ over the disc, logarithmic colours. Outside the rim, star: the direction of $\\lambda_0$; cross: of $\\bar\\lambda_0$; circle: of the largest value. Dark spots are zeros of $S$.", "name": "fig-08"}, "image": {"alt": "Five discs, one for each input correlation from 0 to 1. With white inputs the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The bright spot at $\\bar\\lambda_0$ fades while another grows at 1. $|S(\\lambda, \\lambda_0)|$ over the disc, logarithmic colours. Outside the rim, star: the direction of $\\lambda_0$; cross: of $\\bar\\lambda_0$; circle: of the largest value. Dark spots are zeros of $S$.", "name": "fig-08"}, "image": {"alt": "Five discs, one for each input correlation from 0 to 1. With white inputs the value peaks on the rim at the conjugate of lambda zero. With growing correlation a second bright spot grows at 1, and from correlation 0.999 on the largest value lies there."}}
 def discs(draw):
     """One disc for each correlation, and what draw returns for the colour bar."""
     fig, axes = plt.subplots(1, 5, figsize=(7.2, 1.9), sharey=True, layout="constrained")

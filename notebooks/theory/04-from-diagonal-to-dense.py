@@ -161,7 +161,7 @@ for n in sizes:
         print(f"{name:8} n = {n:2}: {median:4.1f} of {count:3} parameters, {median / count:.0%}")
         ratios[name].append(values)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest direction of a dense network involves more parameters as the network grows; that of a diagonal one does not. Participation ratio of the top eigenvector over the recurrent parameters, median and range of ten random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, nearly in proportion to the square of the size; that of the diagonal network stays at 2 to 3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The sharpest direction of a dense network involves more parameters as the network grows; that of a diagonal one does not. Participation ratio of the top eigenvector over the recurrent parameters, median and range of ten random systems of each size.", "name": "fig-participation"}, "image": {"alt": "Log-log plot against the number of units from 2 to 16. The median of the dense matrix rises from 2 to about 50 parameters, with the power 1.5 of the size; that of the diagonal network stays at 2 to 3."}}
 fig, ax = plt.subplots(figsize=(5.6, 2.5), layout="constrained")
 for name, color, marker in [("dense", "rnn", "o"), ("diagonal", "crnn", "s")]:
     values, color = np.array(ratios[name]), style.COLORS[color]

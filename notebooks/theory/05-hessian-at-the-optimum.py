@@ -27,7 +27,7 @@ for distribution in importlib.metadata.distributions(name="rnnlib"):
     if "commit_id" in origin and not source.endswith("@main") and source[-40:] not in origin:
         raise ImportError(f"This notebook needs {source}, installed is {origin}: {remedy}.")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Only units with nearly equal eigenvalues interact, and the longer the memory the nearer they must be. Coupling of two units against their angle mismatch, relative to that of a unit with itself; the mismatch in units of $1 - |\\lambda|^2$ (left) and in radians (right). Dashed: the approximation below.", "name": "fig-coupling"}, "image": {"alt": "Left: curves for moduli 0.9, 0.99 and 0.999 coincide with the dashed approximation and fall to a few percent at three widths. Right: in radians the peak narrows in proportion to one minus the squared modulus."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Only units with nearly equal eigenvalues interact, and the longer the memory the nearer they must be. Coupling of two units against their angle mismatch, relative to that of a unit with itself; the mismatch in units of $1 - |\\lambda|^2$ (left) and in radians (right). Dashed: the approximation below.", "name": "fig-coupling"}, "image": {"alt": "Left: curves for moduli 0.99 and 0.999 coincide with the dashed approximation, that for 0.9 lies a little above; all fall to a few percent at three widths. Right: in radians the peak narrows in proportion to one minus the squared modulus."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -49,8 +49,8 @@ axes[0].set(xlabel=r"mismatch $\delta / (1 - |\lambda|^2)$", ylabel="relative co
 axes[1].set(xlabel=r"mismatch $\delta$ (radians)", xscale="log", title=r"modulus $|\lambda|$");
 
 # %% [markdown]
-# The coupling falls to a tenth within two widths of $1 - |\lambda|^2$: the longer the memory, the more units fit on the
-# circle without interacting. Of all the directions of parameter space only $2n + 1$ are curved, however many parameters
+# The coupling falls to a tenth within about two widths of $1 - |\lambda|^2$: the longer the memory, the more units fit
+# on the circle without interacting. Of all the directions of parameter space only $2n + 1$ are curved, however many parameters
 # there are.
 
 # %% [markdown]

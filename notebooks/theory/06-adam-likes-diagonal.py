@@ -207,7 +207,7 @@ assert list(np.flatnonzero(dense < np.max(diagonal, axis=0))) == [4]
 # Around the optimum the loss is the quadratic $\frac12 \delta^\top H \delta$. For the first system, we run Adam on it
 # from 32 random starts of size 0.01 in each parameter, with the best of five rates for each parametrisation.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the diagonal parametrisations Adam lowers the loss by twelve decades within a thousand steps; in the dense one it has not after two thousand. Loss on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "In the diagonal parametrisations Adam lowers the loss by twelve decades in about a thousand steps; in the dense one it has not after two thousand. Loss on the quadratic model of the first system, relative to the start; median of 32 starts, band: quartiles.", "name": "fig-adam"}, "image": {"alt": "Logarithmic plot of the relative loss over 2000 steps. The diagonal, LRU and S4 curves reach a trillionth of the first loss within a thousand steps; the dense curve is still above a ten-billionth after 2000."}}
 def adam_losses(H, rates, steps=2000, starts=32):
     """Loss over time, relative to the start: axes step, rate, start."""
     delta = 1e-2 * np.random.default_rng(0).normal(size=(1, starts, len(H)))
@@ -235,7 +235,7 @@ ax.legend();
 # %% [markdown]
 # Near the optimum this model is accurate. Away from it, during training, the same mechanism shows in Adam's effective
 # learning rates: small for all entries of a dense matrix, large for most parameters of a diagonal network ([Figure
-# 4](../figures/fig04.ipynb), panels C and D, with the ablation).
+# 4b](../figures/fig04b.ipynb)).
 
 # %% [markdown]
 # ## Exercises

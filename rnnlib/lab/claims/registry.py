@@ -182,7 +182,7 @@ def _row(entry: Claim, measured: Estimate) -> dict[str, object]:
         "high": measured.high,
         "n": measured.n,
         "unit": measured.unit,
-        "accepted": str(entry.accepted),
+        "accepted": str(entry.accepted).replace("within ×2", "±0.301, a factor of 2"),  # ratios are in decades
         "reason": entry.accepted.reason,
         "verdict": verdict,
         "decides": decides,

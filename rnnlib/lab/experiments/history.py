@@ -44,8 +44,8 @@ class History(Observation):
     of log10 of its numerator, "root_v", and of its denominator, "moment"; medians of the shares of the first hundredth
     and of the first tenth of all steps (blank until then); "noise", the part of the summed :math:`\mathrm{E}\, g^2`
     that is variance; "loss", log10 of the mean loss on the fresh minibatches over the zero predictor's expected one.
-    All are blank once a run has diverged; those of ratio and shares also where a parameter has no gradient left, now and
-    in v, as in a unit that has died out: 0 over 0.
+    All are blank once a run has diverged; those of ratio and shares also where a parameter has no gradient left, now
+    and in v, as in a unit that has died out: 0 over 0.
 
     Attributes:
         beta2: Adam's.
