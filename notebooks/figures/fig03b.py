@@ -179,10 +179,17 @@ T = 300
 weights = white_gram(T)  # the expectation over white inputs
 responses = [systems.teacher(index, 0.99).impulse_response(T) for index in range(systems.TEACHERS)]
 zero = np.array([(0.5 * weights * k**2).sum() for k in responses])
-print("zero predictor's loss:", zero.round(1), f"largest / smallest {zero.max() / zero.min():.0f}")
+
+def in_lines(numbers):
+    """Eight to a line, which a page has room for."""
+    words = [f"{n:.3g}" if n < 1000 else f"{n:,.0f}" for n in numbers]
+    return "\n".join("  " + " ".join(words[k : k + 8]) for k in range(0, len(words), 8))
+
+
+print(f"zero predictor's loss, largest / smallest {zero.max() / zero.min():.0f}:\n{in_lines(zero)}")
 rnn = decades("fig03a_teachers", "rnn", start=0.0, nu0=0.99)
 ratios = 10 ** statistics.difference(rnn, decades("fig03a_teachers", "lru", start=0.99, nu0=0.99))
-print("RNN over LRU:         ", " ".join(f"{ratio:.2g}" for ratio in ratios))
+print(f"RNN over LRU:\n{in_lines(ratios)}")
 
 # %% [markdown]
 # Losses are therefore best read as shares of the zero predictor's:
@@ -198,7 +205,7 @@ slowest = [
     -1 / np.log(np.abs(np.linalg.eigvals(systems.teacher(index, 0.99).A)).max())
     for index in range(systems.TEACHERS)
 ]
-print("slowest time constants:", np.round(slowest).astype(int))
+print(f"slowest time constants:\n{in_lines(slowest)}")
 
 # %% [markdown]
 # **Erratum 13.** Both tables' captions say that the RNN's start was scanned; the code uses $\nu_0 = 0$ for every

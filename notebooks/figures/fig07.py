@@ -175,7 +175,8 @@ for i, angle in enumerate(descent.ANGLES):
                 first, last = theory.one_dimensional_loss(ends, star, normalized=bool(k))
                 share = max(last / first, 0)  # rounding can leave less than nothing
                 row.append(f"{descent.OPTIMIZERS[j]}, {descent.LOSSES[k]} {share:.0e}")
-        print(f"{angle:12} {name:13}", "   ".join(row))
+        print(f"{angle:12} {name:13}", "   ".join(row[:2]))
+        print(" " * 26, "   ".join(row[2:]))
 
 # %% [markdown]
 # The gold star of the third panel belongs at $\omega_\theta^* = \theta^* \nu\sqrt{1+\nu^2} / (1-\nu^2)$. The paper's
