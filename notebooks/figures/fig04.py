@@ -138,7 +138,8 @@ for name, layer in layers.items():
 for name, H in exact.items():
     ratios = curvature.participation_ratio(H.eigenvectors[:, :9])
     fraction = curvature.diagonal_fraction(H.matrix)
-    print(f"{name:9} {ratios.numpy().round(1)}, mean {ratios.mean():.1f}; on the diagonal {fraction:.0%}")
+    spread = f"{ratios.numpy().round(1)}, mean {ratios.mean():.1f}"
+    print(f"{name:9} {spread}; on the diagonal {fraction:.0%}")
 
 # %% [markdown]
 # ## "The spectra are almost the same": not always
