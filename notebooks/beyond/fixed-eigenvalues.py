@@ -199,5 +199,5 @@ claims.picture(*names);
 claims.table(*names)
 
 # %% tags=["hide-input"]
-for name in ["fixed_poles", "learned_poles"]:
+for name in ["fixed_poles", "learned_poles", "learned_poles_wider"]:
     print(provenance(experiments.load(name)))

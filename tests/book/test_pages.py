@@ -13,7 +13,7 @@ import yaml
 
 import rnnlib
 from rnnlib.lab import experiments, statistics
-from rnnlib.lab.claims import CLAIMS
+from rnnlib.lab.claims import CLAIMS, carry_over
 from rnnlib.lab.claims.measures import decades
 from rnnlib.lab.experiments.analysis import best
 from rnnlib.lab.paper_values import paper_values
@@ -47,7 +47,11 @@ def is_quoted(shown: str, number: float) -> bool:
 
 def gap(first, second) -> list[float]:
     """The factor between the losses of two students on the same teacher: median and interval."""
-    estimate = statistics.paired_median(first, second)
+    return factor(statistics.paired_median(first, second))
+
+
+def factor(estimate) -> list[float]:
+    """Decades as a factor and its interval."""
     return [10**estimate.value, 10**estimate.low, 10**estimate.high]
 
 
@@ -71,6 +75,9 @@ def stored() -> dict[tuple[str, str], list[float]]:
         ("1,650", "fig-03"): [means["loss"]["rnn"] / means["loss"]["lru"]],
         ("470", "fig-03"): [medians["rnn"] / medians["lru"]],
         ("17,000", "fig-03-teachers"): [paper["RNN"][-1] / paper["LRU"][-1]],
+        ("870", "fig-ablation-steps"): gap(rnn, block)[:1],
+        ("4.8 (2.0 to 18)", "fig-carry-over"): factor(carry_over.gap("digits", "adam", True)),
+        ("1.5 (1.3 to 2.3)", "fig-carry-over"): factor(carry_over.gap("digits", "adam", False)),
     }
 
 

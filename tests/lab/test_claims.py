@@ -16,6 +16,7 @@ from rnnlib.lab.statistics import Estimate
 # what the paper, errata or checks of ours say and our numbers contradict, or do not decide
 FAILS = {
     "beyond-11-v-follows-the-gradients",
+    "beyond-13-orthogonality-predicts",
     "beyond-angles-narrow-optimal-costs-little",
     "beyond-angles-narrow-polar-beats-exponential",
     "beyond-angles-polar-arrives",
@@ -71,6 +72,7 @@ UNDECIDED = {
     "fig15-input-gates",
     "fig15-state-gates",
     "sec23-eigenvalues-dominate",
+    "beyond-01b-gap-from-fairer-starts",
     "beyond-04a-rotation-costs-adam",
     "beyond-04b-rotation-costs-more-in-larger-blocks",
     "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
@@ -82,6 +84,7 @@ UNDECIDED = {
     "beyond-bits-rule-angle",
     "beyond-bits-fixed-point",
     "beyond-bits-mended",
+    "beyond-12-plateaus-lack-eigenvalues",
     "beyond-14b-digits",
     "beyond-14d-copying",
     "beyond-14e-adding",
