@@ -73,10 +73,10 @@ reach.set(xlabel="curvature / largest", ylabel="share of the loss", ylim=(-0.03,
 
 # %% [markdown]
 # **Valley, slope or saddle?** The loss is $\frac12 |r|^2$, and a small step changes $r$ by $J\,\mathrm{d}\theta$. The
-# squared singular values of $J$ are curvatures, and what $r$ has outside of the span of $J$ no small step removes. Under
-# Muon all of $r$ lies in flat directions: a valley. Under Adam half of it is reached by no direction above $10^{-12}$ of
-# the largest curvature: a plateau that only long steps leave. Gauss-Newton, which does not care how flat a direction
-# is, goes on from the same point. Medians over teachers:
+# squared singular values of $J$ are curvatures, and what $r$ has outside of the span of $J$ no small step removes.
+# Under Muon all of $r$ lies in flat directions: a valley. Under Adam half of it is reached by no direction above
+# $10^{-12}$ of the largest curvature: a plateau that only long steps leave. Gauss-Newton, which does not care how flat
+# a direction is, goes on from the same point. Medians over teachers:
 
 # %% tags=["hide-input"]
 ROWS = {

@@ -83,7 +83,8 @@ for name, title in STUDENTS.items():
     for label, column in READINGS.items():
         pairs = zip(spread_of_updates(name, column), losses, strict=True)
         e = statistics.median([spearmanr(*pair).statistic for pair in pairs])
-        rows.append([title, label, f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})".replace("-", "−")])
+        shown = f"{e.value:.2f} ({e.low:.2f} to {e.high:.2f})".replace("-", "−")
+        rows.append([title, label, shown])
 columns = ["student", "singular values of", "rank correlation with the loss"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
