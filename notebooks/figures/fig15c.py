@@ -118,7 +118,7 @@ columns, rows = small.measure("inputs", device)["moments"]
 live_theory = pd.DataFrame(rows, columns=columns)
 print(f"{small.networks} networks of {small.width} units; {text.load(small.source, 1, 8).source}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight GRUs measured in this notebook already show the pattern of 400. Means in bins of log T with 95 % intervals; lines: theory for constant gates with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, lie somewhat above and coincide."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Eight GRUs measured in this notebook already show the pattern of 400. Means in bins of log T with 95 % intervals; lines: theory for constant gates with the second moments of their inputs.", "name": "fig-15-live"}, "image": {"alt": "Two log-log plots of squared state and squared sensitivity against T. The means of eight networks with constant gates lie along the line of theory; those of gates that see the input, alone or with the state, coincide and lie somewhat above for the sensitivity, for the state from T = 50 on."}}
 fig, axes = plt.subplots(1, 2, figsize=(7.2, 2.9), layout="constrained")
 titles = {"h2": "state $h^2$", "s2": r"sensitivity $(\mathrm{d}_b h)^2$"}
 looks = {"constant": ("o", style.COLORS["gru"]), "input": ("s", "0.55"), "state": ("D", "0.15")}
