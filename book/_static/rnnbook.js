@@ -2,7 +2,7 @@
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
 // What scrolls sideways can be reached, and then scrolled, by keyboard.
-const SCROLLERS = "mjx-container, div.math, .cell_output, .text_html, pre, dt.sig, .wide-table, .play, table";
+const SCROLLERS = "mjx-container, div.math, .cell_output, .text_html, pre, dt.sig, .wide-table, .play, .moving, table";
 const reach = () => {
   for (const box of document.querySelectorAll(`.bd-article :is(${SCROLLERS}), .pst-scrollable-table-container`))
     if (box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX)) box.tabIndex = 0;
