@@ -50,7 +50,7 @@ OPTIMIZERS = {"adam": "Adam, .999", "adam95": "Adam, .95", "muon": "Muon"}
 DEFINED = {experiment.name.removeprefix("beyond_carry_"): experiment for experiment in CARRY_OVER}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "With one rate for all (open) the dense network is behind under Adam; with two rates (filled) hardly, and under Muon least. Test scores of three tasks, lower is better: medians of six seeds with 95 % intervals, each run at the rates that the other seeds chose. Grey line: the best constant answer; what is worse lies at the upper edge. Losses of copying and adding below a hundredth of that count as equal.", "name": "fig-carry-over"}, "image": {"alt": "Three panels with a logarithmic axis of the score, in each three groups for Adam with .999, Adam with .95 and Muon, with filled and open dots for dense, blocks and LRU. Digits: open dense dots at 14, 8 and 3 percent of errors, filled ones at 5, 4 and 3, blocks near 4 to 5 and LRU near 3 throughout. Copying: open dense dots at half a guess's loss under both Adams and at the floor of 0.01 under Muon; all filled dots at the floor; the open LRU dot under Muon at 0.16. Adding: intervals over one to two decades; open dense dots at 1, 1 and 0.35, filled ones at 0.3, 0.2 and the floor."}}
-fig, axes = plt.subplots(1, 3, figsize=(7.2, 3.4), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(7.0, 3.3), layout="constrained")
 for ax, (task, (title, label)) in zip(axes, TASKS.items(), strict=True):
     worst = 0.9 if task == "digits" else 1.0
     ax.axhline(worst, color="0.75", lw=1, zorder=0)

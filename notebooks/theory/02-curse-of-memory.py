@@ -48,8 +48,7 @@ axes[1].set(xlabel="steps back, $i$", title=r"in its derivative: $i \lambda^{i-1
 
 # %% [markdown]
 # The variance of the state grows in proportion to the memory length, the second moment of its derivative as its *third
-# power*. Let inputs be uncorrelated with variance 1 (white) and $\varepsilon = 1-\lambda$, so that the memory length is
-# $1/\varepsilon$. Then
+# power*. For white inputs of variance 1 and $\varepsilon = 1-\lambda$, one over the memory length,
 #
 # $$\mathrm{E}\, h^2 \simeq \tfrac12 \, \varepsilon^{-1}, \qquad
 # \mathrm{E}\,(\mathrm{d}_\lambda h)^2 \simeq \tfrac14 \, \varepsilon^{-3} .$$
