@@ -93,7 +93,7 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 #
 # All second moments follow from this one function. Inputs are real, so the conjugate of $h^{(\lambda)}$ is
 # $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. For the sensitivity, differentiate
-# the first state by $a$ and the second by $b$, and only then set $a = \lambda$ and $b = \bar\lambda$:
+# by $a$ and by $b$ before setting $a = \lambda$, $b = \bar\lambda$:
 #
 # $$\mathrm{E}\left|\frac{\mathrm{d}h}{\mathrm{d}\lambda}\right|^2 = S(\lambda, \bar\lambda), \qquad
 # S(a, b) = \frac{\partial^2 F}{\partial a \, \partial b} .$$
