@@ -139,7 +139,7 @@ def drawn(cells: Iterable, root: Path, stored: frozenset[str]) -> dict[str, froz
         if cell.cell_type == "code":
             results = follow(parse(cell.source), names, root, stored)
             if figure := cell.metadata.get("mystnb", {}).get("figure", {}).get("name"):
-                found[figure] = results
+                found[figure] = frozenset() if figure.endswith("-live") else results  # students trained in the notebook
     return found
 
 
@@ -158,8 +158,7 @@ def offer_numbers(app, doctree) -> None:
     files = tables(root)
     figures = drawn(nbformat.read(path, as_version=4).cells, root, frozenset(files))
     for figure in list(doctree.findall(nodes.figure)):
-        trained_here = any(name.endswith("-live") for name in figure["names"])
-        results = sorted(set().union(*(figures.get(name, ()) for name in figure["names"] if not trained_here)))
+        results = sorted(set().union(*(figures.get(name, ()) for name in figure["names"])))
         if not results:
             continue
         paragraph = nodes.paragraph("", "Numbers drawn: ", classes=["numbers"])

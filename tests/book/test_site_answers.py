@@ -94,7 +94,7 @@ def test_answers_list_every_claim_of_the_paper_that_fails_and_no_other(site, row
     fails = {name for name, row in rows.items() if row["verdict"] == "fails" and row["kind"] in papers}
     assert listed == fails
     verdicts = [row.select("td")[2].get_text(strip=True) for row in section.select("tbody tr")]
-    assert all(re.match(r"No|Yes|A little|For", verdict) for verdict in verdicts)
+    assert all(re.match(r"No|Yes|A little|Only", verdict) for verdict in verdicts)
 
 
 def test_the_landing_page_answers_first(site, rows):

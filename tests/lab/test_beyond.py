@@ -33,7 +33,8 @@ def planted(monkeypatch):
             runs["loss"], runs["zero_loss"] = (10 ** runs.pop("decades")).mask(diverged), 1.0
             return runs.assign(diverged=diverged)
 
-        monkeypatch.setattr(beyond, "load", load)
+        for name in ("load", "load_with_second_look"):
+            monkeypatch.setattr(beyond, name, load)
         beyond._runs.cache_clear()
 
     yield plant

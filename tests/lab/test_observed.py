@@ -53,7 +53,9 @@ def test_a_number_that_is_blank_alone_is_noticed(name):
         if table == "losses":
             frame["diverged"] = False
         assert experiment.problem(frame, table, frame) is None
+        alone = ("ratio", "ratio_low", "ratio_high", "first_hundredth", "first_tenth")  # a unit may have died out
         blanks = [column for column, kind in schema.columns.items() if str(kind).endswith("blank")]
+        blanks = [column for column in blanks if name != "beyond_history" or column not in alone]
         for column in blanks:
             edited = frame.copy()
             edited.loc[len(frame) - 1, column] = math.nan
