@@ -103,8 +103,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # than under Adam at $\beta_2 = .999$.
 #
 # **Most of it is a matter of rates.** Here the rate of A is as large as the others' or a tenth of it. Down to a
-# thousandth, and with more starts, [the gap narrows](05-what-else.ipynb) until hypothesis 1b is undecided: a dense A
-# needs steps so small that, at one rate, everything else learns too slowly.
+# hundredth, and with more starts, hypotheses 1b and 1c still hold; [down to a thousandth](05-what-else.ipynb), a look
+# that no hypothesis foresaw, the gap is too uncertain to call. A dense A needs steps so small that, at one rate,
+# everything else learns too slowly.
 #
 # **Adam ignores the matrix structure.** Under Muon the dense network gets as low as diagonal ones under Adam at .999,
 # so there the gap comes from the optimiser and is no limit of the dense network. Muon helps diagonal networks little:

@@ -13,7 +13,7 @@ import yaml
 
 import rnnlib
 from rnnlib.lab import experiments, statistics
-from rnnlib.lab.claims import CLAIMS, carry_over
+from rnnlib.lab.claims import CLAIMS, beyond, carry_over
 from rnnlib.lab.claims.measures import decades
 from rnnlib.lab.experiments.analysis import best
 from rnnlib.lab.paper_values import paper_values
@@ -76,6 +76,7 @@ def stored() -> dict[tuple[str, str], list[float]]:
         ("470", "fig-03"): [medians["rnn"] / medians["lru"]],
         ("17,000", "fig-03-teachers"): [paper["RNN"][-1] / paper["LRU"][-1]],
         ("870", "fig-ablation-steps"): gap(rnn, block)[:1],
+        ("25 (0.16 to 3,500)", "fig-what-else"): factor(beyond.gap("fairer_adam_wider")),
         ("4.8 (2.0 to 18)", "fig-carry-over"): factor(carry_over.gap("digits", "adam", True)),
         ("1.5 (1.3 to 2.3)", "fig-carry-over"): factor(carry_over.gap("digits", "adam", False)),
     }

@@ -72,7 +72,6 @@ UNDECIDED = {
     "fig15-input-gates",
     "fig15-state-gates",
     "sec23-eigenvalues-dominate",
-    "beyond-01b-gap-from-fairer-starts",
     "beyond-04a-rotation-costs-adam",
     "beyond-04b-rotation-costs-more-in-larger-blocks",
     "beyond-05-rotation-costs-neither-sgd-nor-the-dense",
