@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import pkgutil
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 import rnnlib
-from rnnlib.lab import experiments, statistics
+from rnnlib.lab import claims, experiments, statistics
 from rnnlib.lab.claims import CLAIMS, beyond, carry_over
 from rnnlib.lab.claims.measures import decades
 from rnnlib.lab.experiments.analysis import best
@@ -110,6 +111,29 @@ def test_roles_and_pictures_name_what_is_there():
     shown = [found for text in PAGES.values() for found in PICTURE.findall(text)]
     assert len(shown) >= 4
     assert set(shown) <= FIGURES
+
+
+@pytest.mark.parametrize(
+    ("page", "measures"),
+    [
+        ("01-is-it-adam", [functools.partial(beyond.gap, table) for table in ("headline_adam", "fairer_adam_wider")]),
+        ("05-what-else", [functools.partial(beyond.gap, f"fairer_{name}_wider") for name in ("adam", "adam95")]),
+    ],
+)
+def test_factors_in_prose_beyond_the_paper_are_the_stored_ones(page, measures):
+    text = (ROOT / f"notebooks/beyond/{page}.py").read_text(encoding="utf-8")
+    text = " ".join(re.sub(r"^# ?", "", text, flags=re.MULTILINE).split())
+    for measure in measures:
+        assert claims.factor(measure()) in text
+
+
+def test_hypotheses_that_fail_are_quoted_with_their_numbers():
+    pages = {name: " ".join((ROOT / f"notebooks/beyond/{name}.py").read_text(encoding="utf-8").split()) for name in (
+        "06-history-or-curvature", "08-orthogonality",
+    )}  # fmt: skip
+    v, predicted = 10 ** beyond.memory_of_v().value, beyond.orthogonality_against_loss().value
+    assert f"{float(f'{v:.2g}'):.0f} times as large" in pages["06-history-or-curvature"]
+    assert f"{predicted:.2f} (" in pages["08-orthogonality"]
 
 
 def test_every_claim_leads_to_the_page_that_shows_it(monkeypatch):
