@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.functional import softplus
 
 from ..layers import LRU
@@ -436,19 +437,55 @@ HALF_ANGLE = _lru_with("exponential modulus, half-angle", _half_angle, _half_ang
 OPTIMAL_ANGLE = _lru_with("exponential modulus, optimal angle", OPTIMAL.angle, OPTIMAL.angle_inverse)
 
 
-class RectangularLRU(LRU):
-    """An LRU whose two raw parameters are those of the rectangular parametrisation."""
+class LRUWithAngle(LRU):
+    """An LRU whose raw parameters are those of an entry of :data:`ANGLES`, the same at the start in all else."""
+
+    name: ClassVar[str]
 
     @torch.no_grad()
     def _reset_recurrence(self, generator: torch.Generator | None) -> None:
         super()._reset_recurrence(generator)  # the same ring and input scale
-        lam = super().eigenvalues()
-        for parameter, value in zip((self.omega_nu, self.omega_theta), self._raw(lam), strict=True):
-            parameter.copy_(value)
+        lam = super().eigenvalues().to(torch.complex128)
+        for name, value in zip(self.recurrent_parameters, self._raw(lam), strict=True):
+            if getattr(self, name, None) is None:  # a third one
+                setattr(self, name, nn.Parameter(torch.empty_like(self.omega_nu)))
+            getattr(self, name).copy_(value)
 
-    @staticmethod
-    def _raw(lam: Tensor) -> tuple[Tensor, ...]:
-        return ANGLES["rectangular"].raw(lam.abs(), lam.angle())
+    def _raw(self, lam: Tensor) -> tuple[Tensor, ...]:
+        return ANGLES[self.name].raw(lam.abs(), lam.angle())
 
     def eigenvalues(self) -> Tensor:
-        return torch.polar(*_rectangular(torch.stack([self.omega_nu, self.omega_theta])))
+        # In double precision: an arc cosine near 1 has half its digits.
+        raw = torch.stack([getattr(self, name) for name in self.recurrent_parameters])
+        lam = torch.polar(*ANGLES[self.name].eigenvalue(raw.double()))
+        return lam.to(torch.complex128 if raw.dtype == torch.float64 else torch.complex64)
+
+
+class RectangularLRU(LRUWithAngle):
+    name = "rectangular"
+
+
+class CayleyLRU(LRUWithAngle):
+    name = "cayley"
+
+
+class Mamba3LRU(LRUWithAngle):
+    name = "mamba3"
+    recurrent_parameters = ("omega_nu", "omega_theta", "omega_delta")
+
+    def _raw(self, lam: Tensor) -> tuple[Tensor, ...]:
+        modulus, angle, step = ANGLES[self.name].raw(lam.abs(), lam.angle().abs())
+        return modulus, angle * lam.angle().sign(), step
+
+
+class OscillatorLRU(LRUWithAngle):
+    """Its angles are positive. Where one would be negative the unit starts as its conjugate, which computes the same."""
+
+    name = "oscillator"
+    recurrent_parameters = ("omega_nu", "omega_theta", "omega_delta")
+
+    def _raw(self, lam: Tensor) -> tuple[Tensor, ...]:
+        sign = lam.angle().sign()
+        self.B[..., 1] *= sign[:, None]
+        self.C[..., 1] *= sign
+        return ANGLES[self.name].raw(lam.abs(), lam.angle().abs())

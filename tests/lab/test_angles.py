@@ -135,7 +135,7 @@ def test_a_run_that_is_lost_is_nan():
     assert np.isnan(found.last).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("name", ["lru_polar_angle", "lru_half_angle", "lru_optimal_angle", "lru_rectangular"])
+@pytest.mark.parametrize("name", [name for name in STUDENTS if name.startswith("lru_") and name != "lru_truncated"])
 def test_students_with_other_angles_start_as_the_lru(name):
     """Same eigenvalues, maps and input scale, hence the same response; and they train in the stacked engine."""
 

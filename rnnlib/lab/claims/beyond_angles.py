@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import angles
-from ..statistics import Estimate, cross_fit, largest, median, paired_median, quantile, smallest
+from ..statistics import Estimate, cross_fit, furthest, largest, median, paired_median, quantile, smallest
 from .measures import load, load_with_second_look
 from .ranges import FACTOR_OF_TWO, at_least, at_most, between, significantly
 from .registry import claim
@@ -335,12 +335,19 @@ _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the o
 @functools.cache
 def decades_of(student: str, theta0: float = 1.0) -> NDArray:
     """Decades of loss over the zero predictor's, a row a teacher, a column a run; theta0 in units of pi."""
-    runs = load_with_second_look("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
+    runs = load("angles_teachers_others") if student in _OTHERS else _first_six(theta0)
     runs = runs[(runs["student"] == student) & (runs["theta0"] == theta0)]
     runs = runs.assign(run=runs["seed"] // 100)
     values = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf)
     wide = runs.assign(decades=values).pivot(index=["teacher", "run"], columns="rate", values="decades")
     return cross_fit(wide.to_numpy().reshape(*wide.index.levshape, -1))[1]
+
+
+_OTHERS = ("lru_cayley", "lru_mamba3", "lru_oscillator")
+
+
+def _first_six(theta0: float) -> pd.DataFrame:
+    return load_with_second_look("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
 
 
 def cost_over_polar(student: str, theta0: float = 1.0) -> Estimate:
@@ -426,3 +433,56 @@ def optimal_over_polar_at_small_angles() -> Estimate:
 )
 def half_angle_over_polar_at_smaller_angles() -> Estimate:
     return largest(*(cost_over_polar("lru_half_angle", angle) for angle in _NARROW))
+
+
+# Three more parametrisations, written down before their runs but for those on teachers 28 to 30, which set their rates;
+# the rows above had been measured.
+
+
+@_beyond(
+    "beyond-angles-others-polar-beats",
+    "On the task none of the other three beats the polar angle: Cayley's, Mamba-3's and LinOSS's all lose to it",
+    how=f"decades of loss, LRU with that angle minus LRU with polar angle, the smallest of the three; {_TASK}",
+    accepted=significantly(),
+    seen=True,
+)
+def others_over_polar() -> Estimate:
+    return smallest(*map(cost_over_polar, _OTHERS))
+
+
+@_beyond(
+    "beyond-angles-others-steps-shrink",
+    "Among small angles it helps if steps shrink with the angle: Mamba-3's angle, as sharp as the exponential one, "
+    "beats the polar angle",
+    how=f"decades of loss, LRU with polar angle minus LRU with Mamba-3's, θ₀/π = .0316; {_TASK}",
+    accepted=significantly(),
+    seen=False,
+)
+def polar_over_mamba3_at_small_angles() -> Estimate:
+    return paired_median(decades_of("lru_polar_angle", 0.0316), decades_of("lru_mamba3", 0.0316))
+
+
+@_beyond(
+    "beyond-angles-others-steps-grow",
+    "And it harms if they grow: LinOSS's angle, the sharper the smaller it is, loses to the polar angle",
+    how=f"decades of loss, LRU with LinOSS's angle minus LRU with polar angle, θ₀/π = .0316; {_TASK}",
+    accepted=significantly(),
+    seen=False,
+)
+def oscillator_over_polar_at_small_angles() -> Estimate:
+    return cost_over_polar("lru_oscillator", 0.0316)
+
+
+@_beyond(
+    "beyond-angles-others-cayley-like-half-angle",
+    "Cayley's angle, near the circle the tangent of half the angle, costs the same as that, within a factor of two, in "
+    "any range of angles",
+    how="decades of loss, Cayley minus half-angle, that which is furthest from 0 of θ₀/π = .0316, .1, .316 and 1; "
+    f"{_TASK}",
+    accepted=between(-FACTOR_OF_TWO, FACTOR_OF_TWO, "a factor of two: what other rows call the same"),
+    seen=False,
+)
+def cayley_over_half_angle() -> Estimate:
+    return furthest(
+        *(paired_median(decades_of("lru_cayley", each), decades_of("lru_half_angle", each)) for each in (*_NARROW, 1.0))
+    )

@@ -270,3 +270,16 @@ NARROW_WIDER = replace(
         if cell.student in ("lru", "lru_optimal_angle", "s4d")
     ),
 )
+
+# Angles that the one unit has and the tables above lack, over all four ranges of angles. Rates are centred on the best
+# in runs on teachers 28 to 30 with another seed, angles up to pi.
+
+OTHERS = replace(
+    TEACHERS,
+    name="angles_teachers_others",
+    title="three more parametrisations of the LRU's angle, small and large angles, 1,000 steps",
+    cells=tuple(
+        Cell(student, rates=_GRID[4:9], theta0=(0.0316, 0.1, 0.316, 1.0))
+        for student in ("lru_cayley", "lru_mamba3", "lru_oscillator")
+    ),
+)

@@ -87,6 +87,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         angles.TEACHERS,
         angles.NARROW,
         angles.NARROW_WIDER,
+        angles.OTHERS,
         long_inputs.EXPERIMENT,
         *BEYOND,
     )

@@ -11,7 +11,7 @@ import torch
 from ...layers import LRU, S4D, DenseRNN, DiagonalRNN
 from ...layers.s4 import inverse_softplus
 from ...parametrization import input_scale
-from ..angles import HALF_ANGLE, OPTIMAL_ANGLE, POLAR_ANGLE, RectangularLRU
+from ..angles import HALF_ANGLE, OPTIMAL_ANGLE, POLAR_ANGLE, CayleyLRU, Mamba3LRU, OscillatorLRU, RectangularLRU
 
 if TYPE_CHECKING:
     from torch import nn
@@ -136,6 +136,9 @@ STUDENTS: dict[str, Maker] = {
     "lru_half_angle": _diagonal(LRU, parametrization=HALF_ANGLE),
     "lru_optimal_angle": _diagonal(LRU, parametrization=OPTIMAL_ANGLE),
     "lru_rectangular": _diagonal(RectangularLRU),
+    "lru_cayley": _diagonal(CayleyLRU),
+    "lru_mamba3": _diagonal(Mamba3LRU),
+    "lru_oscillator": _diagonal(OscillatorLRU),
 }
 
 #: How figures and tables call them.
@@ -161,6 +164,9 @@ LABELS = {
     "lru_half_angle": "LRU, half-angle",
     "lru_optimal_angle": "LRU, optimal angle",
     "lru_rectangular": "LRU, rectangular",
+    "lru_cayley": "LRU, Cayley",
+    "lru_mamba3": "LRU, Mamba-3's angle",
+    "lru_oscillator": "LRU, oscillator (LinOSS)",
 }
 
 
