@@ -479,7 +479,7 @@ class Mamba3LRU(LRUWithAngle):
 
 
 class OscillatorLRU(LRUWithAngle):
-    """Its angles are positive. Where one would be negative the unit starts as its conjugate, which computes the same."""
+    """Its angles are positive. A unit whose angle would be negative starts as its conjugate, with the same outputs."""
 
     name = "oscillator"
     recurrent_parameters = ("omega_nu", "omega_theta", "omega_delta")
