@@ -40,7 +40,7 @@ def execute(arguments: Sequence[str]) -> int:
     )
     run.add_argument("--scale", choices=experiments.SCALES, help="default: RNNLIB_SCALE, else book")
     run.add_argument("--device", default="cpu", choices=experiments.DEVICES, help="default: cpu; auto: a GPU if any")
-    run.add_argument("--workers", type=_positive, help="processes (default: one a core)")
+    run.add_argument("--workers", type=_positive, help="processes (default: one a core to train, one to measure)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train; others measure here")
     run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: among the user's data)")
     show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")

@@ -183,6 +183,45 @@ def test_parts_measured_by_other_code_are_not_used(root, tmp_path, edited):
     assert measured() == (["first", "second"] if edited else ["second"])
 
 
+WITH_WORKERS = """
+import dataclasses, os, pathlib, sys
+from rnnlib.lab import experiments
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Own(experiments.Measurement):
+    def parts(self):
+        return ["0", "1", "2", "3"]
+
+    def measure(self, part, device):
+        if part == "3" and "stop" in sys.argv:
+            raise ValueError("no such part")
+        return {"runs": (["part", "process"], [(int(part), os.getpid())])}
+
+if __name__ == "__main__":
+    folder = pathlib.Path("results")
+    frame = experiments.run(Own(name="own", title=""), "paper", folder=folder, workers=2, progress=False)
+    print(*frame["part"], len({*frame["process"]} - {os.getpid()}), frame.attrs["origin"]["processes"])
+"""
+
+
+def test_workers_measure_parts_and_lose_none(tmp_path):
+    """Rows come in the order of the parts, whoever was first; what was measured before an error is kept."""
+    (tmp_path / "own.py").write_text(WITH_WORKERS)
+
+    def run_it(*arguments):
+        command = [sys.executable, "own.py", *arguments]
+        environment = os.environ | {"RNNLIB_HOME": str(tmp_path / "home")}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    stopped = run_it("stop")
+    assert stopped.returncode and "no such part" in stopped.stderr
+    assert 1 <= len(parts(tmp_path)) <= 3
+    done = run_it()
+    *order, processes, workers = map(int, done.stdout.split())
+    assert order == [0, 1, 2, 3] and 1 <= processes <= 3 and 1 <= workers <= 2, done.stderr
+    assert parts(tmp_path) == []
+
+
 def test_parts_of_another_definition_are_not_used(tmp_path):
     interrupted(tmp_path)
     assert run(tmp_path, dataclasses.replace(ROOTS, numbers=(2, 7)))["root"].tolist() == [math.sqrt(2), math.sqrt(7)]

@@ -335,7 +335,8 @@ _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the o
 @functools.cache
 def decades_of(student: str, theta0: float = 1.0) -> NDArray:
     """Decades of loss over the zero predictor's, a row a teacher, a column a run; theta0 in units of pi."""
-    runs = load("angles_teachers_others") if student in _OTHERS else _first_six(theta0)
+    first_six = "angles_teachers" if theta0 == 1 else "angles_teachers_narrow"
+    runs = load_with_second_look("angles_teachers_others" if student in _OTHERS else first_six)
     runs = runs[(runs["student"] == student) & (runs["theta0"] == theta0)]
     runs = runs.assign(run=runs["seed"] // 100)
     values = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf)
@@ -344,10 +345,6 @@ def decades_of(student: str, theta0: float = 1.0) -> NDArray:
 
 
 _OTHERS = ("lru_cayley", "lru_mamba3", "lru_oscillator")
-
-
-def _first_six(theta0: float) -> pd.DataFrame:
-    return load_with_second_look("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
 
 
 def cost_over_polar(student: str, theta0: float = 1.0) -> Estimate:

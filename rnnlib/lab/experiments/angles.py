@@ -260,16 +260,21 @@ NARROW = replace(
 
 # A second look, once: students with more than one choice of a rate in twenty at the upper end; none at the lower.
 
-NARROW_WIDER = replace(
-    NARROW,
-    name="angles_teachers_narrow_wider",
-    title=f"{NARROW.title}, further rates",
-    cells=tuple(
-        replace(cell, rates=_GRID[_GRID.index(cell.rates[0]) - 2 : _GRID.index(cell.rates[0])])
-        for cell in NARROW.cells
-        if cell.student in ("lru", "lru_optimal_angle", "s4d")
-    ),
-)
+
+def _wider(first: Experiment, *students: str) -> Experiment:
+    return replace(
+        first,
+        name=f"{first.name}_wider",
+        title=f"{first.title}, further rates",
+        cells=tuple(
+            replace(cell, rates=_GRID[_GRID.index(cell.rates[0]) - 2 : _GRID.index(cell.rates[0])])
+            for cell in first.cells
+            if cell.student in students
+        ),
+    )
+
+
+NARROW_WIDER = _wider(NARROW, "lru", "lru_optimal_angle", "s4d")
 
 # Angles that the one unit has and the tables above lack, over all four ranges of angles. Rates are centred on the best
 # in runs on teachers 28 to 30 with another seed, angles up to pi.
@@ -283,3 +288,5 @@ OTHERS = replace(
         for student in ("lru_cayley", "lru_mamba3", "lru_oscillator")
     ),
 )
+
+OTHERS_WIDER = _wider(OTHERS, "lru_mamba3", "lru_oscillator")  # the same second look, at the upper end

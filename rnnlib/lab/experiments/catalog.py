@@ -88,6 +88,7 @@ EXPERIMENTS: dict[str, Experiment | Measurement] = {
         angles.NARROW,
         angles.NARROW_WIDER,
         angles.OTHERS,
+        angles.OTHERS_WIDER,
         long_inputs.EXPERIMENT,
         *BEYOND,
     )
@@ -143,7 +144,7 @@ def run_all(
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where PyTorch sees a device, else the CPU, and with Dask the
             CPU of its workers. The default is the CPU because a result stored there comes out again to the last bit; a
             GPU gives other last digits. The result names its device.
-        workers: processes that train, by default one a core; measurements use this one.
+        workers: processes. By default one a core trains, and measurements use this one.
         dask: address of a Dask scheduler whose workers train; measurements run here.
         folder: where results go; by default one among the user's data (``RNNLIB_HOME`` names another), never the
             package.
@@ -188,7 +189,7 @@ def run_all(
     parts: set[Path] = set()  # experiments share some
     for experiment in experiments:
         if isinstance(experiment, Measurement):
-            frames[experiment.name] = measure(experiment, scale, **options, done=parts)
+            frames[experiment.name] = measure(experiment, scale, **options, workers=workers, done=parts)
     for part in parts:
         part.unlink(missing_ok=True)
     return {experiment.name: frames[experiment.name] for experiment in experiments}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import functools
 import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +18,7 @@ import torch
 
 from .. import checks
 from ..provenance import code_hash, origin_of, peak_memory
-from . import store
+from . import executors, store
 from .definition import SCALES, content_hash
 from .schema import Schema
 
@@ -114,7 +117,14 @@ class Measurement:
 
 
 def measure(
-    experiment: Measurement, scale: str, *, device: str, folder: Path, progress: bool, done: set[Path]
+    experiment: Measurement,
+    scale: str,
+    *,
+    device: str,
+    workers: int | None = None,
+    folder: Path,
+    progress: bool,
+    done: set[Path],
 ) -> pd.DataFrame:
     """Measure an experiment and store its result.
 
@@ -122,6 +132,7 @@ def measure(
         experiment: as defined.
         scale: at which scale.
         device: ``"cpu"`` or ``"cuda"``.
+        workers: processes, on a CPU; by default this one alone.
         folder: where the result goes.
         progress: show a progress bar.
         done: files of parts that this command has measured, for experiments that share parts; those of this one are
@@ -131,44 +142,71 @@ def measure(
         The main table, read back from where it was stored.
 
     Raises:
-        ResultError: the result cannot be written.
+        ResultError: the result cannot be written, or a worker process died.
         ValueError: the experiment has no parts, or one twice, or the name of a table cannot name a file.
     """
-    from tqdm.auto import tqdm
-
     scaled, work = experiment.at(scale), store.home() / "blocks"
     checks.file_name(scaled.name)  # also of a subclass with a __post_init__ of its own
     names = scaled.parts()
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{scaled.name}: parts() must give different names, one at least, got {names}")
     store.prepare(folder, work)
-    start, code, resumed = time.monotonic(), code_hash(type(scaled)), False
-    parts = []
-    for name in tqdm(names, desc=scaled.name, unit="part", disable=not progress):
-        path = work / f"{scaled.key(name, device)}.json"
-        part = _load(path, code)
-        if part is None:
-            part = _measure(scaled, name, device, code)
-            store.write_text(path, store.sealed(part))
-        else:
-            resumed |= path not in done
-        parts.append(part)
-        done.add(path)
+    start, code = time.monotonic(), code_hash(type(scaled))
+    paths = {name: work / f"{scaled.key(name, device)}.json" for name in names}
+    parts = {name: part for name, path in paths.items() if (part := _load(path, code)) is not None}
+    resumed = any(paths[name] not in done for name in parts)
+    waiting = [name for name in names if name not in parts]
+    workers = min(workers or 1, len(waiting)) if device == "cpu" else 1
+    with contextlib.closing(_measure_all(scaled, waiting, device, code, workers, progress)) as measured:
+        for name, part in measured:
+            store.write_text(paths[name], store.sealed(part))
+            parts[name] = part
+    done.update(paths.values())
     tables: Tables = {}
-    for part in parts:
+    for part in (parts[name] for name in names):
         for table, (columns, rows) in part["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
-    origin = origin_of(device, 1, threads=torch.get_num_threads()) | {
+    origin = origin_of(device, max(1, workers), threads=_threads(workers)) | {
         "scale": scale,
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
-        "seconds, all parts": round(sum(part["seconds"] for part in parts), 1),
-        "seconds of processor": round(sum(part["processor"] for part in parts), 1),
+        "seconds, all parts": round(sum(part["seconds"] for part in parts.values()), 1),
+        "seconds of processor": round(sum(part["processor"] for part in parts.values()), 1),
         "resumed": resumed,
-        "peak MiB, largest process": max(part["peak"] or 0 for part in parts) or None,  # 0: nobody counted
+        "peak MiB, largest process": max(part["peak"] or 0 for part in parts.values()) or None,  # 0: nobody counted
     }
     store.write(scaled, tables, origin, folder)
     return store.read(scaled, folder, store.command(scaled.name, scale, folder))
+
+
+def _measure_all(
+    experiment: Measurement, names: Sequence[str], device: str, code: str, workers: int, progress: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names of parts with what they give, in the order in which they are done."""
+    from tqdm.auto import tqdm
+
+    bar = functools.partial(tqdm, desc=experiment.name, unit="part", total=len(names), disable=not progress)
+    if workers <= 1:
+        for name in bar(names):
+            yield name, _measure(experiment, name, device, code)
+        return
+    with executors.processes(workers, len(names)) as (executor, _):
+        running = {
+            executor.submit(_measure_with, _threads(workers), experiment, name, device, code): name for name in names
+        }
+        for future in bar(concurrent.futures.as_completed(running)):
+            yield running[future], future.result()
+
+
+def _threads(workers: int) -> int:
+    """PyTorch's in each of so many processes."""
+    return max(1, torch.get_num_threads() // max(1, workers))
+
+
+def _measure_with(threads: int, *arguments: Any) -> dict[str, Any]:
+    """In a process of its own."""
+    torch.set_num_threads(threads)
+    return _measure(*arguments)
 
 
 def _measure(experiment: Measurement, part: str, device: str, code: str) -> dict[str, Any]:
