@@ -88,6 +88,8 @@ UNDECIDED = {
     "beyond-14d-copying",
     "beyond-14e-adding",
     "beyond-angles-narrow-half-angle-moves",
+    "beyond-angles-others-cayley-like-half-angle",
+    "beyond-07-two-rates",
     "beyond-poles-concentrated",
     "beyond-poles-endless",
     "beyond-poles-memory",
