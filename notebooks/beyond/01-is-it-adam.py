@@ -192,7 +192,7 @@ claims.hypotheses()
 # ## Go on
 # - [Which optimisers notice a rotation?](02-rotation.ipynb) New coordinates, all else equal (hypotheses 4 to 6).
 # - [Where should a dense network start?](03-start.ipynb) The radius of the start, by optimiser (9).
-# - [What does beta2 alone do?](04-beta2.ipynb) The bars of Figure 3B under two values (8).
+# - [What does beta2 alone do?](04-beta2.ipynb) The bars of Figure 3B under five values (8).
 # - [What else could explain it?](05-what-else.ipynb) A sceptic's list: rates above all, clipping, start (1b, 1c).
 # - [History or curvature?](06-history-or-curvature.ipynb) What Adam's effective rates tell (11).
 # - [Where does Adam leave a dense network?](07-plateaus.ipynb) Plateaus and missing eigenvalues (12).
