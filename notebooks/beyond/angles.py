@@ -103,10 +103,10 @@ right.text(-10.2, -0.9, "memory 1,000", color=LONG, fontsize=9);
 # $\nu^{-2} = 1 + \Delta a$; the Cayley transform of a rotation without decay is the tangent of half the angle. Along
 # S4's step, too, curvature returns when the angle is fixed.
 #
-# </details>
-#
 # The paper derives the optimal parametrisation with the modulus held constant where it multiplies b, which bounds the
 # curvature. Its code for Figure 7 does not hold it, and the curvature removed from the angle returns along the modulus.
+#
+# </details>
 #
 # ## No parametrisation is flat
 # The Hessian at the optimum, as a function of the optimum, is a metric on the disc of eigenvalues,
@@ -150,8 +150,7 @@ axes[0].set_ylabel("memory");
 # $$\theta \leftarrow \theta - \eta\,w\,u(w\,\partial_\theta L), \qquad w = \frac{1 - \nu^2}{\nu\sqrt{1 + \nu^2}} .$$
 #
 # It has the curvatures of the optimal parametrisation without tying the angle to the modulus: a modulus that shrinks
-# does not turn the eigenvalue. The optimiser needs to know the memory, not the parametrisation. In code it is one
-# factor on an angle's update. Contrary to our guess, it reaches a hundredth of the loss no sooner than the polar angle;
+# does not turn the eigenvalue. The optimiser needs to know the memory, not the parametrisation. Contrary to our guess, it reaches a hundredth of the loss no sooner than the polar angle;
 # but it goes on improving once the polar angle's steps exceed the width of the well and overshoot.
 #
 # ## From one unit to 64

@@ -117,6 +117,7 @@ def test_roles_and_pictures_name_what_is_there():
     ("page", "measures"),
     [
         ("01-is-it-adam", [functools.partial(beyond.gap, table) for table in ("headline_adam", "fairer_adam_wider")]),
+        ("04-beta2", [functools.partial(beyond.gap, f"beta2_{beta}_adam") for beta in ("9", "9999")]),
         ("05-what-else", [functools.partial(beyond.gap, f"fairer_{name}_wider") for name in ("adam", "adam95")]),
     ],
 )
