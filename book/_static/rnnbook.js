@@ -21,3 +21,42 @@ const unfold = () => {
 };
 addEventListener("load", unfold);
 addEventListener("hashchange", unfold);
+
+// Point at a formula, or tap it, to see what its symbols mean; the list at the end of the page is for all others.
+const meanings = document.querySelectorAll(".symbols dl > div");
+if (meanings.length) {
+  const box = document.createElement("div");
+  box.className = "symbol-box";
+  box.setAttribute("role", "status");
+  box.hidden = true;
+  document.querySelector(".bd-article").append(box);
+  let waiting;
+  const hide = () => {
+    clearTimeout(waiting);
+    box.hidden = true;
+  };
+  const show = (formula) => {
+    clearTimeout(waiting);
+    const list = document.createElement("dl");
+    for (const number of formula.dataset.symbols.split(" ")) list.append(meanings[number].cloneNode(true));
+    box.replaceChildren(list);
+    box.hidden = false;
+    const { left, top, bottom } = formula.getBoundingClientRect();
+    box.style.left = `${Math.max(8, Math.min(left, innerWidth - box.offsetWidth - 8))}px`;
+    box.style.top = `${bottom + box.offsetHeight < innerHeight ? bottom : Math.max(0, top - box.offsetHeight)}px`;
+  };
+  addEventListener("pointerover", ({ target, pointerType }) => {
+    if (pointerType !== "mouse") return;
+    clearTimeout(waiting);
+    const formula = target.closest("[data-symbols]");
+    if (formula) waiting = setTimeout(show, 300, formula);
+    else if (!box.contains(target)) waiting = setTimeout(hide, 300);
+  });
+  addEventListener("click", ({ target }) => {
+    const formula = target.closest("a, button, summary") ? null : target.closest("[data-symbols]");
+    if (formula) show(formula);
+    else if (!box.contains(target)) hide();
+  });
+  addEventListener("keydown", ({ key }) => key === "Escape" && hide());
+  addEventListener("scroll", hide, true);
+}
