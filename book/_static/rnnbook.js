@@ -3,7 +3,15 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 // What scrolls sideways can be reached, and then scrolled, by keyboard.
 const SCROLLERS = "mjx-container, div.math, .cell_output, .text_html, pre, dt.sig, .wide-table, .play, .moving, table";
+const BLOCKS = "p, li, dd, figcaption, summary, h1, h2, h3";  // a table scrolls as a whole
 const reach = () => {
+  const formulas = [...document.querySelectorAll(".bd-article mjx-container:not([display], td *)")];
+  for (const formula of formulas) formula.classList.remove("wide");
+  const beyond = (formula) => {
+    const block = formula.closest(BLOCKS);
+    return block && formula.getBoundingClientRect().right > block.getBoundingClientRect().right + 1;
+  };
+  for (const formula of formulas.filter(beyond)) formula.classList.add("wide");
   for (const box of document.querySelectorAll(`.bd-article :is(${SCROLLERS}), .pst-scrollable-table-container`))
     if (box.scrollWidth > box.clientWidth && /auto|scroll/.test(getComputedStyle(box).overflowX)) box.tabIndex = 0;
 };
@@ -11,6 +19,7 @@ addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   reach();
   addEventListener("resize", reach);
+  addEventListener("toggle", reach, true);  // what was folded had no width
 });
 
 // A link to a claim opens the fold that it lies in; not all browsers do so themselves.
