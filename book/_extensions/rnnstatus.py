@@ -1,5 +1,7 @@
 """What ran: ``{run-times} FOLDER ...`` from this build's own record, ``{stored-results}`` from the results.
 
+``{stored-columns}`` says what the columns of the results hold, as the package has it; readers of a CSV need no Python.
+
 ``{slowest-run} FOLDER ...`` is the record in one sentence. Where a notebook's first lines promise a time in words, its
 own record follows. Seconds and memory are those of executing a page; a page
 taken from the cache shows the run that filled it. MyST-NB's ``{nb-exec-table}`` has neither memory nor GPU, total and
@@ -8,6 +10,8 @@ machine. rnnlinks writes the page anew when a notebook ran.
 
 from __future__ import annotations
 
+import csv
+import html
 import json
 import os
 import statistics
@@ -86,6 +90,47 @@ class StoredResults(SphinxDirective):
             link = addnodes.download_reference("", file, reftarget=f"/rnnlib/lab/results/{file}")
             links += [nodes.Text(", "), link] if links.children else [link]
         return links
+
+
+class StoredColumns(SphinxDirective):
+    """A fold for each kind of experiment, and in it, of each of its tables, the columns that its files have."""
+
+    def run(self) -> list[nodes.Node]:
+        from rnnlib.lab.experiments.columns import TABLES, meanings  # with PyTorch, as above
+
+        folder = Path(self.env.srcdir) / "rnnlib" / "lab" / "results"
+        headers: dict[str, dict[str, dict[str, list[str]]]] = {kind: {} for kind in TABLES}
+        for path in sorted(folder.glob("*.json")):
+            self.env.note_dependency(str(path))
+            record = json.loads(path.read_text(encoding="utf-8"))
+            for file in record["files"] if "definition" in record else ():
+                with (folder / file).open(encoding="utf-8", newline="") as lines:
+                    header = next(csv.reader(lines))
+                name = file.removeprefix(record["name"]).removesuffix(".csv").removeprefix(".") or "runs"
+                headers[record["definition"].get("kind", "Experiment")].setdefault(name, {})[file] = header
+        shown: list[tuple[bool, list[nodes.Node]]] = []
+        for kind, tables in headers.items():
+            results = sorted({file.split(".")[0] for files in tables.values() for file in files})
+            many = len(results) > 5
+            summary = (
+                f"Training runs: {results[0]}, {results[1]} and {len(results) - 2} others"
+                if many
+                else ", ".join(results)
+            )
+            content: list[nodes.Node] = []
+            for name, files in tables.items():
+                columns = list(dict.fromkeys(column for header in files.values() for column in header))
+                ends = "" if name == "runs" else f"{name}."
+                of = f"NAME.{ends}csv" if many else ", ".join(files)
+                lead = nodes.paragraph(
+                    "", "", nodes.literal("", of), nodes.Text(f": a row is {TABLES[kind][name].row}.")
+                )
+                texts = meanings(kind, name, columns).items()
+                rows = [[nodes.literal("", column), nodes.Text(text)] for column, text in texts]
+                content += [lead, table(["column", "what it holds"], rows)]
+            begin, end = (f"<details><summary>{html.escape(summary)}</summary>", "</details>")
+            shown.append((many, [nodes.raw("", begin, format="html"), *content, nodes.raw("", end, format="html")]))
+        return [node for _, fold in sorted(shown, key=lambda one: not one[0]) for node in fold]
 
 
 def table(heads: list[str], rows: list[list[nodes.Node]]) -> nodes.container:
@@ -167,6 +212,7 @@ def setup(app) -> dict:
     app.add_directive("slowest-run", SlowestRun)
     app.add_directive("run-times", RunTimes)
     app.add_directive("stored-results", StoredResults)
+    app.add_directive("stored-columns", StoredColumns)
     app.connect("doctree-resolved", fill)
     app.connect("doctree-resolved", fill_sentence)
     app.connect("doctree-resolved", fill_lead)

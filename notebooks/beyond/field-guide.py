@@ -132,29 +132,29 @@ table.reset_index().fillna("").style.hide(axis="index").format(
 # | model | eigenvalue $\lambda$ | input scale | verdict |
 # | --- | --- | --- | --- |
 # | complex RNN | $a\,e^{ib}$ | $1$ | cursed |
-# | LRU | $e^{-e^a + i e^b}$ | $\gamma = \sqrt{1 - \lvert\lambda\rvert^2}\text{, then learned}$ | tamed for the modulus alone |
-# | optimal parametrisation | $\nu e^{i\theta},\ \nu = \tanh a,\ \theta = b\,\tfrac{1 - \nu^2}{\nu \sqrt{1 + \nu^2}}$ | $\gamma(\nu)$ | tamed |
-# | S4D, memory from the step | $e^{\Delta (-e^a + ib)},\ \Delta = e^d$ | $(\lambda - 1) / A$ | tamed |
-# | S4D, memory from A | $e^{\Delta (-e^a + ib)},\ \Delta = e^d$ | $(\lambda - 1) / A$ | tamed for the modulus alone |
-# | S5 | $e^{\Delta (a + ib)},\ \Delta = e^d$ | $(\lambda - 1) / A$ | tamed |
-# | Mamba-1 | $e^{-\Delta e^a},\ \Delta = \mathrm{softplus}(d + g)$ | $\Delta$ | tamed |
-# | Mamba-2 | $e^{-\Delta e^a},\ \Delta = \mathrm{softplus}(d + g)$ | $\Delta$ | tamed |
-# | Mamba-3, memory from the step | $e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)},\ \Delta = \mathrm{softplus}(d)$ | $\Delta\text{, over two steps}$ | tamed |
-# | Mamba-3, memory from A, softplus | $e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)},\ \Delta = \mathrm{softplus}(d)$ | $\Delta\text{, over two steps}$ | tamed for the modulus alone |
-# | Mamba-3, memory from A, heavy tail | $e^{\Delta (-f(a + g) + i \pi \tanh b)},\ f(x) = 1/(1 - x) \text{ for } x < 0$ | $\Delta\text{, over two steps}$ | tamed for the modulus alone |
+# | LRU | $e^{-e^a + i e^b}$ | $\gamma = \sqrt{1 - \lvert\lambda\rvert^2}$, then learned | tamed for the modulus alone |
+# | optimal parametrisation | $\nu e^{i\theta}$, $\nu = \tanh a$, $\theta = b\,\tfrac{1 - \nu^2}{\nu \sqrt{1 + \nu^2}}$ | $\gamma(\nu)$ | tamed |
+# | S4D, memory from the step | $e^{\Delta (-e^a + ib)}$, $\Delta = e^d$ | $(\lambda - 1) / A$ | tamed |
+# | S4D, memory from A | $e^{\Delta (-e^a + ib)}$, $\Delta = e^d$ | $(\lambda - 1) / A$ | tamed for the modulus alone |
+# | S5 | $e^{\Delta (a + ib)}$, $\Delta = e^d$ | $(\lambda - 1) / A$ | tamed |
+# | Mamba-1 | $e^{-\Delta e^a}$, $\Delta = \mathrm{softplus}(d + g)$ | $\Delta$ | tamed |
+# | Mamba-2 | $e^{-\Delta e^a}$, $\Delta = \mathrm{softplus}(d + g)$ | $\Delta$ | tamed |
+# | Mamba-3, memory from the step | $e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)}$, $\Delta = \mathrm{softplus}(d)$ | $\Delta$, over two steps | tamed |
+# | Mamba-3, memory from A, softplus | $e^{\Delta (-\mathrm{softplus}(a + g) + i \pi \tanh b)}$, $\Delta = \mathrm{softplus}(d)$ | $\Delta$, over two steps | tamed for the modulus alone |
+# | Mamba-3, memory from A, heavy tail | $e^{\Delta (-f(a + g) + i \pi \tanh b)}$, $f(x) = 1/(1 - x)$ for $x < 0$ | $\Delta$, over two steps | tamed for the modulus alone |
 # | RG-LRU (Griffin) | $e^{-8 \sigma(d + g)\,\mathrm{softplus}(a)}$ | $\tfrac12 \sqrt{1 - \lambda^2}$ | tamed |
 # | minGRU | $\sigma(a + g)$ | $1 - \lambda$ | tamed |
-# | minLSTM | $\frac{f}{f + i},\ f = \sigma(a + g),\ i = \sigma(d)$ | $1 - \lambda$ | tamed |
+# | minLSTM | $\frac{f}{f + i}$, $f = \sigma(a + g)$, $i = \sigma(d)$ | $1 - \lambda$ | tamed |
 # | GRU, Chrono start | $\sigma(a + g)$ | $1 - \lambda$ | tamed |
-# | LSTM, Chrono start | $\sigma(a + g)$ | $\sigma(d),\ d = -a \text{ at the start}$ | tamed |
+# | LSTM, Chrono start | $\sigma(a + g)$ | $\sigma(d)$, $d = -a$ at the start | tamed |
 # | HGRN | $\big(l + (1 - l)\,\sigma(a + g)\big)\,e^{ib}$ | $1 - \lvert\lambda\rvert$ | tamed for the modulus alone |
 # | HGRN2 | $l + (1 - l)\,\sigma(a + g)$ | $1 - \lambda$ | tamed |
 # | GLA | $\sigma(a + g)^{1/16}$ | $1$ | tamed |
-# | sLSTM (xLSTM) | $\sigma(a)$ | $i / n \to 1 - \lambda,\ i = e^d$ | tamed |
-# | LinOSS-IM | $\frac{1 + i \Delta \sqrt a}{1 + \Delta^2 a},\ \Delta = \sigma(d)$ | $\Delta \lambda \text{, position read}$ | cursed |
-# | Cayley rotation with decay | $e^{-e^a}\,\frac{1 + ib}{1 - ib}$ | $\gamma\text{, then learned}$ | tamed for the modulus alone |
+# | sLSTM (xLSTM) | $\sigma(a)$ | $i / n \to 1 - \lambda$, $i = e^d$ | tamed |
+# | LinOSS-IM | $\frac{1 + i \Delta \sqrt a}{1 + \Delta^2 a}$, $\Delta = \sigma(d)$ | $\Delta \lambda$, position read | cursed |
+# | Cayley rotation with decay | $e^{-e^a}\,\frac{1 + ib}{1 - ib}$ | $\gamma$, then learned | tamed for the modulus alone |
 # | scoRNN (Cayley, orthogonal) | $\frac{1 + ib}{1 - ib}$ | $1$ | cursed |
-# | BD-LRU, a block of three | $p + q\omega + r\bar\omega,\ \omega^3 = 1,\ (p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)$ | $s$ | tamed |
+# | BD-LRU, a block of three | $p + q\omega + r\bar\omega$, $\omega^3 = 1$, $(p, q, r, s) = \mathrm{softmax}(a, b, 0, 0)$ | $s$ | tamed |
 #
 # <details>
 # <summary>What makes memory long, why, the remedy, and the source</summary>

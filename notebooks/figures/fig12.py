@@ -110,16 +110,17 @@ print(provenance(frame))
 # elsewhere: $w$ is the white part, what a token shares with no other. $R(0)$ is off the plot.
 
 # %% tags=["hide-input"]
-table = fits.assign(
+table = fits.drop(columns="length").assign(
     **{"R(0)": fits["white"] + fits["amplitude"], "time constant": -1 / np.log(fits["decay"])}
 )
 paper = text.PAPER
 row = {"source": "the paper's", "positions": True, "padding": True, "white": paper.white}
-row |= {"amplitude": paper.amplitude, "decay": paper.decay, "sequences": 2048, "length": 512}
+row |= {"amplitude": paper.amplitude, "decay": paper.decay, "sequences": 2048}
 row |= {"size": 768, "R(0)": paper.white + paper.amplitude}
 row |= {"time constant": -1 / np.log(paper.decay)}
 table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
-formats = {"white": "{:.3f}", "amplitude": "{:.4f}", "decay": "{:.4f}", "R(0)": "{:.3f}"}
+table = table.rename(columns={"white": "w", "amplitude": "a", "decay": "r"})
+formats = {"w": "{:.3f}", "a": "{:.4f}", "r": "{:.4f}", "R(0)": "{:.3f}"}
 table.style.hide(axis="index").format(formats | {"time constant": "{:,.0f}"})
 
 # %% [markdown]

@@ -112,8 +112,8 @@ axes[0].text(6, 0.6, "forgotten", color="0.35");
 # $$\begin{aligned}
 # \frac{\partial h_t}{\partial h_{t-1}} =
 # \mathrm{diag}(z_t) &+ \mathrm{diag}\big((h_{t-1} - n_t) \, z_t (1 - z_t)\big) \, U_z \\
-#   &+ \mathrm{diag}\big((1 - z_t)(1 - n_t^2)\big) \Big[ \mathrm{diag}(r_t) \, U_n
-#   + \mathrm{diag}\big(U_n h_{t-1} \, r_t (1 - r_t)\big) \, U_r \Big] .
+#   &+ \mathrm{diag}\big((1 - z_t)(1 - n_t^2) \, r_t\big) \, U_n \\
+#   &+ \mathrm{diag}\big((1 - z_t)(1 - n_t^2) \, r_t (1 - r_t) \, (U_n h_{t-1})\big) \, U_r .
 # \end{aligned}$$
 #
 # How strongly, at the start of training? Layers have 256 units and biases $b_z = \log T$ with $T$ uniform in a range.

@@ -88,8 +88,10 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # $\mathrm{E}\, x_t x_{t-D} = R(D)$ be any autocorrelation that depends on the lag alone. For two units with decay
 # factors $a$ and $b$ on the same input, group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$:
 #
-# $$F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] = \sum_{i,j \ge 0} a^i b^j R(i-j)
-# = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
+# $$\begin{aligned}
+# F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] &= \sum_{i,j \ge 0} a^i b^j R(i-j) \\
+# &= \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .
+# \end{aligned}$$
 #
 # All second moments follow from this one function. Inputs are real, so the conjugate of $h^{(\lambda)}$ is
 # $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. For the sensitivity, differentiate
@@ -110,7 +112,8 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # <details>
 # <summary>The closed form for any a and b</summary>
 #
-# $$S(a, b) = \frac{(1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 + \rho (1 - \rho^2) \, ab \, (\rho ab (1 + ab) - 2a - 2b)}
+# $$S(a, b) = \frac{\begin{gathered} (1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 \\
+# {} + \rho (1 - \rho^2) \, ab \, (\rho ab (1 + ab) - 2a - 2b) \end{gathered}}
 # {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2} .$$
 #
 # [The proofs](../../book/proofs.md#moments) have the algebra. The paper prints this closed form with an error; the

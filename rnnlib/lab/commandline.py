@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .. import __version__
 from . import experiments
 from .experiments import need
+from .experiments.columns import meanings
 from .text import SourceError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def execute(arguments: Sequence[str]) -> int:
     run.add_argument("--workers", type=_positive, help="processes (default: one a core to train, one to measure)")
     run.add_argument("--dask", metavar="ADDRESS", help="of a Dask scheduler whose workers train; others measure here")
     run.add_argument("--to", type=_folder, metavar="FOLDER", help="of results (default: among the user's data)")
-    show = commands.add_parser("show", help="a stored result: what ran, when and where, and its table")
+    show = commands.add_parser(
+        "show", help="a stored result: what ran, when and where, what its columns hold, and its table"
+    )
     show.add_argument("name", metavar="NAME")
     show.add_argument("--scale", choices=experiments.SCALES, default="paper")
     show.add_argument("--from", dest="folder", type=_folder, metavar="FOLDER", help="where it lies, as given to --to")
@@ -136,7 +139,9 @@ def _all(scale: str) -> list[Experiment | Measurement]:
 
 def _show(options: argparse.Namespace) -> None:
     frame = experiments.load(_experiment(options.name), scale=options.scale, folder=options.folder)
-    print(json.dumps({**frame.attrs["origin"], "definition": frame.attrs["definition"]}, indent=1))
+    definition = frame.attrs["definition"]
+    holds = meanings(definition.get("kind", "Experiment"), "runs", [*frame.columns])
+    print(json.dumps({**frame.attrs["origin"], "definition": definition, "columns": holds}, indent=1))
     print(frame.to_string(index=False))
 
 

@@ -152,6 +152,7 @@ class RecurrentLayer(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define _step(x, state)")
 
     def extra_repr(self) -> str:
+        """Sizes and options of the layer, as ``print(layer)`` shows them in parentheses."""
         names = ("input_size", "hidden_size", "output_size", "heads", "candidate", "gates")
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name))
 

@@ -26,8 +26,8 @@ class StackedGRU(Stacked, nn.GRU):
 class ChronoGRU(GatedLayer):
     r"""A GRU in the form of :class:`torch.nn.GRU`, with Chrono initialisation,
 
-    .. math:: h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t, \qquad z_t = \sigma(W_z x_t + U_z h_{t-1} + b), \\
-              n_t &= \tanh\!\big(W_n x_t + r_t \odot (U_n h_{t-1})\big), \qquad r_t = \sigma(W_r x_t + U_r h_{t-1}).
+    .. math:: h_t = z_t \odot h_{t-1} + (1 - z_t) \odot n_t, \qquad z_t = \sigma(W_z x_t + U_z h_{t-1} + b), \qquad
+              n_t = \tanh\!\big(W_n x_t + r_t \odot (U_n h_{t-1})\big), \qquad r_t = \sigma(W_r x_t + U_r h_{t-1}).
 
     The update gate z keeps the state, so it is the unit's eigenvalue, moved by the input. Its bias
     :math:`b = \log T` with T uniform in [``min_time``, ``max_time``] starts it at :math:`T / (1 + T)`. Input weights

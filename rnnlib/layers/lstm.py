@@ -25,10 +25,9 @@ class StackedLSTM(Stacked, nn.LSTM):
 class ChronoLSTM(GatedLayer):
     r"""An LSTM in the form of :class:`torch.nn.LSTM`, with Chrono initialisation,
 
-    .. math:: c_t &= f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t, \\
-              f_t &= \sigma(W_f x_t + U_f h_{t-1} + b_f), \quad i_t = \sigma(W_i x_t + U_i h_{t-1} + b_i), \quad
-              o_t = \sigma(W_o x_t + U_o h_{t-1}), \\
-              g_t &= \tanh(W_g x_t + U_g h_{t-1}).
+    .. math:: c_t = f_t \odot c_{t-1} + i_t \odot g_t, \qquad h_t = o_t \odot \tanh c_t, \qquad
+              f_t = \sigma(W_f x_t + U_f h_{t-1} + b_f), \qquad i_t = \sigma(W_i x_t + U_i h_{t-1} + b_i), \qquad
+              o_t = \sigma(W_o x_t + U_o h_{t-1}), \qquad g_t = \tanh(W_g x_t + U_g h_{t-1}).
 
     The cell c is the memory and the forget gate f its eigenvalue. It starts as the update gate of
     :class:`rnnlib.ChronoGRU` does, :math:`b_f = \log T`, and the input gate at the complement,

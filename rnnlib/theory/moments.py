@@ -54,9 +54,11 @@ def state_variance(lam, rho):
 def cross_sensitivity(a, b, rho):
     r"""The cross moment of two sensitivities,
 
-    .. math:: S(a, b) = \mathrm{E}\big[\mathrm{d}_a h^{(a)} \, \mathrm{d}_b h^{(b)}\big] = \partial_a \partial_b F(a, b)
-        = \frac{(1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 + \rho (1 - \rho^2) ab \, (\rho ab (1 + ab) - 2a - 2b)}
-               {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2}.
+    .. math::
+        S(a, b) &= \mathrm{E}\big[\mathrm{d}_a h^{(a)} \, \mathrm{d}_b h^{(b)}\big] = \partial_a \partial_b F(a, b) \\
+        &= \frac{\begin{gathered} (1 - \rho^2)(1 + ab) + \rho^2 (1 - ab)^3 \\
+                 {} + \rho (1 - \rho^2) ab \, (\rho ab (1 + ab) - 2a - 2b) \end{gathered}}
+                {(1 - ab)^3 (1 - \rho a)^2 (1 - \rho b)^2}.
 
     Args:
         a: decay factor of the first state, real or complex, inside the unit circle.
@@ -146,8 +148,8 @@ def cross_sensitivity_of(R, a, b):
     r"""S for any autocorrelation; at :math:`a = b = \lambda` it is the paper's
 
     .. math:: \mathrm{E}(\mathrm{d}_\lambda h)^2 = \frac{1 + \lambda^2}{(1 - \lambda^2)^3}
-              \Big(R(0) + 2 \sum_{D \ge 1} \lambda^D R(D)\Big)
-              + \frac{2}{(1 - \lambda^2)^2} \sum_{D \ge 1} D \lambda^D R(D).
+              \Big(R(0) &+ 2 \sum_{D \ge 1} \lambda^D R(D)\Big) \\
+              &+ \frac{2}{(1 - \lambda^2)^2} \sum_{D \ge 1} D \lambda^D R(D).
 
     Args:
         R: autocorrelation at lags 0, 1, 2, ..., shape ``(lags,)``; zero beyond.

@@ -231,6 +231,21 @@ def test_errata_say_how_many_change_a_verdict():
         assert re.split(r"[:,;]", words)[0] in item, "it says otherwise what the item changes"
 
 
+def test_errata_say_where_each_slip_is():
+    """In text, figure or code; what is a slip of the code is among the places in the code, or said not to be."""
+    rows = re.findall(r"^\| (\d+) \| .* \| ([^|]+) \| [^|]+ \|$", PAGES["errata"], re.MULTILINE)
+    assert len(rows) == 26
+    of = {int(number): re.split(r", | \(|: ", where) for number, where in rows}
+    assert {where[0] for where in of.values()} == {"text", "figure", "code", "neither"}
+    section = PAGES["errata-in-full"].partition("\n## Where in the code\n")[2]
+    named = {
+        int(n) for items in re.findall(r"^\| `.*?` \| ([\d, ]+) \|", section, re.MULTILINE) for n in items.split(", ")
+    }
+    (others,) = re.findall(r"Items ([\d, and]+) compare", section)
+    elsewhere = set(map(int, re.findall(r"\d+", others)))
+    assert not named & elsewhere and {number for number, where in of.items() if "code" in where} <= named | elsewhere
+
+
 @pytest.fixture(scope="module")
 def citation() -> dict:
     return yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
