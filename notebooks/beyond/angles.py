@@ -150,8 +150,9 @@ axes[0].set_ylabel("memory");
 # $$\theta \leftarrow \theta - \eta\,w\,u(w\,\partial_\theta L), \qquad w = \frac{1 - \nu^2}{\nu\sqrt{1 + \nu^2}} .$$
 #
 # It has the curvatures of the optimal parametrisation without tying the angle to the modulus: a modulus that shrinks
-# does not turn the eigenvalue. The optimiser needs to know the memory, not the parametrisation. Contrary to our guess, it reaches a hundredth of the loss no sooner than the polar angle;
-# but it goes on improving once the polar angle's steps exceed the width of the well and overshoot.
+# does not turn the eigenvalue. The optimiser needs to know the memory, not the parametrisation. Contrary to our guess,
+# it reaches a hundredth of the loss no sooner than the polar angle; but it goes on improving once the polar angle's
+# steps exceed the width of the well and overshoot.
 #
 # ## From one unit to 64
 # On the paper's teacher-student task, we train eight LRUs that differ only in their angle, and diagonal S4, for 1,000
