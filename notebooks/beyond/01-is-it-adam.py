@@ -197,7 +197,7 @@ claims.hypotheses()
 # - [History or curvature?](06-history-or-curvature.ipynb) What Adam's effective rates tell (11).
 # - [Where does Adam leave a dense network?](07-plateaus.ipynb) Plateaus and missing eigenvalues (12).
 # - [Does orthogonality predict what a rotation costs?](08-orthogonality.ipynb) It does not (13).
-# - [Does it carry over?](09-carry-over.ipynb) Digits, copying and adding (14).
+# - [Does it carry over?](09-carry-over.ipynb) A tanh, digits, text, copying and adding (14).
 #
 # ## How to cite this page
 # > "Is it diagonality, or is it Adam?", in: The rnnlib authors, *The curse of memory: an executable book*, rnnlib

@@ -51,7 +51,8 @@ def losses(table, student, start, **settings):
 
 def panels(tables, height):
     """One for each value of beta2, with a row for each student."""
-    fig, axes = plt.subplots(1, len(tables), figsize=(7.2, height), sharey=True, layout="constrained")
+    look = {"figsize": (7.2, height), "sharey": True, "layout": "constrained"}
+    fig, axes = plt.subplots(1, len(tables), **look)
     for ax, (beta, table) in zip(axes, tables.items(), strict=True):
         rows = {name: (bar[0], losses(table, *bar)) for name, bar in beyond.BARS.items()}
         style.rows_of_students(ax, rows, cap=EDGE)

@@ -128,6 +128,20 @@ def test_factors_in_prose_beyond_the_paper_are_the_stored_ones(page, measures):
         assert claims.factor(measure()) in text
 
 
+def test_gaps_on_other_tasks_are_quoted_as_they_are_stored():
+    text = " ".join(
+        (ROOT / "notebooks/beyond/09-carry-over.py").read_text(encoding="utf-8").replace("\n# ", " ").split()
+    )
+    for task in ("tanh", "digits"):
+        value, interval = claims.factor(carry_over.gap(task, "adam", shared=False)).split(" ", 1)
+        assert re.search(rf"{re.escape(value)} [^.]{{0,20}}{re.escape(interval)}", text), task
+    for task, unit in (("digits", "times as many"), ("copying", "times as high"), ("adding", "times")):
+        value = claims.factor(carry_over.gap(task, "adam", shared=True)).partition(" ")[0]
+        assert f" {value} {unit}" in text, task
+    nats = carry_over.gap("text", "adam", shared=True)
+    assert f"loses {nats.value:.2f} nats on the text ({nats.low:.2f} to {nats.high:.2f})" in text
+
+
 def test_hypotheses_that_fail_are_quoted_with_their_numbers():
     pages = {name: " ".join((ROOT / f"notebooks/beyond/{name}.py").read_text(encoding="utf-8").split()) for name in (
         "06-history-or-curvature", "08-orthogonality",
