@@ -18,6 +18,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 MEASURES = "rnnlib.lab.claims"
+COLUMNS = "/book/columns"  # the page that says what the files hold
 # Calls whose arguments are names of figures or definitions, or words in a picture: no numbers come from them.
 NOT_READ = {"get", "paper_values", "picture", "run", "table", "text"}
 FILLS = {"append", "extend", "update"}
@@ -165,6 +166,9 @@ def offer_numbers(app, doctree) -> None:
         for i, file in enumerate(sorted({file for result in results for file in files.get(result, [result])})):
             link = addnodes.download_reference("", file, reftarget=f"/rnnlib/lab/results/{file}")
             paragraph += [nodes.Text(", "), link] if i else [link]
+        page = {"refdomain": "std", "reftype": "doc", "reftarget": COLUMNS, "refdoc": app.env.docname}
+        what = addnodes.pending_xref("", nodes.inline("", "columns"), refexplicit=True, refwarn=True, **page)
+        paragraph += [nodes.Text(" ("), what, nodes.Text(")")]
         for result in results:  # a result that gets another table has this page read again
             app.env.note_dependency(str(root / f"rnnlib/lab/results/{result.partition('.')[0]}.json"))
         figure.parent.insert(figure.parent.index(figure) + 1, paragraph)
@@ -189,4 +193,4 @@ def link_pictures(app, doctree, docname: str) -> None:
 def setup(app) -> dict:
     app.connect("doctree-read", offer_numbers, priority=400)  # before Sphinx collects the files to download
     app.connect("doctree-resolved", link_pictures, priority=600)  # pictures of other pages stand in by then
-    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"version": "1", "env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}

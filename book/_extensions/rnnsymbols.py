@@ -92,7 +92,8 @@ def explained(body: str, table: list[Row], uri: str) -> str:
     return (
         FORMULA.sub(named, body)
         + f'<details class="symbols"><summary>Symbols on this page</summary>\n<dl>\n{entries}</dl>\n'
-        + f'<p>All others: <a class="reference internal" href="{uri}">notation</a>.</p></details>\n'
+        + "<p>Point at a formula, or tap it, to see those that it has. All others are on the page of "
+        + f'<a class="reference internal" href="{uri}">notation</a>.</p></details>\n'
     )
 
 

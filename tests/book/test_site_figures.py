@@ -81,6 +81,7 @@ def test_each_figure_offers_its_picture_and_its_numbers(site, drawn, extension):
             beneath = figure.find_next_sibling("p", class_="numbers")
             assert (beneath is not None) == bool(results), name
             offered = set()
+            assert not results or beneath.find("a", string="columns")["href"].endswith("book/columns.html")
             for link in beneath.select("a[download]") if results else ():
                 target = (page.parent / link["href"]).resolve()
                 offered.add(target.name)
@@ -90,8 +91,32 @@ def test_each_figure_offers_its_picture_and_its_numbers(site, drawn, extension):
     assert seen > 20
 
 
+def test_the_columns_of_every_file_are_described(site):
+    page = BeautifulSoup((site / "book/columns.html").read_text(encoding="utf-8"), "html.parser")
+    tables = {}
+    for table in page.select(".wide-table"):
+        names = [cell.get_text() for cell in table.select("tbody td:first-child")]
+        assert all(cell.get_text(strip=True) for cell in table.select("tbody td"))
+        for file in table.find_previous("p").code.get_text().split(", "):
+            tables[file] = names
+    for path in RESULTS.glob("*.csv"):
+        columns = path.open(encoding="utf-8").readline().strip().split(",")
+        described = tables.get(path.name) or tables.get(f"NAME.{path.name.partition('.')[2]}", [])
+        assert set(columns) <= set(described), path.name
+
+
 def test_a_picture_opens_alone(visit, address):
     tab = visit(address, viewport={"width": 390, "height": 844}, has_touch=True).open("notebooks/figures/fig02.html")
     tab.locator("#fig-02 a:has(img)").tap()
     tab.wait_for_url(re.compile(r"/_images/\w+\.png$"))
     assert tab.evaluate("document.images[0].naturalWidth") > 2 * 390
+
+
+@pytest.mark.parametrize(
+    ("width", "media", "hint"), [(390, "screen", True), (1280, "screen", False), (390, "print", False)]
+)
+def test_a_phone_says_that_a_picture_can_be_enlarged(visit, address, width, media, hint):
+    tab = visit(address, viewport={"width": width, "height": 844}).open("notebooks/figures/fig02.html")
+    tab.emulate_media(media=media)
+    shown = tab.locator("#fig-02 a:has(img)").evaluate("link => getComputedStyle(link, '::after').content")
+    assert ("Tap to enlarge" in shown) == hint

@@ -30,8 +30,9 @@ SHARED: dict[str, str] = {
     "ratio": "rate of the recurrent parameters over that of all others",
     "rotation": "size of the blocks of recurrent parameters that train in a random basis; 1: none",
     "step": "steps of training done",
-    "loss": "half the mean squared error of the output, mean over the last 100 steps; blank: diverged",
-    "zero_loss": "the loss of the output zero on the same minibatches; loss / zero_loss has no unit",
+    "loss": "half the mean squared error of the output, mean over the last 100 steps (where the population loss is"
+    " trained, beyond_population_*: its value after the last one); blank: diverged",
+    "zero_loss": "the loss of the output zero on the same data; loss / zero_loss has no unit",
     "diverged": "True: a loss or a parameter became infinite or NaN",
     "parameter": "name of the parameter; .real and .imag are parts of a complex one",
     "cell": "gru, lstm or mingru",
