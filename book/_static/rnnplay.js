@@ -1,6 +1,7 @@
 // Draws the charts that a page carries as Vega-Lite specifications, in the colours of the theme.
 (() => {
   const NARROW = 640; // pixels: below it panels go one under the other
+  const READABLE = 18; // pixels of the letters of a chart that fills a screen in a lecture hall
 
   // Multiplies everything that is measured in pixels; not the data, which are large.
   const enlarge = (node, factor) => {
@@ -9,20 +10,19 @@
       else if (value && typeof value === "object" && key !== "datasets") enlarge(value, factor);
     }
   };
-  const letters = (factor) => ({ labelFontSize: 11 * factor, titleFontSize: 12 * factor });
 
-  const colors = (factor) => {
+  const looks = (size) => {
     const style = getComputedStyle(document.documentElement);
-    const text = style.getPropertyValue("--pst-color-text-base").trim();
-    const rule = style.getPropertyValue("--pst-color-border").trim();
-    const words = { labelColor: text, titleColor: text };
+    const color = (name) => style.getPropertyValue(`--pst-color-${name}`).trim();
+    const [text, line, grid] = ["text-base", "text-muted", "border"].map(color);
+    const words = { labelColor: text, titleColor: text, labelFontSize: size(11), titleFontSize: size(12), labelLimit: 0 };
     return {
       background: null,
-      axis: { ...words, ...letters(factor), gridColor: rule, domainColor: rule, tickColor: rule },
-      legend: { ...words, ...letters(factor) },
-      title: { color: text, fontSize: 13 * factor },
+      axis: { ...words, gridColor: grid, domainColor: line, tickColor: line },
+      legend: words,
+      title: { color: text, fontSize: size(13) },
       text: { color: text },
-      view: { stroke: rule },
+      view: { stroke: grid },
     };
   };
 
@@ -41,7 +41,8 @@
     const natural = Number(place.dataset.natural); // on a page of its own a chart is as wide as its room
     const factor = natural ? Math.max(1, host.clientWidth / natural) : 1;
     if (factor > 1) enlarge(chart, factor);
-    const { view } = await vegaEmbed(host, chart, { bind: controls, config: colors(factor) });
+    const size = (pixels) => (natural ? Math.max(pixels * factor, READABLE) : pixels);
+    const { view } = await vegaEmbed(host, chart, { bind: controls, config: looks(size) });
     for (const [name, value] of values) view.signal(name, value);
     const readout = place.querySelector(".play-readout");
     const tell = (name, text) => (readout.textContent = text);

@@ -218,7 +218,7 @@ except ValueError as error:
 #
 # ## What is claimed and measured
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-gates-that-move-claims"}, "image": {"alt": "One row for each of the seven statements of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees. Six lie inside; that on text reaches beyond it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page. A statement holds if its dot and its whole interval lie in the shaded band. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand verdict, our number and the range that agrees.", "name": "fig-gates-that-move-claims"}, "image": {"alt": "One row for each of the seven statements of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees. Six lie inside; that on text reaches beyond it."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-gates-")]
 claims.picture(*names);
 

@@ -57,7 +57,7 @@ for quantity, offset, fill in [("state", 1, "black"), ("sensitivity", 3, "white"
     errors = np.abs(values[:, 1:] - values[:, :1]).T
     left.errorbar(betas, values[:, 0], errors, fmt="o", ms=4, color="black", mfc=fill)
 left.text(-0.35, 0.25, r"state, $1 + \beta$")
-left.text(-0.95, 3.15, r"sensitivity, $3 + \beta$")
+left.text(-0.95, 3.45, r"sensitivity, $3 + \beta$")
 left.set(xlabel=r"power of the spectrum, $S \sim \omega^{-\beta}$", ylabel="exponent of memory")
 left.set_xticks([-1, 0, 1], ["-1", "0, white", "1, 1/f"])
 rows = [
@@ -76,18 +76,18 @@ for centred, note in [(True, ", no mean"), (False, "")]:
         for kind, label in kinds.items() if centred else [("minilm", "MiniLM")]:
             rows.append((f"{name}, {label}{note}", (text, kind), {"centred": centred}))
 for edge, label in [(1, "γ keeps"), (2, "1 - λ keeps")]:
-    right.axvline(edge, color="0.7", lw=1, zorder=0)
+    right.plot([edge, edge], [-len(rows) + 0.4, 0.5], color="0.7", lw=1, zorder=0)
     right.text(edge, 0.75, label, ha="center", fontsize=9)
 for y, (_, names, options) in enumerate(rows):
     e = measured.exponents(*names, **options)
     right.plot([e.low, e.high], [-y, -y], color="black", lw=2)
     right.plot(e.value, -y, "o", color="black", ms=5)
 for first, kind in [(0, "waves"), (3, "series"), (7, "texts")]:
-    right.text(0.05, -first - 0.2, kind, va="top", fontsize=9, color="0.4")
+    right.text(2.57, -first, kind, ha="right", va="center", fontsize=9, color="0.4")
     right.axhline(0.5 - first, color="0.85", lw=0.8, zorder=0)
 right.set_yticks(-np.arange(len(rows)), [label for label, *_ in rows], fontsize=9)
 right.tick_params(axis="y", length=0)
-right.set(xlabel="exponent of the state", xlim=(0, 2.45), ylim=(-len(rows) + 0.4, 1.4));
+right.set(xlabel="exponent of the state", xlim=(0, 2.6), ylim=(-len(rows) + 0.4, 1.4));
 
 # %% [markdown]
 # ## Why
@@ -216,7 +216,7 @@ print(provenance(read))
 #
 # ## What we expected, and what came
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the run. A statement holds if its dot and its whole interval lie in the shaded band. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand verdict, our number and the range that agrees.", "name": "fig-long-inputs-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-inputs")]
 claims.picture(*names);
 

@@ -80,7 +80,7 @@ def diamonds(ax, values):
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "As memory grows, so does everything in a complex RNN, in an LRU the angle's gradient and little else, and nothing in a GRU. A: mean square of the output of block 4 (solid) and block 1 (dashed). B: mean squared gradient by group of parameters; \"rest\": all others. C: the same for the complex RNN without, with layer and with batch normalisation; solid: $\\lambda$, dashed: rest. Lines: median of 32 networks, each on two texts; shaded: smallest to largest; grey: the paper's one network.", "name": "fig-05"}, "image": {"alt": "Three logarithmic plots against the shortest memory from 1 to 100, lines with shaded bands and grey diamonds of the paper near them. A: the complex RNN's output grows by one decade in block 1 and five in block 4; LRU and GRU are flat. B: the complex RNN's gradients grow by many decades, those of lambda most; the LRU's grow by four decades along the angle and by up to one along the modulus; the GRU's are flat or fall. C: with layer or batch normalisation the rest stays low and lambda still rises by several decades."}}
-fig, axes = plt.subplot_mosaic("AB\nCB", figsize=(7.2, 5.4), layout="constrained")
+fig, axes = plt.subplot_mosaic("AB\nCB", figsize=(7.2, 4.2), layout="constrained")
 ends = {name: [] for name in "ABC"}
 for kind in ("crnn", "lru", "gru"):
     color, name = style.COLORS[kind], LABELS[kind]

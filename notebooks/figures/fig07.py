@@ -93,7 +93,7 @@ def landscapes(fig, axes, normalized):
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Polar and exponential paths reach the teacher; in the optimal parametrisation they stop in a long valley, far short of its end. Above: raw modulus and raw angle over contours of the loss; white dot: start; gold star: teacher; white star: the same eigenvalue one turn further. Below: loss against step, the median of each 250 steps and their range; where a step jumps across the minimum, the loss fills a band. The loss has no $\\gamma$; solid: sign steps, as the paper ran it; dashed: Adam.", "name": "fig-07"}, "image": {"alt": "Three columns, polar, exponential and optimal angle. Above, dark valleys of low loss; in the first two the paths first lower the raw modulus, turn the angle and climb back to the star, and below the loss falls by several decades, for sign steps to a band. In the third panel the paths run from the start down in modulus and end at raw angles of 55 and 80 in a curved valley, marked by a dotted line, that climbs to 442, while the star lies at 2; the loss stays above a tenth of its first value."}}
-fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.8), height_ratios=[1.5, 1], layout="constrained")
+fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), height_ratios=[1.5, 1], layout="constrained")
 landscapes(fig, axes, normalized=False);
 
 # %% [markdown]
@@ -155,7 +155,7 @@ for j, optimizer in enumerate(descent.OPTIMIZERS):
 # the loss with $\gamma$:
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "With $\\gamma$ in the loss, as in Figure 6, again only the first two paths reach the teacher.", "name": "fig-07-gamma"}, "image": {"alt": "The same six panels for the normalised loss. Polar and exponential paths reach the star and the loss falls by several decades. In the optimal panel the paths again lead away from the star and the loss stays at about a third of its first value."}}
-fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.8), height_ratios=[1.5, 1], layout="constrained")
+fig, axes = plt.subplots(2, 3, figsize=(7.2, 4.2), height_ratios=[1.5, 1], layout="constrained")
 landscapes(fig, axes, normalized=True);
 
 # %% [markdown]

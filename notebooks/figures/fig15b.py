@@ -62,19 +62,21 @@ low, high = np.nanpercentile(bins.drawn, [2.5, 97.5], axis=0)
 fig, ax = plt.subplots(figsize=(7.2, 3.8), layout="constrained")
 ax.loglog(T, plotted, "--", color="#7b3294")
 ax.loglog(T, right, ":", color="0.1")
-ax.loglog(T, finite, color="0.6")
+ax.loglog(T, finite, color="0.55")
 ax.loglog(T, best, color="black")
 ax.loglog(smooth["T"], smooth["s2"], "--", color="#a6611a")
 color = style.COLORS["gru"]
 error = [bins.value - low, high - bins.value]
 ax.errorbar(bins.T, bins.value, error, fmt="o", color=color, mec="black", ecolor="black")
 ax.set(xlabel="time constant $T$", ylabel=r"sensitivity $(\mathrm{d}_b h)^2$", ylim=(1.7e-3, 3e-2))
-ax.text(1.05, 0.0092, "theory as drawn", color="#7b3294")
-ax.text(6, 0.0168, "units smoothed in $T$, as drawn", color="#a6611a")
-ax.text(14, 0.0078, "right formula, measured R", color="black")
-ax.text(21, 0.0022, "right formula, fitted R", color="0.45", ha="center")
-ax.text(256, 0.0039, "infinite\nwindow", color="0.1", ha="center")
-ax.text(256, 0.0019, "512 steps", color="0.45", ha="center");
+names = {
+    "right, infinite window": (right, "0.1"),
+    "theory as drawn": (plotted, "#7b3294"),
+    "smoothed, as drawn": (smooth["s2"].to_numpy(), "#a6611a"),
+    "right, measured R": (best, "black"),
+    "right, fitted R": (finite, "0.45"),
+}
+style.label_ends(ax, [(line[-1], name, color) for name, (line, color) in names.items()]);
 
 # %% [markdown]
 # The formula matters for $T$ below 20, the window above 100, the smoothing for the shortest units. Between 20 and 100
@@ -97,7 +99,7 @@ ax.text(256, 0.0019, "512 steps", color="0.45", ha="center");
 steps = {
     "drawn / right": (plotted / right, "#7b3294"),
     "512 steps / infinite": (finite / right, "0.1"),
-    "fitted / measured R": (finite / best, "0.6"),
+    "fitted / measured R": (finite / best, "0.45"),
     "smoothed / theory": (smooth["s2"].to_numpy() / best, "#a6611a"),
 }
 fig, ax = plt.subplots(figsize=(7.2, 2.6), layout="constrained")

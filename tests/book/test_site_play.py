@@ -374,6 +374,32 @@ def test_bases_show_the_paths_of_pytorch(play, at):
     reader.must_be_flawless()
 
 
+TICKS = """() => {
+  const touching = [];
+  const walk = (mark) => {
+    if (mark.role === "axis-label") {
+      const shown = mark.items.filter((item) => item.opacity !== 0 && item.text !== "");
+      for (let k = 1; k < shown.length; k++) {
+        const [a, b] = [shown[k - 1].bounds, shown[k].bounds];
+        const apart = Math.max(b.x1 - a.x2, a.x1 - b.x2, b.y1 - a.y2, a.y1 - b.y2);
+        if (apart < 4) touching.push(`${shown[k - 1].text} and ${shown[k].text}: ${apart.toFixed(1)} pixels apart`);
+      }
+    }
+    (mark.items || []).forEach((item) => (item.items || []).forEach(walk));
+  };
+  walk(document.querySelector(".play").view.scenegraph().root);
+  return touching;
+}"""
+
+
+@pytest.mark.parametrize("folder", ["notebooks/play/", "slides/play-"])
+@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent", "04-basis", "05-todays-models"])
+def test_labels_of_ticks_keep_apart(visit, address, folder, page):
+    tab = visit(address, viewport={"width": 1280, "height": 720}).open(f"{folder}{page}.html")
+    tab.wait_for_function("document.querySelector('.play').view")
+    assert tab.evaluate(TICKS) == []
+
+
 def test_keyboard_and_theme(play):
     """Arrow keys move a slider; a change of theme draws the chart anew in other colours and leaves the slider there."""
     reader, tab = play("01-landscape")

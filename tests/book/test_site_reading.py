@@ -193,6 +193,7 @@ def test_each_notebook_can_be_downloaded(site):
 
 
 TICK_LABEL = 9 / 72 * 150  # pixels of a picture: points and dots an inch of rnnlib.mplstyle
+LAST_ROW = 18  # pixels of the smallest letters that it can read
 
 
 @pytest.mark.parametrize("deck", DECKS)
@@ -210,7 +211,13 @@ def test_slides_open_from_disk(visit, site, deck):
             assert len(image.get_attribute("alt")) > 40
             assert image.evaluate("i => i.naturalWidth") > 0
             shrunk = image.evaluate("i => Math.min(i.clientWidth / i.naturalWidth, i.clientHeight / i.naturalHeight)")
-            assert TICK_LABEL * shrunk >= 14, f"slide {number + 1}: the last row cannot read the ticks"
+            shrunk *= tab.evaluate("Reveal.getScale()")
+            assert TICK_LABEL * shrunk >= LAST_ROW, f"slide {number + 1}: ticks of {TICK_LABEL * shrunk:.1f} pixels"
+    number, arrows = (tab.locator(f".reveal .{part}").bounding_box() for part in ("slide-number", "controls"))
+    assert number["x"] + number["width"] <= arrows["x"] or arrows["x"] + arrows["width"] <= number["x"]
+    words = tab.locator(".slides :is(h1, h2, p, li, td, th), .slide-number")
+    sizes = words.evaluate_all("all => all.map((one) => parseFloat(getComputedStyle(one).fontSize))")
+    assert min(sizes) * tab.evaluate("Reveal.getScale()") >= LAST_ROW
     assert "\\(" not in tab.locator(".slides").inner_text()
     assert tab.locator("mjx-merror").count() == 0
     reader.must_be_flawless()
@@ -243,15 +250,29 @@ def test_the_key_s_shows_the_notes_of_the_slide(visit, site):
         tab.keyboard.press("ArrowRight")
 
 
-@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent", "05-todays-models"])
+LETTERS = """() => {
+  const sizes = [];
+  const walk = (mark) => (mark.items || []).forEach((item) => {
+    if (mark.marktype === "text" && item.text) sizes.push(item.fontSize);
+    (item.items || []).forEach(walk);
+  });
+  walk(document.querySelector(".play").view.scenegraph().root);
+  return sizes;
+}"""
+
+
+@pytest.mark.parametrize("page", ["01-landscape", "02-complex-plane", "03-descent", "04-basis", "05-todays-models"])
 def test_charts_to_play_with_fill_a_projector(visit, site, page):
     reader = visit(site.as_uri() + "/", viewport={"width": 1280, "height": 720})
     tab = reader.open(f"slides/play-{page}.html")
     tab.wait_for_function("document.querySelector('.play').view")
     box = tab.locator(".play canvas").bounding_box()
-    assert box["width"] > 850
+    assert box["width"] > 800
     assert box["y"] + box["height"] <= 720
     assert box["x"] + box["width"] <= 1280
     lowest = tab.locator(".play input").last.bounding_box()
     assert lowest["y"] + lowest["height"] <= 720, "a control is below the screen"
+    words = tab.locator(".play :is(label, .play-readout), .play .vega-bind-name")
+    sizes = words.evaluate_all("all => all.map((one) => parseFloat(getComputedStyle(one).fontSize))")
+    assert min([*sizes, *tab.evaluate(LETTERS)]) >= LAST_ROW
     reader.must_be_flawless()

@@ -256,19 +256,36 @@ def test_kinds_are_counted_apart(monkeypatch):
 
 
 def test_a_picture_shows_where_numbers_lie(monkeypatch):
-    """What agrees is between 0 and 1, whatever the units."""
+    """What agrees is between 0 and 1, whatever the units, and has no end where the range has none."""
     few = [
         of(near(100, 10, "x"), "fig01-inside", lambda: estimate(95.0, 105.0, 108.0)),
         of(at_most(-3, "x"), "fig01-outside", lambda: -2.0),
         of(at_least(0, "x"), "fig01-endless", lambda: estimate(1.0, 2.0, math.inf)),
+        of(near(0, 1, "x"), "fig01-far", lambda: estimate(-math.inf, 70.0, 80.0)),
     ]
     monkeypatch.setattr(registry, "CLAIMS", few)
     (ax,) = claims.picture("fig01").axes
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["endless", "outside", "inside"]
-    bars, dots = ax.lines[::2], [line.get_xdata()[0] for line in ax.lines[1::2]]
-    assert 0 < dots[0] < 1 < dots[1] and dots[2] == pytest.approx(0.75)
-    assert bars[2].get_xdata().tolist() == pytest.approx([0.25, 0.9])
-    assert [text.get_text().split()[0] for text in ax.texts] == ["2", "−2", "105"]
+    rows = [label.get_text() for label in ax.get_yticklabels()]
+    assert rows == ["far", "endless", "outside", "inside"]
+
+    def drawn(label: str, row: str) -> list[float]:
+        found = [line for line in ax.lines if line.get_label() == label and line.get_ydata()[0] == rows.index(row)]
+        return sorted(float(x) for line in found for x in line.get_xdata())
+
+    left, right = ax.get_xlim()
+    for row, dot, interval, beyond, band in [
+        ("inside", [0.75], [0.25, 0.9], [], (0, 1)),
+        ("outside", [1 + 1 / 2.4], [1 + 1 / 2.4] * 2, [], (left, 1)),
+        ("endless", [2 / 2.4], [1 / 2.4, right], [right], (0, right)),
+        ("far", [], [left, right], [left, right, right], (0, 1)),
+    ]:
+        shaded = ax.patches[rows.index(row)]
+        assert drawn("dot", row) == pytest.approx(dot)
+        assert drawn("interval", row) == pytest.approx(interval)
+        assert drawn("beyond", row) == pytest.approx(beyond)
+        assert (shaded.get_x(), shaded.get_x() + shaded.get_width()) == pytest.approx(band)
+    words = [text.get_text().split()[0] for text in ax.texts]
+    assert sorted(words) == sorted(["−∞", "undecided", "70", "∞", "holds", "2", "fails", "−2", "holds", "105"])
 
 
 def test_what_a_claim_says_is_shown_as_it_is_written(monkeypatch):

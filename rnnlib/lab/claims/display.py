@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ..statistics import Estimate
     from .ranges import Range
 
 VERDICTS = ("holds", "fails", "undecided")
-_COLORS = {"holds": "#029e73", "fails": "#d55e00", "undecided": "0.5"}
+_COLORS = {"holds": "#017a59", "fails": "#b84f00", "undecided": "0.4"}  # dark enough for words
+_EDGE = 0.5  # how far the axis of a picture of claims reaches beyond what agrees, in widths of it
 
 
 def number(value: float) -> str:
@@ -36,6 +39,11 @@ def number(value: float) -> str:
     return (
         f"{mantissa} × 10{str(int(exponent.replace('−', '-'))).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
     )
+
+
+def _accepted(row: pd.Series) -> str:
+    """The numbers that agree, with powers of ten as :func:`number` writes them."""
+    return re.sub(r"[\d.]+e-?\d+", lambda shown: number(float(shown[0])), row["accepted"])
 
 
 def ours(row: pd.Series) -> str:
@@ -110,7 +118,7 @@ def _cells(row: pd.Series) -> tuple[str, ...]:
         f'{text["claim"]}<br><code class="claim">{text["name"]}</code>{details}',
         text["paper"],
         html.escape(ours(row)),
-        text["accepted"],
+        html.escape(_accepted(row)),
         f"{row['verdict']}{decides}",
     )
 
@@ -189,10 +197,12 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def picture(*names: str) -> Figure:
-    """Claims on one axis: range, dot and interval of each.
+    """Claims on one axis: range, dot, interval and verdict of each.
 
     Every row has a scale of its own, such that its bounds stand at the same places: numbers that agree are in the
-    shaded part. Rows whose number is exact have a dot without an interval.
+    shaded part, which has no end where the range has none. An arrow at the edge is an end of an interval, or a dot,
+    that lies beyond the axis; where it is infinite it says so. Rows whose number is exact have a dot without an
+    interval.
 
     Args:
         names: as for :func:`rnnlib.lab.claims.evaluate`.
@@ -210,38 +220,68 @@ def picture(*names: str) -> Figure:
     frame = evaluate(*names)
     accepted = {entry.name: entry.accepted for entry in select(*names)}
     drawn, ax = plt.subplots(figsize=(7.2, 0.5 + 0.3 * len(frame)), layout="constrained")
-    ax.axvspan(0, 1, color=_COLORS["holds"], alpha=0.12, lw=0)
+    ax.set(xlim=(-_EDGE, 1 + _EDGE), ylim=(-0.7, len(frame) - 0.3))
     for place, (_, row) in enumerate(frame[::-1].iterrows()):
-        at = _scale(accepted[row["name"]], row)
-        color = _COLORS[row["verdict"]]
-        ax.plot([at(row["low"]), at(row["high"])], [place, place], color=color, lw=2)
-        ax.plot(at(row["measured"]), place, "o", color=color, ms=6)
-        ax.annotate(
-            f"{number(row['measured'])}  ({row['accepted']})",
-            (1.0, place),
-            (6, 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-        )
+        _draw_row(ax, place, row, accepted[row["name"]])
     ax.set_yticks(range(len(frame)), frame["name"][::-1].str.partition("-")[2])
-    ax.set_xlim(-0.55, 1.55)
     ax.set_xticks([0.5], ["agrees"])
     ax.tick_params(length=0)
     return drawn
 
 
-def _scale(accepted: Range, row: pd.Series) -> Callable[[float], float]:
-    """Maps numbers of a row to the axis: what agrees to [0, 1], the rest beyond, everything within the frame.
+def _draw_row(ax: Axes, place: float, row: pd.Series, accepted: Range) -> None:
+    """One claim at the height ``place``; its verdict, number and range in words beside the axis."""
+    color, at = _COLORS[row["verdict"]], _scale(accepted, row)
+    left, right = np.clip([at(accepted.low), at(accepted.high)], -_EDGE, 1 + _EDGE)
+    ax.barh(place, right - left, 0.8, left, color=_COLORS["holds"], alpha=0.12, lw=0)
+    low, value, high = (at(row[name]) for name in ("low", "measured", "high"))
+    ax.plot(np.clip([low, high], -_EDGE, 1 + _EDGE), [place, place], color=color, lw=2, label="interval")
+    for end in {low, high} - {value}:
+        _mark_beyond(ax, end, place, color)
+    if not _mark_beyond(ax, value, place, color):
+        ax.plot(value, place, "o", color=color, ms=6, label="dot")
+    words = [(row["verdict"], 6, color), (f"{number(row['measured'])}  ({_accepted(row)})", 58, None)]
+    for text, offset, ink in words:
+        ax.annotate(
+            text,
+            (1.0, place),
+            (offset, 0),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            va="center",
+            **({"color": ink} if ink else {}),
+        )
 
-    A one-sided range has its bound at 0 (at least) or 1 (at most), and a unit such that the interval fits.
+
+def _mark_beyond(ax: Axes, end: float, place: float, color: str) -> bool:
+    """An arrow at the edge of the axis if ``end`` lies beyond it, with its sign if it is infinite."""
+    from matplotlib.markers import CARETLEFT, CARETRIGHT
+
+    if -_EDGE <= end <= 1 + _EDGE or math.isnan(end):
+        return False
+    above = end > 0
+    edge, inwards = (1 + _EDGE, -1) if above else (-_EDGE, 1)
+    tip = CARETRIGHT if above else CARETLEFT
+    ax.plot(edge, place, marker=tip, color=color, ms=7, clip_on=False, label="beyond")
+    if math.isinf(end):
+        side = "right" if above else "left"
+        ax.annotate(number(end), (edge, place), (9 * inwards, 4), textcoords="offset points", ha=side, color=color)
+    return True
+
+
+def _scale(accepted: Range, row: pd.Series) -> Callable[[float], float]:
+    """Maps numbers of a row to the axis: what agrees to [0, 1], the rest beyond.
+
+    A one-sided range has its bound at 0 (at least) or 1 (at most), and a unit such that what is finite fits.
     """
     low, high = accepted.low, accepted.high
     ends = [v for v in (row["low"], row["high"], row["measured"]) if math.isfinite(v)]
     if math.isfinite(low) and math.isfinite(high):
         origin, unit = low, high - low or 1.0
     else:
-        bound = low if math.isfinite(low) else high
-        unit = max([1.2 * abs(v - bound) for v in ends] + [0.25 * abs(bound)]) or 1.0
+        bound, inwards = (low, 1) if math.isfinite(low) else (high, -1)
+        inside = [inwards * (value - bound) for value in ends]
+        reach = [1.2 * part if part > 0 else -1.2 * part / _EDGE for part in inside]
+        unit = max([*reach, 0.25 * abs(bound)]) or 1.0
         origin = bound if math.isfinite(low) else bound - unit
-    return lambda value: float(np.clip((value - origin) / unit, -0.5, 1.5))
+    return lambda value: (value - origin) / unit

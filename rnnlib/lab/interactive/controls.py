@@ -42,6 +42,11 @@ def strokes() -> alt.Legend:
     return alt.Legend(orient="top", symbolType="stroke", symbolSize=500)
 
 
+def decades(first: int, last: int) -> alt.Axis:
+    """Ticks at powers of ten from 10^first to 10^last, and at no number between."""
+    return alt.Axis(format="~s", values=[10**k for k in range(first, last + 1)], grid=False)
+
+
 def powers() -> alt.Axis:
     """Ticks at powers of ten, written as such."""
     return alt.Axis(format=".0e", tickCount=6, grid=False)

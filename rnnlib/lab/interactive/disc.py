@@ -10,6 +10,7 @@ from .expressions import sensitivity, state_variance, with_loss
 
 _WINDOW = 0.15  # half the side of the second picture
 _LEVELS = (0.001, 0.01, 0.1, 0.3)  # of the loss over E|h|^2, at which lines are drawn
+_COLORS = ["#7d54b2", "#3b7cc0", "#1f9a86", "#8a8f1f"]  # of these lines, on a white page and on a dark one
 _RAYS, _STEPS, _DECADES = 64, 40, 3.5  # of the search for these lines: directions, radii of each and their range
 _GAMMA2 = "(normalized ? 1 - pow(nu_lam, 2) : 1)"
 _VARIANCE, _SENSITIVITY = (f"({_GAMMA2} * {moment('nu_lam', 'theta_lam')})" for moment in (state_variance, sensitivity))
@@ -116,7 +117,7 @@ def _contours() -> alt.Chart:
 
 
 def _axes(half: float, of: str) -> tuple[alt.X, alt.Y]:
-    scale, axis = alt.Scale(domain=[-half, half], nice=False), alt.Axis(grid=False, tickCount=5)
+    scale, axis = alt.Scale(domain=[-half, half], nice=False), alt.Axis(grid=False, tickCount=3)
     return alt.X("x:Q", title=f"Re {of}", scale=scale, axis=axis), alt.Y(
         "y:Q", title=f"Im {of}", scale=scale, axis=axis
     )
@@ -144,15 +145,9 @@ def _lines(contours: alt.Chart, centre: tuple[str, str]) -> alt.Chart:
             x="x:Q",
             y="y:Q",
             order="ray:Q",
-            color=alt.Color("level:O", legend=legend, scale=alt.Scale(domain=list(_LEVELS), range=_shades())),
+            color=alt.Color("level:O", legend=legend, scale=alt.Scale(domain=list(_LEVELS), range=_COLORS)),
         )
     )
-
-
-def _shades() -> list[str]:
-    from matplotlib.colors import to_hex
-
-    return [to_hex(color) for color in reversed(style.sequence("lam", len(_LEVELS)))]
 
 
 def _handles() -> alt.Chart:
@@ -198,6 +193,7 @@ def _trace(steps: alt.Chart, field: str, symbol: str, reach: float, moment: str,
     y = alt.Y(f"{field}:Q", title=symbol, scale=alt.Scale(domain=[-reach, reach]), axis=axis)
     color = style.COLORS["lru"]
     line = steps.mark_line(point={"size": 12, "color": color}, strokeWidth=1, color=color)
-    return line.encode(x=alt.X("t:Q", title="steps since the input, t"), y=y).properties(
+    x = alt.X("t:Q", title="steps since the input, t", axis=alt.Axis(tickCount=2))
+    return line.encode(x=x, y=y).properties(
         width=146, height=60, title=alt.Title(alt.expr(f"'{moment} = ' + format({value}, '.4~s')"))
     )

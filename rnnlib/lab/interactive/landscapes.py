@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import altair as alt
 
-from .controls import EMBED, colors, powers, radio, rho_and_normalization, slider, strokes
+from .controls import EMBED, colors, decades, powers, radio, rho_and_normalization, slider, strokes
 from .expressions import curvature, state_variance, with_loss
 
 _WAYS = ("polar", "exponential", "optimal")  # in the order of the legend
@@ -86,7 +86,12 @@ def _losses(look: dict) -> alt.Chart:
         base.transform_calculate(share=f"datum.loss / ({zero})")
         .mark_line(strokeWidth=2, clip=True)
         .encode(
-            x=alt.X("x:Q", title="raw parameter, distance from the optimum", scale=alt.Scale(nice=False)),
+            x=alt.X(
+                "x:Q",
+                title="raw parameter, distance from the optimum",
+                scale=alt.Scale(nice=False),
+                axis=alt.Axis(tickCount=5),
+            ),
             y=alt.Y("share:Q", title="loss / loss of predicting zero", scale=alt.Scale(domain=[0, 2])),
             **look,
         )
@@ -102,7 +107,12 @@ def _curvatures(look: dict) -> alt.LayerChart:
     curves = curves.transform_calculate(way=_WAY, m="datum.last ? memory : 0.05 + 2.95 * (datum.i % 101) / 99")
     curves = curves.transform_filter(_SHOWN).transform_calculate(nu="1 - pow(10, -datum.m)", length="pow(10, datum.m)")
     curves = curves.transform_calculate(curvature=curvature("datum.k", "datum.nu", "theta_star"))
-    x = alt.X("length:Q", title="memory 1/(1 − |λ*|), steps", scale=alt.Scale(type="log", domain=[1, 1e3]))
+    x = alt.X(
+        "length:Q",
+        title="memory 1/(1 − |λ*|), steps",
+        scale=alt.Scale(type="log", domain=[1, 1e3]),
+        axis=decades(0, 3),
+    )
     y = alt.Y("curvature:Q", title="curvature", scale=alt.Scale(type="log", domain=[1e-4, 1e13]), axis=powers())
     lines = curves.transform_filter("!datum.last").mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, **look)
     teacher = curves.transform_filter("datum.last").mark_point(filled=True, size=60, opacity=1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import altair as alt
 
-from .controls import EMBED, powers, radio, select, slider
+from .controls import EMBED, decades, powers, radio, select, slider
 from .expressions import Complex
 
 MODELS = (  # of the field guide; where a model has two starts, both
@@ -381,8 +381,7 @@ def _look(legend: bool) -> dict:
 
 def _memory() -> alt.X:
     scale = alt.Scale(type="log", domain=[10**_LOWEST, 10**_HIGHEST], nice=False)
-    axis = alt.Axis(format="~s", tickCount=4, grid=False)
-    return alt.X("M:Q", title="memory 1/(1 − |λ|), steps", scale=scale, axis=axis)
+    return alt.X("M:Q", title="memory 1/(1 − |λ|), steps", scale=scale, axis=decades(1, 4))
 
 
 def _curves() -> alt.LayerChart:

@@ -141,8 +141,8 @@ def _path(paths: alt.Chart, color: alt.Color, name: str, degrees: int) -> alt.La
         )
         .mark_line(strokeWidth=0.8, opacity=0.9, clip=True, color="#888888")
         .encode(
-            x=alt.X("x:Q", title="first parameter", scale=square, axis=alt.Axis(grid=False, tickCount=5)),
-            y=alt.Y("y:Q", title="second parameter", scale=square, axis=alt.Axis(grid=False, tickCount=5)),
+            x=alt.X("x:Q", title="first parameter", scale=square, axis=alt.Axis(grid=False, tickCount=3)),
+            y=alt.Y("y:Q", title="second parameter", scale=square, axis=alt.Axis(grid=False, tickCount=3)),
             detail="level:N",
             order="i:Q",
         )
@@ -161,7 +161,7 @@ def _losses(paths: alt.Chart, color: alt.Color) -> alt.Chart:
         paths.transform_calculate(shown=f"max(datum.loss, {LOWEST_LOSS})")
         .mark_line(strokeWidth=2, clip=True)
         .encode(
-            x=alt.X("t:Q", title="step", scale=alt.Scale(domain=[0, _STEPS])),
+            x=alt.X("t:Q", title="step", scale=alt.Scale(domain=[0, _STEPS]), axis=alt.Axis(tickCount=2)),
             y=alt.Y("shown:Q", title="loss", scale=scale, axis=powers()),
             color=color.legend(orient="bottom", title=None),
         )
