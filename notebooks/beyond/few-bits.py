@@ -58,8 +58,9 @@ for stored, color, line, text, at in [
     left.annotate(text, at, color=INK[color], bbox={"fc": "white", "ec": "none", "pad": 1})
 for name, count in FORMATS.items():
     left.axvline(count, color="0.8", lw=0.8, zorder=0)
-    beside = {"ha": "right"} if name == "e5m2" else {}  # the next line is one bit away
-    left.annotate(name, (count - 0.2 if beside else count + 0.2, 3e-11), rotation=90, color="0.4", **beside)
+    side = "right" if name == "e5m2" else "left"  # the next line is one bit away
+    at = (count - 0.2 if side == "right" else count + 0.2, 3e-11)
+    left.annotate(name, at, rotation=90, color="0.4", ha=side)
 left.set(yscale="log", ylim=(2e-11, 2), xlim=(1.5, 25.5))
 left.set(xlabel="bits", ylabel="unexplained share of variance")
 BARS = [

@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from rnnlib import linear_scan
-from rnnlib.lab import style
+from rnnlib.lab import interactive, style
 
 style.use()
 steps, lams = 5000, [0.9, 0.99, 0.999]
@@ -152,8 +152,13 @@ print(f"memory of 1000 steps instead of 100: {final[2] / final[1]:.1f} times as 
 print(f"10 to the power 3/2: {10**1.5:.1f}")
 
 # %% [markdown]
-# The sensitivity grows as the power 3/2 of the memory length: a power law, not an exponential. The next page derives
-# it: [the curse of memory](02-curse-of-memory.ipynb).
+# The sensitivity grows as the power 3/2 of the memory length: a power law, not an exponential. [The next
+# page](02-curse-of-memory.ipynb) derives it. Drag $\lambda$ towards the circle, or move the sliders: the response
+# $\lambda^t$ (top right) never exceeds 1, while $\mathrm{E}|\mathrm{d}h/\mathrm{d}\lambda|^2$ grows from 264 at a memory
+# of 10 steps to 251,000 at 100. ([One eigenvalue, dragged](../play/02-complex-plane.ipynb) explains the coloured lines.)
+
+# %% tags=["hide-input"]
+interactive.complex_plane()
 
 # %% [markdown]
 # ## Exercises

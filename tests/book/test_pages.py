@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 import rnnlib
-from rnnlib.lab import claims, experiments, statistics
-from rnnlib.lab.claims import CLAIMS, beyond, carry_over
+from rnnlib.lab import claims, experiments, field_guide, statistics, storage
+from rnnlib.lab.claims import CLAIMS, beyond, carry_over, few_bits
 from rnnlib.lab.claims.measures import decades
 from rnnlib.lab.experiments.analysis import best
 from rnnlib.lab.paper_values import paper_values
@@ -149,6 +149,44 @@ def test_hypotheses_that_fail_are_quoted_with_their_numbers():
     v, predicted = 10 ** beyond.memory_of_v().value, beyond.orthogonality_against_loss().value
     assert f"{float(f'{v:.2g}'):.0f} times as large" in pages["06-history-or-curvature"]
     assert f"{predicted:.2f} (" in pages["08-orthogonality"]
+
+
+def lead(page: str) -> str:
+    """The words of a page beyond the paper before its first code."""
+    text = (ROOT / f"notebooks/beyond/{page}.py").read_text(encoding="utf-8")
+    first = re.split(r"^# %%.*$", text, flags=re.MULTILINE)[1]
+    return " ".join(re.sub(r"^# ?", "", first, flags=re.MULTILINE).split())
+
+
+IN_WORDS = ["zero", "one", "two", "three", "four", "five", "six"]
+POWERS = {"a hundredth": -2, "a thousandth": -3, "a ten-thousandth": -4, "a hundred-thousandth": -5}
+
+
+def test_the_lead_on_plateaus_says_what_is_stored():
+    text, runs = lead("07-plateaus"), experiments.load("beyond_plateaus").query("optimizer == 'adam'")
+    ends = runs.groupby("teacher")[["loss", "newton"]].mean().median()
+    assert experiments.get("beyond_plateaus").newton_steps == 20 and "twenty steps of Gauss-Newton" in text
+    (decades,) = re.findall(r"lower the median loss by (\w+) more decades", text)
+    assert IN_WORDS.index(decades) == round(ends["loss"] - ends["newton"])
+    above, below = re.search(r"Runs that stop above (a \S+) .* those below (a \S+) lack none", text).groups()
+    assert (runs[runs["loss"] > POWERS[above]]["lacking"] > 0.5).all(), "most of the loss is in missing modes"
+    assert (runs[runs["loss"] < POWERS[below]]["lacking"].fillna(0) < 0.01).all()
+    share = beyond.loss_of_missing_eigenvalues()
+    (quoted,) = re.findall(r"undecided \((\d+) % of the loss, (\d+) to (\d+) %\)", text)
+    assert [int(number) for number in quoted] == [round(100 * end) for end in (share.value, share.low, share.high)]
+
+
+def test_the_lead_of_the_field_guide_counts_its_models():
+    assert re.findall(r"of (\d+) recurrences", lead("field-guide")) == [str(len(field_guide.MODELS))]
+
+
+def test_the_lead_on_few_bits_states_the_measured_rule():
+    text, (significant, *_) = lead("few-bits"), storage.FORMATS["bfloat16"]
+    (bits, steps) = re.findall(r"needs (\w+) bits more than .* bfloat16 suffices for (\d+) steps", text)[0]
+    more = IN_WORDS.index(bits)
+    assert {round(rule().value) for rule in (few_bits.rule_for_parts, few_bits.rule_for_angle)} == {more}
+    assert few_bits.bits_of_modulus().value < 1 < few_bits.bits_of_parts().value, "every parameter but the modulus"
+    assert int(steps) == 2 ** (significant - more)
 
 
 def test_every_claim_leads_to_the_page_that_shows_it(monkeypatch):

@@ -400,6 +400,42 @@ def test_labels_of_ticks_keep_apart(visit, address, folder, page):
     assert tab.evaluate(TICKS) == []
 
 
+@pytest.mark.parametrize(
+    "page", ["01-vanishing-and-exploding", "03-normalisation-and-reparametrisation", "06-adam-likes-diagonal"]
+)
+def test_charts_in_the_theory_work_from_disk(visit, site, page):
+    reader = visit(site.as_uri() + "/")
+    tab = reader.open(f"notebooks/theory/{page}.html")
+    tab.wait_for_function("document.querySelector('.play').view")
+    (chart,) = tab.locator('.play [role="graphics-document"]').all()
+    assert len(chart.get_attribute("aria-label")) > 100
+    assert numbers(tab.locator(".play-readout").inner_text())
+    assert tab.evaluate(TICKS) == []
+    reader.must_be_flawless()
+
+
+def test_what_the_theory_says_beside_its_charts(visit, address):
+    reader = visit(address)
+
+    def shown(page: str, positions: list[dict], before: str) -> list[list[float]]:
+        tab = reader.open(f"notebooks/theory/{page}.html")
+        tab.wait_for_function("document.querySelector('.play').view")
+        readouts = [tab.evaluate(SET % "[]", at)["readout"] for at in positions]
+        return [numbers(readout.split(before)[1]) for readout in readouts]
+
+    found = shown("01-vanishing-and-exploding", [{"lam_m": 1, "lam_angle": 0}, {"lam_m": 2}], "E|dh/dλ|²")
+    assert [moment for (moment,) in found] == pytest.approx([264, 251e3], rel=2e-3)
+    memories = [{"memory": memory} for memory in (1, 2, 3)]
+    for scaled in (True, False):
+        curvatures = shown(
+            "03-normalisation-and-reparametrisation", [at | {"normalized": scaled} for at in memories], "modulus"
+        )
+        for way, values in zip(["polar", "exponential", "optimal"], np.transpose(curvatures), strict=True):
+            grows = not scaled or way == "polar"
+            assert (np.diff(np.log10(values)) > 0.9).all() if grows else max(values) <= 1, (way, scaled)
+    reader.must_be_flawless()
+
+
 def test_keyboard_and_theme(play):
     """Arrow keys move a slider; a change of theme draws the chart anew in other colours and leaves the slider there."""
     reader, tab = play("01-landscape")
