@@ -157,7 +157,7 @@ for memory, color in zip([200, 300, 1000], style.sequence("lam", 3), strict=True
     axes[0].plot(steps, (1 - 1 / memory) ** steps, color="0.7", lw=1)
     rounded = few_bits.impulse_response(3000, memory)
     axes[0].plot(steps, rounded, color=color, lw=2)
-for text, at in [("memory 1,000", (1500, 1.07)), ("300", (1500, 0.63)), ("200", (330, 0.02))]:
+for text, at in [("memory 1,000", (1500, 1.13)), ("300", (1500, 0.66)), ("200", (330, 0.02))]:
     axes[0].annotate(text, at)
 turned, noisy = few_bits.impulse_response(3000, angle=0.5), few_bits.noisy_states()[1]
 axes[1].plot(steps, (1 - 1 / 1000) ** steps, color="0.7", lw=3)
