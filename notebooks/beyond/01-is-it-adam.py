@@ -109,7 +109,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 #
 # **Adam ignores the matrix structure.** Under Muon the dense network gets as low as diagonal ones under Adam at .999,
 # so there the gap comes from the optimiser and is no limit of the dense network. Muon helps diagonal networks little:
-# it sees an eigenvalue as a matrix of one row, whose orthogonalised step always has the same length.
+# it sees an eigenvalue as a matrix of one row, whose orthogonalised step always has the same length. But Adam's long
+# memory of squared gradients counts as well: sign descent, element-wise too but without one, has [a gap of
+# 6.7](05-what-else.ipynb#other-optimisers) after 2,000 steps, and [a shorter memory](04-beta2.ipynb) lowers Adam's.
 #
 # **Diagonality still pays.** At $\beta_2 = .95$ Adam brings diagonal networks two decades lower, and on minibatches no
 # dense network follows: under Muon the best is 230 (24 to 490) times as high. On the population loss Gauss-Newton

@@ -241,7 +241,7 @@ for name in TABLES:
 # %% [markdown]
 # ## What we expected, and what came
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on other draws. A dot in the shaded band is a statement that holds. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-angles-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Statements of this page, written down before the runs, most of them after trials on other draws. Each row has a scale of its own; bars are 95 % intervals where a number is sampled; at the right stand our number and the range that agrees.", "name": "fig-angles-claims"}, "image": {"alt": "One row for each statement of the table below: a dot, with an interval if the number is sampled, inside or outside the shaded range that agrees."}}
 names = [c.name for c in claims.CLAIMS if c.name.startswith("beyond-angles")]
 claims.picture(*names);
 
