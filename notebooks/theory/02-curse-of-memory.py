@@ -86,12 +86,10 @@ print(f"sensitivity  sum {sensitivity:12.1f}   formula {theory.sensitivity(lam, 
 # ## Correlated inputs
 # Inputs that resemble their predecessors add up coherently, which makes both moments larger. Let
 # $\mathrm{E}\, x_t x_{t-D} = R(D)$ be any autocorrelation that depends on the lag alone. For two units with decay
-# factors $a$ and $b$ on the same input, group the pairs $(i, j)$ by $i - j$; each group is a geometric series in $ab$:
+# factors $a$ and $b$ on the same input let $F(a, b) = \mathrm{E}[h^{(a)} h^{(b)}]$. Group the pairs $(i, j)$ by $i - j$;
+# each group is a geometric series in $ab$:
 #
-# $$\begin{aligned}
-# F(a, b) = \mathrm{E}\big[h^{(a)} h^{(b)}\big] &= \sum_{i,j \ge 0} a^i b^j R(i-j) \\
-# &= \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .
-# \end{aligned}$$
+# $$F(a, b) = \sum_{i,j \ge 0} a^i b^j R(i-j) = \frac{1}{1-ab} \Big[ R(0) + \sum_{D \ge 1} (a^D + b^D) R(D) \Big] .$$
 #
 # All second moments follow from this one function. Inputs are real, so the conjugate of $h^{(\lambda)}$ is
 # $h^{(\bar\lambda)}$, and the second moment of the state is $F(\lambda, \bar\lambda)$. For the sensitivity, differentiate
