@@ -82,11 +82,9 @@ axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=9);
 # 3. On [slow inputs](long-inputs.ipynb), such as text, prefer $1 - \lambda$ or the norm: $\gamma$ lets the state grow.
 #    `beyond-guide-4-slow-inputs` `beyond-inputs-text-has-long-memory`
 # 4. A bounded angle is not tame, nor is an angle learned on its own scale: *Cayley rotation*, *HGRN*. An angle times
-#    the step is tame if the step sets the memory, so that angles shrink as memory grows: *S4D*, *Mamba-3*, two rows
-#    each. `beyond-guide-6-bounded-angle` `beyond-guide-5-step`
-# 5. For angles that stay as memory grows, use [the polar angle](angles.ipynb) and scale its steps by $1 -
-#    |\lambda|^2$; below $\pi/10$ one whose steps shrink with it, such as the exponential one.
-#    `beyond-angles-fresh-polar-alone-arrives` `beyond-angles-fresh-scaled-steps-have-both`
+#    the step is tame if the step sets the memory: *S4D*, *Mamba-3*, two rows each. `beyond-guide-6-bounded-angle` `beyond-guide-5-step`
+# 5. For angles that stay as memory grows, use [the polar angle](angles.ipynb), its steps scaled by $1 -
+#    |\lambda|^2$; below $\pi/10$ the exponential one. `beyond-angles-fresh-scaled-steps-have-both`
 #    `beyond-angles-others-steps-shrink`
 # 6. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*. `beyond-guide-10-orthogonal`
 # 7. Start long memories with the gate that can reach them: the input gate of *minLSTM*, a bias for *minGRU*. A flat
