@@ -81,14 +81,14 @@ axes[1].legend(loc="upper right", bbox_to_anchor=(1, 0.95), fontsize=9);
 #    `beyond-guide-3-input-scale`
 # 3. On [slow inputs](long-inputs.ipynb), such as text, prefer $1 - \lambda$ or the norm: $\gamma$ lets the state grow.
 #    `beyond-guide-4-slow-inputs` `beyond-inputs-text-has-long-memory`
-# 4. A bounded angle is not tame, nor is an angle learned on its own scale: *Cayley rotation*, *HGRN*. An angle times
-#    the step is tame if the step sets the memory: *S4D*, *Mamba-3*, two rows each. `beyond-guide-6-bounded-angle` `beyond-guide-5-step`
+# 4. A bounded angle is not tame, nor is one learned on its own scale: *Cayley rotation*, *HGRN*. An angle times the
+#    step is, if the step sets the memory: *S4D*, *Mamba-3*. `beyond-guide-6-bounded-angle` `beyond-guide-5-step`
 # 5. For angles that stay as memory grows, use [the polar angle](angles.ipynb), its steps scaled by $1 -
 #    |\lambda|^2$; below $\pi/10$ the exponential one. `beyond-angles-fresh-scaled-steps-have-both`
 #    `beyond-angles-others-steps-shrink`
 # 6. Orthogonal matrices and oscillators keep the curse: *scoRNN*, *LinOSS-IM*. `beyond-guide-10-orthogonal`
 # 7. Start long memories with the gate that can reach them: the input gate of *minLSTM*, a bias for *minGRU*. A flat
-#    tail prevents an explosion but leaves a parameter that hardly moves: *Mamba-3* with the heavy tail.
+#    tail prevents an explosion, but the parameter hardly moves: *Mamba-3*, heavy tail.
 #    `beyond-guide-7-input-gate` `beyond-guide-8-flat-tail`
 # 8. Treat moving gates like constant ones, [unless they see the input that they let in](gates-that-move.ipynb): noise
 #    changes constants, not powers. `beyond-guide-9-moving-gates`

@@ -64,7 +64,7 @@ def test_previous_and_next_follow_the_table_of_contents(site):
 
 
 CLAIMS_OF = {
-    "01-is-it-adam": "beyond-0",
+    "01-is-it-adam": ("beyond-0", "beyond-10"),
     "06-history-or-curvature": "beyond-11",
     "07-plateaus": "beyond-12",
     "08-orthogonality": "beyond-13",

@@ -93,6 +93,7 @@ UNDECIDED = {
     "beyond-angles-narrow-half-angle-moves",
     "beyond-angles-others-cayley-like-half-angle",
     "beyond-07-two-rates",
+    "beyond-10-noise-or-landscape",
     "beyond-poles-concentrated",
     "beyond-poles-endless",
     "beyond-poles-memory",
