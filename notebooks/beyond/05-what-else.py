@@ -243,7 +243,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # The share of headline runs with one rate for all that chose the smallest or largest rate, after the grids were
 # widened; and the share of all runs, at any rate, that diverged.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show the shares in a table", "code_prompt_hide": "Hide it"}
 rows = []
 for label, (student, start) in beyond.BARS.items():
     row = [label]
