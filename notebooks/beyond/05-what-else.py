@@ -140,7 +140,7 @@ CHANGES = {
     "Gauss-Newton, population loss": pair("population_gauss_newton"),
     "  from the ring": pair("population_gauss_newton", **RING),
 }
-chart(CHANGES, 10.0, 5.5);
+chart(CHANGES, 10.0, 5.2);
 
 # %% [markdown]
 # **Under Adam the gap is stubborn.** With one rate for all, clipped gradients, a warm-up, weight decay, 32 or 128 units,
