@@ -101,6 +101,8 @@ def explain(app, pagename, templatename, context, doctree) -> None:
     """In the page alone, not in its document: a search for a word in the table should lead to the table."""
     if app.builder.name != "html" or not pagename.startswith(FOLDERS) or doctree is None:
         return
+    if NOTATION not in app.env.found_docs:  # a book of a few pages
+        return
     table = rows(Path(app.env.doc2path(NOTATION)).read_text(encoding="utf-8"))
     other = OTHERWISE.get(pagename, set())
     table = [row for row in table if not other & set(row.symbols)]

@@ -49,6 +49,7 @@ def losses(table, student, start, **settings):
     return beyond.best(table, (student,), start=start, **settings)
 
 
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "A longer memory of squared gradients makes every network worse, the dense ones most. Loss over the zero predictor's after 2,000 steps of Adam, left is better; the paper's value of β₂ is .999. Dots: teachers; circles and bars: medians and 95 % intervals of eight, rates of recurrent and other parameters tuned separately. Gap: the best dense network's loss over the best diagonal one's. A run that diverges stands at the right edge.", "name": "fig-beta2"}, "image": {"alt": "Five panels side by side with a row for each of six students, losses on a logarithmic axis. From .9 to .9999 the dense network rises from 1e-4 to 1e-1, dense on the ring from 3e-7 to 3e-1 with intervals to the right edge, the three diagonal networks from between 1e-8 and 2e-7 to between 3e-6 and 8e-6. Gaps: 110, 680, 15,000, 72,000 and 410,000."}}
 def panels(tables, height):
     """One for each value of beta2, with a row for each student."""
     look = {"figsize": (7.2, height), "sharey": True, "layout": "constrained"}
@@ -63,7 +64,6 @@ def panels(tables, height):
     fig.supxlabel("loss / zero predictor's", fontsize=10)
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "A longer memory of squared gradients makes every network worse, the dense ones most. Loss over the zero predictor's after 2,000 steps of Adam, left is better; the paper's value of β₂ is .999. Dots: teachers; circles and bars: medians and 95 % intervals of eight, rates of recurrent and other parameters tuned separately. Gap: the best dense network's loss over the best diagonal one's. A run that diverges stands at the right edge.", "name": "fig-beta2"}, "image": {"alt": "Five panels side by side with a row for each of six students, losses on a logarithmic axis. From .9 to .9999 the dense network rises from 1e-4 to 1e-1, dense on the ring from 3e-7 to 3e-1 with intervals to the right edge, the three diagonal networks from between 1e-8 and 2e-7 to between 3e-6 and 8e-6. Gaps: 110, 680, 15,000, 72,000 and 410,000."}}
 panels(MAP, 2.8);
 
 # %% [markdown]
