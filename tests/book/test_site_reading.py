@@ -121,7 +121,8 @@ def test_a_click_leads_to_the_claims_of_a_notebook_and_back(visit, address, name
     assert row in names and tab.url.partition("#")[0] == f"{address}{home}.html"
     tab.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
     tab.get_by_role("link", name=row, exact=True).first.click()
-    assert tab.url.endswith(f"book/claims.html#{row}") and tab.locator(f"#{row}").is_visible()
+    assert tab.url.endswith(f"book/claims.html#{row}")
+    tab.locator(f"#{row}").wait_for()  # the page unfolds what a link names
     reader.must_be_flawless()
 
 
