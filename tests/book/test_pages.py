@@ -14,7 +14,7 @@ import yaml
 
 import rnnlib
 from rnnlib.lab import claims, experiments, field_guide, statistics, storage
-from rnnlib.lab.claims import CLAIMS, beyond, carry_over, few_bits
+from rnnlib.lab.claims import CLAIMS, beyond, beyond_angles, carry_over, few_bits
 from rnnlib.lab.claims.measures import decades
 from rnnlib.lab.experiments.analysis import best
 from rnnlib.lab.paper_values import paper_values
@@ -133,6 +133,28 @@ def test_factors_in_prose_beyond_the_paper_are_the_stored_ones(page, measures):
     text = re.sub(r"(\d)\.0+(?=[ )])|(\.\d*[1-9])0+(?=[ )])", r"\1\2", text)  # prose has 3.0 where tables have 3
     for measure in measures:
         assert claims.factor(measure()) in text
+
+
+def test_small_angles_are_quoted_as_their_rows_measure_them():
+    """Their committed measures: without the second look at larger rates, which came after the first result."""
+    text = " ".join((ROOT / "notebooks/beyond/angles.py").read_text(encoding="utf-8").replace("\n# ", " ").split())
+    shrinks, grows = (
+        claims.factor(beyond_angles.cost_over_polar(f"lru_{n}", 0.0316)) for n in ("mamba3", "oscillator")
+    )
+    assert f"factors of {shrinks} and {grows}." in text
+
+
+def test_the_slide_on_single_changes_has_the_stored_factors():
+    slides = (ROOT / "book/slides/4-the-optimiser.md").read_text(encoding="utf-8")
+    (shown,) = [part for part in slides.split("\n---\n") if "## One change at a time" in part]
+    shown = re.sub(r"(\d)\.0+(?=[ )])|(\.\d*[1-9])0+(?=[ )])", r"\1\2", shown)
+    tables = [f"with_{name}_adam" for name in ("clip", "warmup", "decay", "width32", "width128")]
+    cases = [(table, 0.0, {}) for table in (*tables, "population_adam")] + [("map_sign", 0.99, {})]
+    cases += [(f"{table}_adam", 0.0, {"ratio": 1}) for table in ("beta2_999", "nu90")]
+    for table, start, one in cases:
+        dense = beyond.best(table, ("rnn",), start=start, **one)
+        gap = statistics.difference(dense, beyond.best(table, ("crnn_gamma",), **one))
+        assert claims.factor(statistics.median(gap)) in shown, table
 
 
 def test_soap_is_as_good_as_the_pages_say():

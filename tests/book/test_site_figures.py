@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -16,11 +15,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*/*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def extension():
-    spec = importlib.util.spec_from_file_location("rnnfigures", ROOT / "book/_extensions/rnnfigures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def extension(load_extension):
+    return load_extension("rnnfigures")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,8 @@ SPILLED = """() => [...document.querySelectorAll(".bd-article mjx-container:not(
 
 
 @pytest.fixture(scope="module")
-def extension():
-    spec = importlib.util.spec_from_file_location("rnnformulas", ROOT / "book/_extensions/rnnformulas.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def extension(load_extension):
+    return load_extension("rnnformulas")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -13,11 +12,8 @@ PAGE = "notebooks/figures/fig06.html"
 
 
 @pytest.fixture(scope="module")
-def extension():
-    spec = importlib.util.spec_from_file_location("rnnsymbols", ROOT / "book/_extensions/rnnsymbols.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def extension(load_extension):
+    return load_extension("rnnsymbols")
 
 
 @pytest.fixture(scope="module")

@@ -333,10 +333,19 @@ _TASK = "median of pairs, 16 teachers, 1,000 steps, a run's rate chosen by the o
 
 
 @functools.cache
-def decades_of(student: str, theta0: float = 1.0) -> NDArray:
-    """Decades of loss over the zero predictor's, a row a teacher, a column a run; theta0 in units of pi."""
-    first_six = "angles_teachers" if theta0 == 1 else "angles_teachers_narrow"
-    runs = load_with_second_look("angles_teachers_others" if student in _OTHERS else first_six)
+def decades_of(student: str, theta0: float = 1.0, further: bool = False) -> NDArray:
+    """Decades of loss over the zero predictor's, a row a teacher, a column a run.
+
+    Args:
+        student: its name.
+        theta0: largest angle, in units of pi.
+        further: of the three others, also at the rates of their second look, which came after their rows: no row
+            counts it.
+    """
+    if student in _OTHERS:
+        runs = (load_with_second_look if further else load)("angles_teachers_others")
+    else:
+        runs = load_with_second_look("angles_teachers" if theta0 == 1 else "angles_teachers_narrow")
     runs = runs[(runs["student"] == student) & (runs["theta0"] == theta0)]
     runs = runs.assign(run=runs["seed"] // 100)
     values = np.log10(runs["loss"] / runs["zero_loss"]).mask(runs["diverged"], math.inf)
@@ -347,9 +356,9 @@ def decades_of(student: str, theta0: float = 1.0) -> NDArray:
 _OTHERS = ("lru_cayley", "lru_mamba3", "lru_oscillator")
 
 
-def cost_over_polar(student: str, theta0: float = 1.0) -> Estimate:
-    """Decades from the polar angle's loss to a student's, median of pairs."""
-    return paired_median(decades_of(student, theta0), decades_of("lru_polar_angle", theta0))
+def cost_over_polar(student: str, theta0: float = 1.0, further: bool = False) -> Estimate:
+    """Decades from the polar angle's loss to a student's, median of pairs; arguments as above."""
+    return paired_median(decades_of(student, theta0, further), decades_of("lru_polar_angle", theta0))
 
 
 @_beyond(

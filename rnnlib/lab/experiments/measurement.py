@@ -156,7 +156,7 @@ def measure(
     parts = {name: part for name, path in paths.items() if (part := _load(path, code)) is not None}
     resumed = any(paths[name] not in done for name in parts)
     waiting = [name for name in names if name not in parts]
-    workers = min(workers or 1, len(waiting)) if device == "cpu" else 1
+    workers = max(1, min(workers or 1, len(waiting))) if device == "cpu" else 1
     with contextlib.closing(_measure_all(scaled, waiting, device, code, workers, progress)) as measured:
         for name, part in measured:
             store.write_text(paths[name], store.sealed(part))
@@ -166,7 +166,7 @@ def measure(
     for part in (parts[name] for name in names):
         for table, (columns, rows) in part["tables"].items():
             tables.setdefault(table, (columns, []))[1].extend(tuple(row) for row in rows)
-    origin = origin_of(device, max(1, workers), threads=_threads(workers)) | {
+    origin = origin_of(device, workers, threads=_threads(workers)) | {
         "scale": scale,
         "run together": [scaled.name],
         "seconds, this command": round(time.monotonic() - start, 1),
@@ -186,7 +186,7 @@ def _measure_all(
     from tqdm.auto import tqdm
 
     bar = functools.partial(tqdm, desc=experiment.name, unit="part", total=len(names), disable=not progress)
-    if workers <= 1:
+    if workers == 1:
         for name in bar(names):
             yield name, _measure(experiment, name, device, code)
         return
@@ -200,7 +200,7 @@ def _measure_all(
 
 def _threads(workers: int) -> int:
     """PyTorch's in each of so many processes."""
-    return max(1, torch.get_num_threads() // max(1, workers))
+    return max(1, torch.get_num_threads() // workers)
 
 
 def _measure_with(threads: int, *arguments: Any) -> dict[str, Any]:
