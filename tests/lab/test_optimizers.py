@@ -495,16 +495,21 @@ def test_second_order_optimisers_notice_scales(name):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_basis_of_a_dense_state_is_a_gauge_that_elementwise_optimisers_notice(name):
-    """From A, B, C and from Q A Q', Q B, C Q'. With Muon and SOAP, B and C are Adam's."""
-    one, other = (STUDENTS[kind](8, 4, 0.8, math.pi, generator()).double() for kind in _TWO)
-    torch.testing.assert_close(one.impulse_response(LENGTH), other.impulse_response(LENGTH), rtol=1e-5, atol=1e-5)
+    """From A, B, C and from Q A Q', Q B, C Q'. With Muon and SOAP, B and C are Adam's.
+
+    The two starts are one to double precision, because L-BFGS makes a difference of single precision grow a
+    thousandfold, and by how much depends on the machine.
+    """
+    one = STUDENTS["rnn_from_blocks"](8, 4, 0.8, math.pi, generator()).double()
+    other, Q = copy.deepcopy(one), orthogonal(8, 1)
+    with torch.no_grad():
+        other.A.copy_(Q @ one.A @ Q.T)
+        other.B.copy_(Q @ one.B)
+        other.C.copy_(one.C @ Q.T)
+    torch.testing.assert_close(one.impulse_response(LENGTH), other.impulse_response(LENGTH))
     protocol = dataclasses.replace(PROTOCOLS[name], loss="population", double=True)
     (a, _), (b, _) = (trained(layer, protocol, RATES[name]) for layer in (one, other))
-    same = np.allclose(a, b, rtol=1e-4)
-    assert same is (name in ("sgd", *WHOLE))
-
-
-_TWO = ("rnn_from_blocks", "rnn_from_blocks_turned")
+    assert np.allclose(a, b, rtol=1e-6) is (name in ("sgd", *WHOLE))
 
 
 @pytest.mark.parametrize("min_modulus", [0.0, 0.9])
@@ -520,12 +525,6 @@ def test_the_law_of_a_dense_start_is_the_same_in_every_basis_of_the_state(min_mo
         for numbers in (draws, some):
             assert stats.kstest((numbers / draws.std()).flatten(), "norm").pvalue > 0.01
         assert abs(np.corrcoef(some.square().T)[0, 1]) < 0.2
-
-
-def test_a_start_of_blocks_has_a_basis_of_its_own():
-    one, other = (STUDENTS[kind](8, 4, 0.8, math.pi, generator()).A[0].detach() for kind in _TWO)
-    outside = torch.block_diag(*[torch.ones(2, 2)] * 4) == 0
-    assert (one[outside] == 0).all() and other[outside].abs().min() > 0
 
 
 def test_blocks_of_recurrent_parameters_are_single_eigenvalues_first():
