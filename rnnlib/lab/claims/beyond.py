@@ -12,6 +12,9 @@ predictor's loss under Muon, as diagonal ones did, and less under SOAP; under SG
 Gauss-Newton from the ring was slow. Rows that this bears on say so. After the bounds, before the tables: 100 steps of
 Gauss-Newton on teachers 28 to 31 left dense networks at 1e-5 to 1e-10 and those with gamma at .7 to 1e-11.
 
+1d, 2c and 2d came last: maps of SOAP and sign descent (2,000 steps, 8 teachers, ratios to 1/100) had shown what they
+are about.
+
 Hypotheses 11 to 13 came later, with measurements of their own. When their bounds were written, the tables of 1 to 6
 were stored, of which the verdicts of 4 to 6, undecided, had been seen and no number. Of these three, one run on each of
 teachers 28 to 31 had been seen: nothing of 11; of 12, that Adam had left a mode of the teacher unlearned on two or
@@ -152,6 +155,19 @@ def gap_from_fairer_starts_at_95() -> Estimate:
 
 
 @_hypothesis(
+    "01d-gap-under-sign-descent",
+    "1d: to be element-wise is enough: sign descent with momentum, which has no memory of gradients' sizes, has a gap "
+    "of at least ten too",
+    "headline_sign",
+    how=f"{_GAP}; {_SIXTEEN}, minibatches",
+    accepted=at_least(1.0, f"a factor of ten: {_TENFOLD}; below it, Adam's v makes the gap, not its coordinates"),
+    seen=True,
+)
+def gap_under_sign_descent() -> Estimate:
+    return gap("headline_sign")
+
+
+@_hypothesis(
     "02a-no-gap-under-muon",
     "2a: under Muon, which orthogonalises the update of A, the gap is at most tenfold",
     "headline_muon",
@@ -177,6 +193,35 @@ def gap_under_muon() -> Estimate:
 )
 def gap_under_gauss_newton() -> Estimate:
     return gap("population_gauss_newton")
+
+
+@_hypothesis(
+    "02c-no-gap-under-soap",
+    "2c: under SOAP, which is Adam in a basis that it finds for A, the gap is at most tenfold",
+    "headline_soap",
+    how=f"{_GAP}; {_SIXTEEN}, minibatches",
+    accepted=at_most(
+        1.0, f"a factor of ten: {_TENFOLD}; above it, the gap is not one of element-wise optimisers alone"
+    ),
+    seen=True,
+)
+def gap_under_soap() -> Estimate:
+    return gap("headline_soap")
+
+
+@_hypothesis(
+    "02d-dense-under-soap-as-low-as-diagonal-under-adam",
+    "2d: in as many steps, the best dense network under SOAP loses at most tenfold to the best diagonal one under Adam "
+    "(β₂ = .95)",
+    "headline_soap",
+    "headline_adam95",
+    how="decades from the loss of Adam's best diagonal network to that of SOAP's best dense one, median of pairs; "
+    f"{_SIXTEEN}, minibatches",
+    accepted=at_most(1.0, "a factor of ten, as in 2a to 2c; above it, diagonality is worth more than a basis"),
+    seen=True,
+)
+def soap_against_adam() -> Estimate:
+    return paired_median(best("headline_soap", _DENSE), best("headline_adam95", _DIAGONAL))
 
 
 @_hypothesis(
