@@ -69,9 +69,9 @@ bench: $(INSTALLED) ## time the scan on this machine (ARGS="--device cuda --runs
 	@$(WITH_ARGS) tools/bench.py
 
 kernels: $(INSTALLED) ## compile the kernels for GPUs and check layouts, accesses and registers, on triton 3.6.0 too
-	$(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
+	RNNLIB_LONG_TESTS=1 $(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
 	$(BIN)/pip install --quiet --no-deps --upgrade --target _build/triton-3.6.0 triton==3.6.0
-	PYTHONPATH="$$PWD/_build/triton-3.6.0" $(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
+	RNNLIB_LONG_TESTS=1 PYTHONPATH="$$PWD/_build/triton-3.6.0" $(BIN)/pytest -q tests/library/test_scan_cuda_layout.py
 
 course: ## write the notebooks without solutions, for students, into _build/course
 	@"$${HOST:-$$PYTHON}" tools/course.py

@@ -17,6 +17,7 @@ MAKE_SETS = "MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES ARGS HOST KEEP PORT PYTHON
 for name in MAKE_SETS.split():
     os.environ.pop(name, None)
 
+LONG = os.environ.get("RNNLIB_LONG_TESTS") == "1"
 HAS_GPU = torch.cuda.is_available()
 if not HAS_GPU:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton, which reads it once
@@ -29,7 +30,7 @@ except ImportError:
 else:  # Repeatable: the examples follow from the test's code. "long" is for a run by hand, see README.md.
     settings.register_profile("default", max_examples=40, deadline=None, derandomize=True, database=None)
     settings.register_profile("long", max_examples=2000, deadline=None, derandomize=True, database=None)
-    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+    settings.load_profile("long" if LONG else "default")
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -40,10 +41,12 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
+    """Leave out what belongs to a long run, and notebooks that the build has run alike; skip what needs a GPU."""
+    left_out = [item for item in items if item.get_closest_marker("long") and not LONG]
     executed = {item.callspec.params["path"] for item in items if "_the_build_left_the_notebook_" in item.name}
-    twice = [item for item in items if item.path in executed and asks_for_no_scale(item)]
-    config.hook.pytest_deselected(items=twice)
-    items[:] = [item for item in items if item not in twice]
+    left_out += [item for item in items if item.path in executed and asks_for_no_scale(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     for item in items:
         if "gpu" in item.keywords and not HAS_GPU:
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))

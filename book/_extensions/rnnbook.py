@@ -34,6 +34,7 @@ import vendor
 from docutils import nodes
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from myst_nb.core.read import create_nb_reader
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from sphinx.util import logging
@@ -129,16 +130,18 @@ def execute(path: Path, notebook, timeout: int) -> dict | None:
 def execute_in_parallel(app, env, docnames) -> None:
     """Fill the cache with the outputs of the notebooks about to be read, so that MyST-NB finds them there.
 
-    A notebook that fails stays out of the cache: MyST-NB runs it again and reports the failure as its own.
+    Markdown with code cells is a notebook too; it goes first, because the page of all claims takes longest. A notebook
+    that fails stays out of the cache: MyST-NB runs it again and reports the failure as its own.
     """
     if app.config.nb_execution_mode != "cache":
         return
     cache = get_cache(app.config.nb_execution_cache_path)
     pending = {}
-    for name in docnames:
-        path = Path(env.doc2path(name))
-        if path.suffix == ".ipynb":
-            notebook = nbformat.read(path, nbformat.NO_CONVERT)
+    for path in sorted((Path(env.doc2path(name)) for name in docnames), key=lambda path: path.suffix == ".ipynb"):
+        text = path.read_text(encoding="utf-8")
+        reader = create_nb_reader(str(path), env.myst_config, env.mystnb_config, text)
+        if reader is not None:  # not for a page without code
+            notebook = reader.read(text)
             try:
                 cache.match_cache_notebook(notebook)
             except KeyError:

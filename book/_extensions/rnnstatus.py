@@ -146,7 +146,7 @@ def table(heads: list[str], rows: list[list[nodes.Node]]) -> nodes.container:
 
 
 def record_of(app, name: str) -> dict:
-    """What rnnbook recorded of a notebook's run; empty for a page of prose, whose cells run while it is read."""
+    """What rnnbook recorded of a notebook's run; empty for a page of prose, whose run no table shows."""
     path = Path(app.env.doc2path(name))
     if path.suffix != ".ipynb":
         return {}

@@ -1,4 +1,4 @@
-"""Formulas fit their column on a desk; on a phone those side by side wrap, and what is wide scrolls where it stands."""
+"""Formulas side by side wrap on a phone, and what is wide scrolls where it stands; for a desk see test_site.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-BEYOND = """() => [...document.querySelectorAll(".bd-article div.math")]
-  .filter((box) => box.scrollWidth > box.clientWidth + 1)
-  .map((box) => box.querySelector("mjx-assistive-mml")?.textContent.slice(0, 60))"""
 SPILLED = """() => [...document.querySelectorAll(".bd-article mjx-container:not([display], td *)")]
   .filter((one) => one.getClientRects().length && one.getBoundingClientRect().right > innerWidth)
   .map((one) => one.textContent.slice(0, 60))"""
@@ -36,16 +33,6 @@ def extension(load_extension):
 )
 def test_formulas_side_by_side_are_several(extension, formula, wanted):
     assert extension.apart(formula) == (wanted or [formula])
-
-
-def test_no_displayed_formula_is_wider_than_its_column_on_a_desk(visit, address, pages):
-    reader, faults = visit(address, viewport={"width": 1280, "height": 900}), []
-    for page in pages:
-        if page.startswith(("book/", "notebooks/")):
-            tab = reader.open(page)
-            tab.evaluate("for (const fold of document.querySelectorAll('.bd-article details')) fold.open = true")
-            faults += [f"{page}: {formula}" for formula in tab.evaluate(BEYOND)]
-    assert not faults, "\n".join(faults)
 
 
 def test_formulas_side_by_side_wrap_on_a_phone(visit, address):

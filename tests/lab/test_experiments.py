@@ -568,11 +568,12 @@ def test_an_edit_of_curves_is_noticed_though_all_checksums_are_redone(stored, ed
         experiments.load(SHORT, "curves", folder=stored)
 
 
+LARGE = 1_000_000  # bytes: what takes seconds to read sixteen times
 TABLES = [
-    (name, table)
+    pytest.param(name, table, marks=[pytest.mark.long] * (path.stat().st_size > LARGE))
     for name in sorted(set(experiments.names()) - {"fig11"})  # its curves are like those of SHORT
-    for table in sorted(path.name.split(".")[-2] for path in store.PACKAGED.glob(f"{name}*.csv")
-                        if path.name.split(".")[0] == name)
+    for path in sorted(store.PACKAGED.glob(f"{name}*.csv")) if path.name.split(".")[0] == name
+    for table in [path.name.split(".")[-2]]
 ]  # fmt: skip
 
 

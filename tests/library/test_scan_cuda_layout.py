@@ -56,7 +56,7 @@ def variants(root, cache, capability):
     return json.loads(result.stdout)
 
 
-@pytest.fixture(scope="module", params=[80, 90])
+@pytest.fixture(scope="module", params=[pytest.param(80, marks=pytest.mark.long), 90])
 def walks(request, root, tmp_path_factory):
     return variants(root, tmp_path_factory.mktemp("cache"), request.param)
 

@@ -466,9 +466,17 @@ def reference_of(name):
     return TRANSFORMS[name].apply
 
 
+BACKENDS = ["sequential", "chunked", "numba", *["cuda"] * INTERPRETED]
+#: The interpreted kernels are slow, and PyTorch's transforms see one operator with and without a lam for each step.
+CASES = [
+    pytest.param(backend, per_step, marks=[pytest.mark.long] * (backend == "cuda" and not per_step))
+    for backend in BACKENDS
+    for per_step in (False, True)
+]
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.parametrize("per_step", [False, True])
-@pytest.mark.parametrize("backend", ["sequential", "chunked", "numba", *["cuda"] * INTERPRETED])
+@pytest.mark.parametrize(("backend", "per_step"), CASES)
 def test_of_the_scan(backend, per_step, name):
     kind = per_step, (1, 3, 1) if backend == "cuda" else (2, 4, 2)  # Triton's interpreter is slow
 
@@ -504,7 +512,7 @@ MIXED = {  # dtypes of lam and x; what happens around the scan
 
 @pytest.mark.parametrize("name", [name for name, t in TRANSFORMS.items() if t.outcome == "right"])
 @pytest.mark.parametrize("mixed", MIXED)
-@pytest.mark.parametrize("backend", ["chunked", "numba"])
+@pytest.mark.parametrize("backend", ["chunked", pytest.param("numba", marks=pytest.mark.long)])
 def test_of_the_scan_with_other_dtypes(backend, mixed, name):
     """Half precision, and complex lam with real x, against the loop in double precision."""
     lam_dtype, x_dtype, around = MIXED[mixed]
@@ -537,6 +545,10 @@ LAYERS = {
     "ChronoLSTM": lambda: ChronoLSTM(2, 2),
     "ChronoLSTM linear": lambda: ChronoLSTM(2, 2, candidate="linear", gates="input"),
 }
+
+
+#: Each runs the code of another: the LRU's, the LSTM's with the same scan, the GRU's with PyTorch's own layer.
+ALIKE = ("DiagonalRNN", "ChronoGRU linear", "ChronoLSTM")
 
 
 @functools.cache
@@ -572,7 +584,7 @@ def layer_case(kind):
 
 
 @pytest.mark.parametrize("name", [n for n, t in TRANSFORMS.items() if t.outcome == "right" and n != "jit_trace"])
-@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.long] * (kind in ALIKE)) for kind in LAYERS])
 def test_of_the_layers(kind, name):
     """Diagonal layers do what the scan does. The others call PyTorch's: right too, or PyTorch's own error."""
     whole, steps, case = layer_case(kind)

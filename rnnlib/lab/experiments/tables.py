@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from ..protocol import later_settings
 from .schema import Schema
+from .students import STUDENTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,9 +99,24 @@ def columns_of(experiment: Experiment) -> list[str]:
     return [name for name in _KINDS if f"{name}s" in used or name not in _OPTIONAL]
 
 
+@functools.cache
+def _parameters(student: str, width: int, heads: int) -> dict[str, tuple[int, bool]]:
+    """A student's parameters: how many numbers each has, and whether they are pairs of real and imaginary parts.
+
+    Neither depends on a run's start or seed, and there are thousands of runs.
+    """
+    layer = STUDENTS[student](width, heads, 0.0, math.pi, torch.Generator().manual_seed(0))
+    pairs = getattr(layer, "complex_pairs", ())
+    return {name: (values.numel(), name in pairs) for name, values in layer.named_parameters()}
+
+
+def _of(run: Run) -> dict[str, tuple[int, bool]]:
+    return _parameters(run.student, run.width, run.heads)
+
+
 def _groups(run: Run, parameter: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """A parameter's numbers ``(..., size)`` by group: those of complex parameters are (real, imaginary) in turn."""
-    if parameter in getattr(run.member(1).layer, "complex_pairs", ()):
+    if _of(run)[parameter][1]:
         return [(f"{parameter}.real", values[..., ::2]), (f"{parameter}.imag", values[..., 1::2])]
     return [(parameter, values)]
 
@@ -204,8 +222,8 @@ def _schema_of_parameters(experiment: Experiment, main: pd.DataFrame) -> Schema:
         (*(getattr(run, name) for name in names), parameter, index)
         for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
         if run.seed == experiment.seeds[0] and not diverged
-        for parameter, values in run.member(1).layer.named_parameters()
-        for index in range(values.numel())
+        for parameter, (size, _) in _of(run).items()
+        for index in range(size)
     ]
     columns = {name: _KINDS[name] for name in names} | {"parameter": "text", "index": "whole"}
     return Schema(columns | {"effective": "number", "effective_plain": "size"}, [*names, "parameter", "index"], rows)
@@ -216,8 +234,8 @@ def _schema_of_groups(experiment: Experiment, main: pd.DataFrame) -> Schema:
         (run.student, run.start, run.seed, group, len(indices))
         for run, diverged in zip(experiment.runs(), main["diverged"], strict=True)
         if not diverged
-        for parameter, values in run.member(1).layer.named_parameters()
-        for group, indices in _groups(run, parameter, np.arange(values.numel()))
+        for parameter, (size, _) in _of(run).items()
+        for group, indices in _groups(run, parameter, np.arange(size))
     ]
     columns = {"student": "text", "start": "number", "seed": "whole", "parameter": "text", "size": "whole"}
     numbers = {"effective": "size or blank", "effective_plain": "size", "negative": "size"}
