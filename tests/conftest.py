@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(config, items):
     """Leave out what belongs to a long run, and notebooks that the build has run alike; skip what needs a GPU."""
     left_out = [item for item in items if item.get_closest_marker("long") and not LONG]
     executed = {item.callspec.params["path"] for item in items if "_the_build_left_the_notebook_" in item.name}
-    left_out += [item for item in items if item.path in executed and asks_for_no_scale(item)]
+    left_out += [item for item in items if item.path in executed and runs_alike(item)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
     for item in items:
@@ -52,12 +52,15 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
-def asks_for_no_scale(item) -> bool:
-    """Whether an item is a notebook that runs alike at every scale.
+def runs_alike(item) -> bool:
+    """Whether an item is a notebook that runs alike at the scales "smoke" and "book".
 
     The build has run it, and where the test of that is part of the same session, it does not run again.
     """
-    return item.path.suffix == ".ipynb" and "scale_from_environment" not in item.path.read_text(encoding="utf-8")
+    if item.path.suffix != ".ipynb":
+        return False
+    source = item.path.read_text(encoding="utf-8").replace('scale_from_environment() == \\"paper\\"', "")
+    return "scale_from_environment" not in source
 
 
 @pytest.fixture(autouse=True)
