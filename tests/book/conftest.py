@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from browsing import address, browser, pages, site, visit  # noqa: F401
+from browsing import address, browser, site, visit  # noqa: F401
 
 EXTENSIONS = Path(__file__).resolve().parents[2] / "book" / "_extensions"
 

@@ -7,11 +7,13 @@ import functools
 import gzip
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import shapes
 import yaml
-from browsing import Visit
+from browsing import Visit, pages
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,11 +42,7 @@ FAULTS_OF_CONTENT = """() => {
 }"""
 
 FACTS = """() => ({
-  title: document.title,
-  formulas: document.querySelectorAll("mjx-container").length,
   links: [...document.links].map((link) => link.href),
-  meta: Object.fromEntries([...document.querySelectorAll("meta")]
-    .map((meta) => [meta.getAttribute("name") || meta.getAttribute("property"), meta.content])),
   files: [location.href, ...performance.getEntriesByType("resource").map((entry) => entry.name)],
   blocking: performance.getEntriesByType("resource")
     .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name),
@@ -130,50 +128,53 @@ FAULTS_OF_CONTRAST = """() => {
 }"""
 
 
+class Seen(NamedTuple):
+    """One page in a desktop window: its address in the site, faults by kind, and facts."""
+
+    page: str
+    faults: dict[str, list[str]]
+    facts: dict
+
+
 @pytest.fixture(scope="module")
-def survey(browser, address, pages) -> tuple[dict[str, list[str]], dict[str, dict]]:
-    """Faults of all pages in a desktop window, by kind, and facts about each page: each page is opened once."""
-    reader, facts = Visit(browser, address, color_scheme="light", viewport=shapes.WINDOW), {}
-    axe = AXE.read_text(encoding="utf-8")
-    faults = {"loading": reader.faults, "access": [], "formulas": []}
-    for page in pages:
-        tab = reader.open(page)
-        reader.look_for(FAULTS_OF_CONTENT)
-        tab.wait_for_function('performance.getEntriesByName("first-contentful-paint").length')
-        facts[page] = tab.evaluate(FACTS)
-
-        def note(kind, script, *argument, tab=tab, page=page):
-            faults[kind] += [f"{page}: {fault}" for fault in tab.evaluate(script, *argument)]
-
-        tab.evaluate(axe)
-        note("access", FAULTS_OF_CONTRAST)
-        note("access", FAULTS_OF_ACCESS, [NOT_OURS, False])
-        if not page.startswith("slides/"):  # they have one scheme
-            tab.add_style_tag(content="* { transition: none !important }")  # colours on their way are no fault
-            tab.emulate_media(color_scheme="dark")
-            tab.wait_for_function("document.documentElement.dataset.theme === 'dark'")
-            note("access", FAULTS_OF_CONTRAST)
-            tab.emulate_media(color_scheme="light")
-            tab.evaluate("for (const fold of document.querySelectorAll('.bd-article details')) fold.open = true")
-            note("formulas", WIDE_FORMULAS)
-    reader.context.close()
-    return faults, facts
+def reader(browser, address):
+    one = Visit(browser, address, color_scheme="light", viewport=shapes.WINDOW)
+    yield one
+    one.context.close()
 
 
-def test_every_page_loads_whole_and_asks_nobody_else(survey):
-    faults, facts = survey
-    assert not faults["loading"], "\n".join(faults["loading"])
-    assert sum(page["formulas"] > 0 for page in facts.values()) >= 5, (
-        "the book has more pages with mathematics than that"
-    )
+@pytest.fixture(scope="module", params=pages())
+def seen(request, reader) -> Seen:
+    """A page, opened once for all tests of it."""
+    page = request.param
+    reader.faults = loading = []
+    tab = reader.open(page)
+    reader.look_for(FAULTS_OF_CONTENT)
+    tab.wait_for_function('performance.getEntriesByName("first-contentful-paint").length')
+    facts = tab.evaluate(FACTS)
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    access, formulas = tab.evaluate(FAULTS_OF_CONTRAST) + tab.evaluate(FAULTS_OF_ACCESS, [NOT_OURS, False]), []
+    if not page.startswith("slides/"):  # they have one scheme
+        tab.add_style_tag(content="* { transition: none !important }")  # colours on their way are no fault
+        tab.emulate_media(color_scheme="dark")
+        tab.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+        access += [f"in the dark: {fault}" for fault in tab.evaluate(FAULTS_OF_CONTRAST)]
+        tab.emulate_media(color_scheme="light")
+        tab.evaluate("for (const fold of document.querySelectorAll('.bd-article details')) fold.open = true")
+        formulas = tab.evaluate(WIDE_FORMULAS)
+    return Seen(page, {"loading": loading, "access": access, "formulas": formulas}, facts)
 
 
-def test_everyone_can_read_and_reach_it(survey):
-    assert not survey[0]["access"], "\n".join(survey[0]["access"])
+def test_a_page_loads_whole_and_asks_nobody_else(seen):
+    assert not seen.faults["loading"], "\n".join(seen.faults["loading"])
 
 
-def test_no_displayed_formula_is_wider_than_its_column_on_a_desk(survey):
-    assert not survey[0]["formulas"], "\n".join(survey[0]["formulas"])
+def test_everyone_can_read_and_reach_it(seen):
+    assert not seen.faults["access"], "\n".join(seen.faults["access"])
+
+
+def test_no_displayed_formula_is_wider_than_its_column_on_a_desk(seen):
+    assert not seen.faults["formulas"], "\n".join(seen.faults["formulas"])
 
 
 @pytest.mark.parametrize("page", ["book/index", "book/claims", "notebooks/figures/fig02", "notebooks/play/03-descent"])
@@ -196,14 +197,16 @@ def weight(path: Path) -> int:
     return len(gzip.compress(content, 6)) if path.suffix in {".html", ".js", ".css", ".svg"} else len(content)
 
 
-def test_pages_are_light(survey, site, address):
-    weights = {}
-    for page, facts in survey[1].items():
-        files = {re.split("[?#]", url)[0].removeprefix(address) for url in facts["files"] if url.startswith(address)}
-        assert page in files and len(files) > 5, "the browser did not say what it loaded"
-        weights[page] = sum(weight(site / file) for file in files)
-    print({page: f"{size / 1e6:.2f} MB" for page, size in sorted(weights.items(), key=lambda item: -item[1])})
-    assert max(weights.values()) < 3e6
+def files(seen, site, address) -> list[Path]:
+    """What the browser loaded for a page from the site."""
+    urls = [url for url in seen.facts["files"] if url.startswith(address)]
+    return sorted({site / re.split("[?#]", url)[0].removeprefix(address) for url in urls})
+
+
+def test_a_page_is_light(seen, site, address):
+    loaded = files(seen, site, address)
+    assert site / seen.page in loaded and len(loaded) > 5, "the browser did not say what it loaded"
+    assert sum(map(weight, loaded)) < 3e6
 
 
 # Compressed bytes that may hold up the first paint: 0.75 s at the 1.6 Mbit/s of a poor mobile connection. Bytes and not
@@ -212,58 +215,71 @@ HOLDS_UP = 150_000
 NO_WORDS = re.compile("MJX|Font ?Awesome")  # fonts of formulas and symbols
 
 
-def test_little_holds_up_the_first_paint(survey, site, address):
-    for page, facts in survey[1].items():
-        blocking = [site / re.split("[?#]", url)[0].removeprefix(address) for url in facts["blocking"]]
-        assert any(file.suffix == ".css" for file in blocking), "the browser did not say what holds up the page"
-        heavy = {file.name: weight(file) for file in blocking}
-        assert sum(heavy.values()) <= HOLDS_UP, f"{page} waits for {heavy}"
-        scripts = {name: size for name, size in heavy.items() if name.endswith(".js")}
-        assert sum(scripts.values()) <= 1_000, f"{page} waits for scripts: defer {scripts}"
-        hidden = [family for family in facts["fonts"] if not NO_WORDS.match(family)]
-        assert not hidden, f"{page} hides words until {hidden} has come: font-display must be swap"
+def test_little_holds_up_the_first_paint(seen, site, address):
+    blocking = [site / re.split("[?#]", url)[0].removeprefix(address) for url in seen.facts["blocking"]]
+    assert any(file.suffix == ".css" for file in blocking), "the browser did not say what holds up the page"
+    heavy = {file.name: weight(file) for file in blocking}
+    assert sum(heavy.values()) <= HOLDS_UP, f"it waits for {heavy}"
+    scripts = {name: size for name, size in heavy.items() if name.endswith(".js")}
+    assert sum(scripts.values()) <= 1_000, f"it waits for scripts: defer {scripts}"
+    hidden = [family for family in seen.facts["fonts"] if not NO_WORDS.match(family)]
+    assert not hidden, f"it hides words until {hidden} has come: font-display must be swap"
 
 
-def test_every_page_has_its_answer_in_the_first_screen_and_one_question(survey):
+def test_a_page_has_its_answer_in_the_first_screen_and_one_question(seen):
     """First picture, height, visible code and text in pictures: limits and exceptions stand in tools/shapes.py."""
-    found = {page.removesuffix(".html"): facts["shape"] for page, facts in survey[1].items() if facts["shape"]}
-    gone = [name for name, _ in shapes.EXCEPTIONS if not fnmatch.filter(found, name)]
-    assert not gone, f"exceptions for pages that are gone: {gone}"
-    faults = [fault for page, measured in found.items() for fault in shapes.faults(page, shapes.shape(page, measured))]
-    assert not faults, "\n".join(faults)
+    if seen.facts["shape"]:  # the search page has no article
+        name = seen.page.removesuffix(".html")
+        faults = shapes.faults(name, shapes.shape(name, seen.facts["shape"]))
+        assert not faults, "\n".join(faults)
 
 
-def test_notebooks_open_in_colab_and_nothing_else_does(survey):
+def test_a_notebook_opens_in_colab_and_nothing_else_does(seen):
     repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     on_github = repository.startswith("https://github.com/")  # Colab opens nothing else, nor the placeholder
     start = f"https://colab.research.google.com/github/{repository.removeprefix('https://github.com/')}/blob/colab/"
-    for page, facts in survey[1].items():
-        notebook = page.replace(".html", ".ipynb")
-        wanted = {start + notebook} if on_github and (ROOT / notebook).is_file() else set()
-        assert {link for link in facts["links"] if "colab.research" in link} == wanted, page
-        assert not [link for link in facts["links"] if "/edit/" in link], f"{page} offers to edit the generated branch"
+    notebook, links = seen.page.replace(".html", ".ipynb"), seen.facts["links"]
+    wanted = {start + notebook} if on_github and (ROOT / notebook).is_file() else set()
+    assert {link for link in links if "colab.research" in link} == wanted
+    assert not [link for link in links if "/edit/" in link], "it offers to edit the generated branch"
 
 
-def test_pages_say_what_they_are(survey):
+def test_pages_say_what_they_are(site):
     book = yaml.safe_load((ROOT / "_config.yml").read_text())["title"]
-    for page, facts in survey[1].items():
+    titles, said = [], []
+    for page in pages():
+        head = BeautifulSoup((site / page).read_text(encoding="utf-8").partition("</head>")[0], "html.parser")
+        meta = {tag.get("name") or tag.get("property"): tag.get("content", "") for tag in head.find_all("meta")}
+        titles.append(head.title.text.strip())
+        said += [meta["description"]] * ("description" in meta)
         if page.startswith(("book/", "notebooks/")):
             for name in ["description", "og:title", "og:description"]:
-                assert facts["meta"].get(name, "").strip(), f"{page} lacks {name}"
-            assert facts["meta"]["og:site_name"] == book
-            assert facts["title"] == f"{facts['meta']['og:title']} — {book}"
-            assert facts["meta"]["og:description"] == facts["meta"]["description"]
-    said = [facts["meta"]["description"] for facts in survey[1].values() if "description" in facts["meta"]]
-    assert len(set(said)) == len(said), "two pages describe themselves alike"
-    titles = [facts["title"] for facts in survey[1].values()]
+                assert meta.get(name, "").strip(), f"{page} lacks {name}"
+            assert meta["og:site_name"] == book
+            assert titles[-1] == f"{meta['og:title']} — {book}"
+            assert meta["og:description"] == meta["description"]
+    assert len(said) > 100 and len(set(said)) == len(said), "two pages describe themselves alike"
     assert len(set(titles)) == len(titles), f"each page needs its own title, got {titles}"
 
 
-def test_pages_fit_a_phone(visit, address, pages):
-    phone = visit(address, viewport={"width": 390, "height": 844}, has_touch=True)
-    for page in pages:
-        phone.open(page)
-        phone.look_for(FAULTS_OF_WIDTH)
+def test_no_exception_is_left_of_a_page_that_is_gone():
+    names = [page.removesuffix(".html") for page in pages()]
+    gone = [name for name, _ in shapes.EXCEPTIONS if not fnmatch.filter(names, name)]
+    assert not gone, f"exceptions for pages that are gone: {gone}"
+
+
+@pytest.fixture(scope="module")
+def phone(browser, address):
+    one = Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True)
+    yield one
+    one.context.close()
+
+
+@pytest.mark.parametrize("page", pages())
+def test_a_page_fits_a_phone(phone, page):
+    phone.faults = []
+    phone.open(page)
+    phone.look_for(FAULTS_OF_WIDTH)
     phone.must_be_flawless()
 
 

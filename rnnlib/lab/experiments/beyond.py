@@ -132,8 +132,8 @@ def _second_look(first: Experiment, ends: dict[str, str]) -> Experiment:
 
 WIDER = tuple(_second_look(first, ends) for first, ends in zip(HEADLINE, _ENDS.values(), strict=True))
 
-# Two more, because of what their maps showed. SOAP's took four times as long as sign descent's, so here it has the dense
-# start that was the best of its map, and no blocks.
+# Two more, because of what their maps showed. SOAP's took four times as long as sign descent's, so it has no blocks and
+# one dense start, the best of its map.
 
 FOLLOWED_UP = (
     _experiment("headline", "soap", "four students", _cells("soap", "dense", *_DIAGONAL, ratios=_RATIOS)),
