@@ -251,7 +251,7 @@ def test_pages_say_what_they_are(site):
         head = BeautifulSoup((site / page).read_text(encoding="utf-8").partition("</head>")[0], "html.parser")
         meta = {tag.get("name") or tag.get("property"): tag.get("content", "") for tag in head.find_all("meta")}
         titles.append(head.title.text.strip())
-        said += [meta["description"]] * ("description" in meta)
+        said += [meta[name] for name in ("description",) if name in meta]
         if page.startswith(("book/", "notebooks/")):
             for name in ["description", "og:title", "og:description"]:
                 assert meta.get(name, "").strip(), f"{page} lacks {name}"
