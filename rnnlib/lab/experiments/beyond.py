@@ -121,7 +121,8 @@ def _beyond_end(cell: Cell, end: str) -> Cell:
 
 
 def _second_look(first: Experiment, ends: dict[str, str]) -> Experiment:
-    cells = dict(zip(_STUDENTS, first.cells, strict=True))
+    names = {(cell.student, cell.start): name for name, cell in _STUDENTS.items()}
+    cells = {names[cell.student, cell.start]: cell for cell in first.cells}
     return replace(
         first,
         name=f"{first.name}_wider",
@@ -139,6 +140,8 @@ FOLLOWED_UP = (
     _experiment("headline", "soap", "four students", _cells("soap", "dense", *_DIAGONAL, ratios=_RATIOS)),
     _experiment("headline", "sign", "six students", _cells("sign", ratios=_RATIOS)),
 )
+
+SOAP_WIDER = _second_look(FOLLOWED_UP[0], {"crnn": "lower", "crnn_gamma": "upper", "lru": "upper"})
 
 # 1b. What the headline leaves out: dense networks from between 0 and the ring, and A's rate at a hundredth of the
 # others', which together took most of the gap in the maps of 2,000 steps.
@@ -273,6 +276,7 @@ BEYOND = (
     *HEADLINE,
     *WIDER,
     *FOLLOWED_UP,
+    SOAP_WIDER,
     *FAIRER,
     *FAIRER_WIDER,
     *POPULATION,
