@@ -123,7 +123,7 @@ def test_every_optimizer_has_as_much_to_choose_from():
 
 def test_a_second_look_goes_on_where_the_first_ended():
     """Half a decade a rate, at one end, with all else as before."""
-    for name in ("adam", "muon", "sgd", "adam95", "soap"):
+    for name in ("adam", "muon", "sgd", "adam95", "soap", "sign"):
         first, further = TABLES[f"beyond_headline_{name}"], TABLES[f"beyond_headline_{name}_wider"]
         assert (first.protocol, first.seeds, first.teacher) == (further.protocol, further.seeds, further.teacher)
         for cell in further.cells:

@@ -141,7 +141,10 @@ FOLLOWED_UP = (
     _experiment("headline", "sign", "six students", _cells("sign", ratios=_RATIOS)),
 )
 
-SOAP_WIDER = _second_look(FOLLOWED_UP[0], {"crnn": "lower", "crnn_gamma": "upper", "lru": "upper"})
+FOLLOWED_UP_WIDER = (
+    _second_look(FOLLOWED_UP[0], {"crnn": "lower", "crnn_gamma": "upper", "lru": "upper"}),
+    _second_look(FOLLOWED_UP[1], {"block": "lower", "lru": "lower"}),
+)
 
 # 1b. What the headline leaves out: dense networks from between 0 and the ring, and A's rate at a hundredth of the
 # others', which together took most of the gap in the maps of 2,000 steps.
@@ -276,7 +279,7 @@ BEYOND = (
     *HEADLINE,
     *WIDER,
     *FOLLOWED_UP,
-    SOAP_WIDER,
+    *FOLLOWED_UP_WIDER,
     *FAIRER,
     *FAIRER_WIDER,
     *POPULATION,
