@@ -72,10 +72,9 @@ for ax, (optimizer, table) in zip(axes, OPTIMIZERS.items(), strict=True):
 axes[2].set_xlabel("loss / zero predictor's");
 
 # %% [markdown]
-# For each run, the other run on its teacher chooses the best dense network, the best diagonal one and their rates. A
-# gap can also close because diagonal networks do badly, so the last two columns compare each optimiser's dense networks
-# with the same diagonal ones, those trained by Adam. Two optimisers that are not in the picture follow: sign descent, and
-# SOAP, whose dense network starts at 0.
+# For each run, the other run on its teacher chooses networks and rates. A gap can also close because diagonal networks do
+# badly, so the last two columns compare with the same diagonal ones, those trained by Adam. Two optimisers follow that
+# are not in the picture: sign descent, and SOAP, whose dense network starts at 0.
 
 # %% tags=["hide-input"]
 rows = []
@@ -115,7 +114,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 #
 # ## Teacher by teacher
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam and sign descent the dense network is behind on every teacher; under the others on two or three. The best dense network's loss over the best diagonal one's. Dots: teachers; bars: median and 95 % interval of 16. Shaded: a gap of at most ten, as hypotheses 2 and 3 predict for every optimiser that is not element-wise. Dots at the upper edge: the dense network diverged; at the lower edge: the diagonal one.", "name": "fig-gap-by-teacher"}, "image": {"alt": "Seven columns of dots on a logarithmic axis. Both columns of Adam lie between 10 and 1e7 with medians near 3e3; with .95 five dots are at the upper edge. SGD and Muon lie mostly between 0.01 and 1, two dots of SGD at the upper edge and three of Muon at the lower one. Gauss-Newton: median 1, from 1e-8 to 4e3. Sign descent: from 2 to 200, one dot at the upper edge. SOAP: from 0.005 to 1, two dots at the upper edge and five at the lower one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Under Adam and sign descent the dense network is behind on every teacher; under the others on two or three. Dots: teachers; bars: median and 95 % interval of 16. Shaded: at most ten, as hypotheses 2 and 3 predict for optimisers that are not element-wise. Upper edge: the dense network diverged; lower edge: the diagonal one.", "name": "fig-gap-by-teacher"}, "image": {"alt": "Seven columns of dots on a logarithmic axis. Both columns of Adam lie between 10 and 1e7 with medians near 3e3; with .95 five dots are at the upper edge. SGD and Muon lie mostly between 0.01 and 1, two dots of SGD at the upper edge and three of Muon at the lower one. Gauss-Newton: median 1, from 1e-8 to 4e3. Sign descent: from 2 to 200, one dot at the upper edge. SOAP: from 0.005 to 1, two dots at the upper edge and five at the lower one."}}
 fig, ax = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
 gaps = [beyond.gaps(table) for table in ALL.values()]
 finite = np.concatenate(gaps)[np.isfinite(np.concatenate(gaps))]
@@ -125,7 +124,7 @@ ax.axhline(1, color="0.6", lw=0.8)
 for place, decades in enumerate(gaps):
     style.replicates(ax, place, np.maximum(decades, bottom), color="0.25", width=0.5, cap=top)
 ax.set(yscale="log", ylim=(10 ** (bottom - 0.5), 10 ** (top + 0.5)))
-ax.set_xticks(range(len(ALL)), [name.replace(", ", ",\n") for name in ALL])
+ax.set_xticks(range(len(ALL)), [name.replace(", ", ",\n").replace(" d", "\nd") for name in ALL])
 ax.set_ylabel("loss, dense / diagonal");
 
 # %% [markdown]
@@ -155,9 +154,8 @@ ax.set_ylabel("loss, dense / diagonal");
 # </details>
 #
 # ## Steps and seconds
-# First-order optimisers took the same number of steps. Seconds are upper bounds: wall-clock time per run, averaged over
-# all students (SOAP has four), on a machine that did other work as well and sometimes paused. Curves were not stored, so each
-# optimiser has one point of loss against seconds.
+# First-order optimisers took the same number of steps. Seconds per run, averaged over students (SOAP has four), are upper
+# bounds: the machine did other work as well. Curves were not stored, so each optimiser has one point.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show steps, seconds and losses in a table", "code_prompt_hide": "Hide the table"}
 rows = []
@@ -176,8 +174,8 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## All hypotheses
-# The bound of each statement was committed before the runs that test it. Each row of the table below the picture
-# unfolds to the measure, the reason for its bound and its commit, and says whether relevant data had been seen before.
+# The bound of each statement was committed before its runs. Rows of the table unfold to the measure, the reason for the
+# bound and its commit, and say whether relevant data had been seen before.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: what agrees, on each row's own scale. Dots: ours, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
