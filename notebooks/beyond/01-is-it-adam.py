@@ -103,9 +103,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # everything else learns too slowly.
 #
 # **Adam ignores the matrix structure.** Under Muon the dense network gets as low as diagonal ones under Adam at .999,
-# so there the gap comes from the optimiser and is no limit of the dense network. Muon helps diagonal networks little:
-# it sees an eigenvalue as a matrix of one row, whose orthogonalised step always has the same length. Adam's memory of
-# squared gradients may count as well: [sign descent](05-what-else.ipynb#other-optimisers) has none and a smaller gap.
+# so there the gap comes from the optimiser and is no limit of the dense network. Muon helps diagonal networks little: to
+# it an eigenvalue is a matrix of one row, and its orthogonalised step always has the same length. Adam's memory may
+# count, too: [sign descent](05-what-else.ipynb#other-optimisers), without one, has a smaller gap.
 #
 # **Diagonality lets the cheap Adam do it.** At $\beta_2 = .95$ Adam brings diagonal networks two decades lower, and under
 # Muon the best dense network does not follow: it is 230 (24 to 490) times as high. Under Gauss-Newton, on the population
@@ -128,9 +128,8 @@ ax.set_xticks(range(len(ALL)), [name.replace(", ", ",\n").replace(" d", "\nd") f
 ax.set_ylabel("loss, dense / diagonal");
 
 # %% [markdown]
-# Adam shows the gap on all teachers, from 12-fold to eight-million-fold at $\beta_2 = .999$: on some the dense network
-# still ends near 1e-6, on others it stays at a tenth of the zero predictor's loss. Under Gauss-Newton (300 steps) the
-# dense network is worse on three teachers, up to 4,000-fold, the diagonal one on seven, and six end in a tie.
+# Adam shows the gap on all teachers, from 12-fold to eight-million-fold at $\beta_2 = .999$. Under Gauss-Newton (300 steps)
+# the dense network is worse on three teachers, up to 4,000-fold, the diagonal one on seven, and six end in a tie.
 #
 # <details>
 # <summary>What was changed and what was kept</summary>
