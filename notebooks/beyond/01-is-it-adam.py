@@ -153,8 +153,8 @@ ax.set_ylabel("loss, dense / diagonal");
 # </details>
 #
 # ## Steps and seconds
-# First-order optimisers took the same number of steps. Seconds per run, averaged over students (SOAP has four), are upper
-# bounds: the machine did other work as well. Curves were not stored, so each optimiser has one point.
+# First-order optimisers took the same number of steps. Seconds per run, averaged over students, are upper bounds: the
+# machine did other work as well. Curves were not stored.
 
 # %% tags=["hide-cell"] mystnb={"code_prompt_show": "Show steps, seconds and losses in a table", "code_prompt_hide": "Hide the table"}
 rows = []
@@ -173,8 +173,8 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## All hypotheses
-# The bound of each statement was committed before its runs. Rows of the table unfold to the measure, the reason for the
-# bound and its commit, and say whether relevant data had been seen before.
+# Each bound was committed before its runs. A row of the table unfolds to its measure, the reason for its bound, the
+# commit, and whether relevant data had been seen before.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: what agrees, on each row's own scale. Dots: ours, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
