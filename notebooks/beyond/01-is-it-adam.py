@@ -173,10 +173,10 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # ## All hypotheses
-# Each bound was committed before its runs. A row of the table unfolds to its measure, the reason for its bound, the
-# commit, and whether relevant data had been seen before.
+# Each bound was committed before its runs. A row of the table unfolds to its measure, its bound's reason and commit, and
+# whether data had been seen.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The hypotheses that have been measured. Shaded: what agrees, on each row's own scale. Dots: ours, in decades, with 95 % intervals; at the right the number and the range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Shaded: what agrees, on each row's own scale. Dots: ours, in decades, with 95 % intervals; at the right the number and its range.", "name": "fig-beyond-claims"}, "image": {"alt": "One row for each measured hypothesis of the table below: a dot with an interval, inside or outside the shaded range that agrees."}}
 measured = [entry.name for entry in claims.HYPOTHESES if entry in claims.CLAIMS]
 claims.picture(*measured);
 
