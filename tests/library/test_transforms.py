@@ -516,7 +516,7 @@ MIXED = {  # dtypes of lam and x; what happens around the scan
 def test_of_the_scan_with_other_dtypes(backend, mixed, name):
     """Half precision, and complex lam with real x, against the loop in double precision."""
     lam_dtype, x_dtype, around = MIXED[mixed]
-    (lam, *rest), tangents, weights = scan_case(backend == "numba", (2, 3, 2))
+    (lam, *rest), tangents, weights = scan_case(backend == "chunked", (2, 3, 2))
     # of a size that leaves sines and third derivatives of their sums well above the rounding errors
     arguments = 0.8 * lam.to(lam_dtype), *(0.5 * t.to(x_dtype) for t in rest)
     case = arguments, tuple(v.to(t.dtype) for v, t in zip(tangents, arguments, strict=True)), weights.to(x_dtype)
