@@ -139,7 +139,8 @@ def main():
             "make: PyTorch comes with CUDA, about 9 GB; without, about 4 GB: {} make book".format(WITHOUT_CUDA),
             flush=True,
         )
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "-c", "constraints.txt"]
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+    pip += ["-c", "constraints.txt"]  # not compiled: of 20,000 files few are ever imported, and Python compiles those
     # The build backend first, so that it too has an exact version and building rnnlib downloads nothing.
     run(pip + ["hatchling", "editables"], venv, "the build backend")
     run(pip + ["--no-build-isolation", "-e", ".[book,fast,test]"], venv, "the Python packages")
